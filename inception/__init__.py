@@ -1,0 +1,20 @@
+"""Inception networks in JAX: tables, modules, training and evaluation.
+
+Names are imported when first used, so that what needs no JAX does not load it.
+"""
+
+import importlib
+from typing import Any
+
+_EXPORTS = {
+    'create_model': 'inception.modules.network',
+    'get_architecture': 'inception.architectures',
+}
+
+__all__ = ['create_model', 'get_architecture']
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _EXPORTS:
+    raise AttributeError(f"module 'inception' has no attribute {name!r}")
+  return getattr(importlib.import_module(_EXPORTS[name]), name)

@@ -1,0 +1,1 @@
+"""Images to device batches: data sets, host pipeline, device augmentation."""

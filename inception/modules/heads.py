@@ -1,0 +1,133 @@
+"""From the last grid to logits: pooling, dropout, classifiers."""
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from inception.architectures import vocabulary as v
+from inception.modules import blocks
+from inception.modules.convolution import ConvOptions
+
+Array = jax.Array
+
+ATTENTION_HEADS = 8
+
+# Small, so that an untrained network gives every class nearly the same
+# probability: the first loss is ln(classes).
+classifier_init = nn.initializers.truncated_normal(0.01)
+
+
+class AttentionPool(nn.Module):
+  """Weighs the positions of the grid by learned queries, one per head.
+
+  Each head owns a slice of the channels, and its query scores every position
+  from all channels: pooling by multi-head attention (Lee et al., 2019, "Set
+  Transformer", section 3.2) whose values are the features themselves. The
+  queries start at zero, so that training starts from plain averaging.
+  """
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Pools [batch, height, width, channels] to float32 [batch, channels]."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height * width, channels).astype(jnp.float32)
+    scores = nn.Dense(
+        ATTENTION_HEADS,
+        use_bias=False,
+        kernel_init=nn.initializers.zeros,
+        name='query',
+    )(x)
+    weights = nn.softmax(scores / jnp.sqrt(channels), axis=1)
+    values = x.reshape(*x.shape[:2], ATTENTION_HEADS, -1)
+    pooled = jnp.einsum('bnh,bnhc->bhc', weights, values)
+    return pooled.reshape(batch, channels)
+
+
+class Dropout(nn.Module):
+  """Dropout whose mask belongs to the example, not to the device.
+
+  The mask of an example follows from the random key and its place in the
+  global batch, so that a run does not depend on the number of devices.
+
+  Attributes:
+    rate: share of features set to zero.
+    axis_name: pmap axis that the batch is split over, or None.
+  """
+
+  rate: float
+  axis_name: str | None
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    if not train or self.rate == 0:
+      return x
+    first = 0
+    if self.axis_name is not None and not self.is_initializing():
+      first = lax.axis_index(self.axis_name) * x.shape[0]
+    places = first + jnp.arange(x.shape[0])
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        self.make_rng('dropout'), places
+    )
+    keep = jax.vmap(
+        lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
+    )(keys)
+    return jnp.where(keep, x / (1 - self.rate), 0)
+
+
+class Classifier(nn.Module):
+  """Pools the last grid, drops features, gives float32 logits.
+
+  Attributes:
+    num_classes: logits per image.
+    pooling: 'average' or 'attention'.
+    dropout: rate before the fully connected layer.
+    axis_name: pmap axis that the batch is split over, or None.
+  """
+
+  num_classes: int
+  pooling: str
+  dropout: float
+  axis_name: str | None
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to [batch, num_classes]."""
+    if self.pooling == 'attention':
+      x = AttentionPool(name='AttentionPool')(x)
+    else:
+      x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+    x = Dropout(self.dropout, self.axis_name)(x, train)
+    return _classifier(self.num_classes)(x)
+
+
+class AuxClassifier(nn.Module):
+  """Runs an `AuxHead`: its block, its hidden layer, float32 logits."""
+
+  head: v.AuxHead
+  num_classes: int
+  options: ConvOptions
+  axis_name: str | None
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to [batch, num_classes]."""
+    branch = blocks.Branch(self.head.block, self.options)
+    nn.share_scope(self, branch)
+    x = branch(x, train)
+    if self.head.hidden is None:
+      x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+    else:
+      hidden = nn.Dense(
+          self.head.hidden,
+          dtype=self.options.dtype,
+          kernel_init=self.options.kernel_init,
+          name='Hidden',
+      )
+      x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
+    x = Dropout(self.head.dropout, self.axis_name)(x, train)
+    return _classifier(self.num_classes)(x)
+
+
+def _classifier(num_classes: int) -> nn.Dense:
+  return nn.Dense(num_classes, kernel_init=classifier_init, name='Logits')
