@@ -1,0 +1,34 @@
+"""A narrow Inception-v1 on 1,797 handwritten digits, for two CPU cores.
+
+Run:     python train.py --config=configs/digits.py --workdir=runs/digits
+"""
+
+import ml_collections
+
+from configs import default
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the config of the demonstration; the data needs no download."""
+  config = default.get_config()
+  config.batch_size = 64
+  config.num_epochs = 30.0
+  config.model.width = 0.25
+  config.model.batch_norm_decay = 0.9
+  config.model.dropout = 0.2
+  config.data.dataset = 'digits'
+  config.data.eval_split = 'test'
+  # 8 x 8 pixels, enlarged: the network divides its input by 32.
+  config.data.image_size = 48
+  # A digit without its half may be another digit; mirrored, it is none.
+  config.data.crop_area = (0.6, 1.0)
+  config.data.flip = False
+  config.data.eval_crop = 1.0
+  config.optimizer.nesterov = True
+  config.optimizer.ema_decay = 0.99
+  config.schedule.base_learning_rate = 0.4
+  config.schedule.warmup_epochs = 2.0
+  config.log_every_steps = 20
+  config.eval_every_epochs = 5.0
+  config.checkpoint_every_epochs = 5.0
+  return config

@@ -1,0 +1,81 @@
+"""The convention that every command keeps: flags, errors, exit status.
+
+An error that the user can mend is one line on standard error and exit status 2;
+anything else is a bug and shows its traceback.
+"""
+
+from collections.abc import Callable, Sequence
+import sys
+
+from absl import app
+from absl import flags
+from ml_collections import config_flags
+
+from inception.errors import UserError
+
+
+def run(
+    main: Callable[[], int | None], define_flags: Callable[[], None]
+) -> None:
+  """Defines and parses flags, runs `main`, and exits with its status.
+
+  Args:
+    main: the command; reads `flags.FLAGS`, returns an exit status or None.
+    define_flags: defines the command's flags.
+  """
+  app.run(
+      lambda _: _exit_status(main),
+      flags_parser=lambda argv: _parse(define_flags, argv),
+  )
+
+
+def define_config(default_file: str) -> None:
+  """Defines --config=FILE.py[:ARGUMENT] and --config.FIELD=VALUE."""
+  config_flags.DEFINE_config_file(
+      'config', default_file, 'The config to run; its fields can be overridden.'
+  )
+
+
+def require(name: str) -> str:
+  """Returns the value of a flag that must be given.
+
+  Raises:
+    UserError: it was not.
+  """
+  value = flags.FLAGS[name].value
+  if not value:
+    raise UserError(f'--{name} is missing; try --{name}=runs/digits')
+  return value
+
+
+def _exit_status(main: Callable[[], int | None]) -> int:
+  try:
+    return main() or 0
+  except UserError as error:
+    return _report(error)
+
+
+def _parse(
+    define_flags: Callable[[], None], argv: Sequence[str]
+) -> Sequence[str]:
+  try:
+    define_flags()
+    rest = flags.FLAGS(argv)[1:]
+    if rest:
+      raise UserError(f'unexpected argument {rest[0]!r}; flags begin with --')
+    if 'config' in flags.FLAGS:
+      # A config file that failed to load says so when it is first read.
+      flags.FLAGS.config.lock()
+  except (UserError, flags.Error, OSError) as error:
+    sys.exit(_report(error))
+  except AttributeError as error:
+    # What ml_collections raises for a field that the config does not have.
+    sys.exit(
+        _report(f'no such config field: {error}; see configs/default.py for all')
+    )
+  return argv
+
+
+def _report(error: Exception | str) -> int:
+  print('error:', ' '.join(str(error).split()), file=sys.stderr)
+  return 2

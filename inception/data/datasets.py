@@ -1,0 +1,207 @@
+"""Data sets by name: every one becomes a `Source`, an array of examples."""
+
+from collections.abc import Callable
+import dataclasses
+import difflib
+import pathlib
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from inception.data import digits  # Makes TFDS know 'digits'.
+from inception.data import folder
+from inception.data import records
+from inception.data.tensorflow import tf, tfds
+from inception.errors import UserError
+
+FAKE_EXAMPLES = 1_281_167  # As many as ImageNet has.
+FAKE_CLASSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """One split of a data set, with random access.
+
+  Attributes:
+    name: data set and split, for messages.
+    num_examples: how many there are.
+    classes: name of each label.
+    load: index (int64 scalar tensor) to encoded image (string scalar tensor)
+      and label (int64 scalar tensor), within a tf.data graph.
+    describe: names an example for a person.
+    fake: there are no images; batches are noise.
+  """
+
+  name: str
+  num_examples: int
+  classes: tuple[str, ...]
+  load: Callable[[Any], tuple[Any, Any]]
+  describe: Callable[[int], str]
+  fake: bool = False
+
+
+def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
+  """Opens a split of the data set that a config names.
+
+  Args:
+    config: `config.data`.
+    split: in TFDS slicing syntax.
+
+  Raises:
+    UserError: unknown data set or split, missing or damaged files.
+  """
+  if config.dataset == 'fake':
+    return _open_fake()
+  if config.dataset == 'folder':
+    return _open_folder(config, split)
+  return _open_tfds(config, split)
+
+
+def _open_fake() -> Source:
+  def load(index: Any) -> Any:
+    raise AssertionError(f'fake example {index} has no image')
+
+  classes = tuple(f'class {label}' for label in range(FAKE_CLASSES))
+  return Source('fake', FAKE_EXAMPLES, classes, load, str, fake=True)
+
+
+def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
+  if not config.data_dir:
+    raise UserError(
+        'data.dataset=folder needs --config.data.data_dir=DIR, where images'
+        ' lie in DIR/<split>/<class>/'
+    )
+  root = pathlib.Path(config.data_dir).expanduser()
+  splits = folder.split_folders(root)
+  base = split.split('[')[0]
+  if base not in splits:
+    raise UserError(
+        f'no split {base!r} in {root}; its folders are'
+        f' {", ".join(splits) or "none"}'
+    )
+  images = folder.list_images(root / base)
+  chosen = _select(split, base, len(images.paths))
+  paths = [images.paths[i] for i in chosen]
+  labels = np.array(images.labels, np.int64)[chosen]
+
+  def load(index: Any) -> tuple[Any, Any]:
+    return tf.io.read_file(tf.constant(paths)[index]), tf.constant(labels)[index]
+
+  return Source(
+      name=f'{root} {split}',
+      num_examples=len(paths),
+      classes=images.classes,
+      load=load,
+      describe=paths.__getitem__,
+  )
+
+
+def _select(split: str, base: str, count: int) -> np.ndarray:
+  """Returns int64 indices that a sliced split keeps of `count` examples."""
+  try:
+    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute({base: count})
+  except (ValueError, AssertionError) as error:
+    raise UserError(f'split {split!r} is not understood: {error}') from error
+  ranges = [np.arange(part.from_ or 0, part.to or count) for part in parts]
+  chosen = np.concatenate(ranges)
+  if not len(chosen):
+    raise UserError(f'split {split!r} holds no examples')
+  return chosen
+
+
+def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
+  builder = _make_builder(config.dataset, config.data_dir)
+  try:
+    info = builder.info.splits[split]
+    slices = [
+        records.FileSlice(part.filename, part.skip, part.examples_in_shard)
+        if part.take == -1
+        else records.FileSlice(part.filename, part.skip, part.take)
+        for part in info.file_instructions
+    ]
+  except (KeyError, ValueError, AssertionError) as error:
+    raise UserError(
+        f'no split {split!r} in {config.dataset}; it has'
+        f' {", ".join(builder.info.splits)}'
+    ) from error
+  image, label = _image_and_label(builder)
+  index = records.index_records(slices)
+  if not len(index):
+    raise UserError(f'split {split!r} of {config.dataset} holds no examples')
+
+  def read(position: np.ndarray) -> bytes:
+    return index.read(int(position))
+
+  def load(position: Any) -> tuple[Any, Any]:
+    record = tf.numpy_function(read, [position], tf.string, stateful=False)
+    example = builder.info.features.deserialize_example(
+        tf.ensure_shape(record, []),
+        decoders={image: tfds.decode.SkipDecoding()},
+    )
+    return example[image], tf.cast(example[label], tf.int64)
+
+  return Source(
+      name=f'{config.dataset} {split}',
+      num_examples=len(index),
+      classes=tuple(builder.info.features[label].names),
+      load=load,
+      describe=index.describe,
+  )
+
+
+def _make_builder(name: str, data_dir: str | None) -> Any:
+  try:
+    builder = tfds.builder(name, data_dir=data_dir)
+  except tfds.core.registered.DatasetNotFoundError as error:
+    base = name.split(':')[0].split('/')[0]
+    close = difflib.get_close_matches(base, tfds.list_builders(), 3)
+    raise UserError(
+        f'unknown data set {name!r}; a TFDS name, folder, digits or fake'
+        + (f'; did you mean {", ".join(close)}?' if close else '')
+    ) from error
+  except (ValueError, AssertionError) as error:
+    raise UserError(f'data set {name!r} cannot be opened: {error}') from error
+  if isinstance(builder, digits.Digits):
+    _build_digits(builder)
+  if not builder.info.splits:
+    raise UserError(
+        f'data set {name!r} is not prepared in {builder.data_dir}; prepare it'
+        f' with: tfds build {name.split(":")[0]}, or set --config.data.data_dir'
+    )
+  if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+    raise UserError(
+        f'data set {name!r} is prepared as {builder.info.file_format.value};'
+        ' prepare it as tfrecord'
+    )
+  return builder
+
+
+def _build_digits(builder: digits.Digits) -> None:
+  if builder.info.splits:
+    return
+  try:
+    tfds.disable_progress_bar()
+    builder.download_and_prepare()
+  except OSError as error:
+    raise UserError(
+        f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
+        ' --config.data.data_dir'
+    ) from error
+
+
+def _image_and_label(builder: Any) -> tuple[str, str]:
+  """Returns the names of the features that are the image and its class."""
+  keys = builder.info.supervised_keys
+  features = builder.info.features
+  if (
+      keys is None
+      or len(keys) != 2
+      or not isinstance(features[keys[0]], tfds.features.Image)
+      or not isinstance(features[keys[1]], tfds.features.ClassLabel)
+  ):
+    raise UserError(
+        f'data set {builder.info.name!r} is not for image classification: it'
+        ' has no pair of image and class label'
+    )
+  return keys[0], keys[1]

@@ -1,0 +1,61 @@
+"""The device's part: uint8 batches to what the network sees, and prefetching.
+
+A byte moves four times faster than a float, and a device has time that a host
+core has not: images are flipped, scaled and cast here, inside the step.
+"""
+
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+
+
+def scale(images: Array) -> Array:
+  """Maps uint8 images to float32 in [-1, 1], as all Inception weights expect."""
+  return images.astype(jnp.float32) / 127.5 - 1
+
+
+def flip(key: Array, images: Array, places: Array) -> Array:
+  """Mirrors each image left to right with probability one half.
+
+  Args:
+    key: of this step.
+    images: [batch, height, width, channels].
+    places: int32 [batch], place of each image in the global batch; what happens
+      to an image follows from it and the key, not from the device.
+
+  Returns:
+    Images of the same shape and dtype.
+  """
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+  mirror = jax.vmap(jax.random.bernoulli)(keys)
+  return jnp.where(mirror[:, None, None, None], images[:, :, ::-1], images)
+
+
+def prefetch(
+    batches: Iterator[Mapping[str, np.ndarray]],
+    devices: Sequence[jax.Device],
+    depth: int = 2,
+) -> Iterator[dict[str, Array]]:
+  """Starts the transfer of batches `depth` steps before they are needed.
+
+  Args:
+    batches: arrays [devices, ...].
+    devices: local devices, one per entry of the first axis.
+    depth: batches that are on the devices at a time.
+
+  Yields:
+    The batches, with the first axis split over the devices.
+  """
+  mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
+  split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('batch'))
+  waiting: collections.deque[dict[str, Array]] = collections.deque()
+  for batch in batches:
+    waiting.append(jax.device_put(dict(batch), split))
+    if len(waiting) == depth:
+      yield waiting.popleft()
+  yield from waiting

@@ -1,0 +1,257 @@
+"""The host's part: examples to uint8 batches in an order that can be resumed.
+
+The stream of training is one endless row of positions. Position p is in epoch
+p // n, is example shuffle(p % n) of n under a permutation that follows from the
+seed and the epoch, and its crop follows from the seed and p. So a batch depends
+on the step alone, however often the run was stopped and by however many
+processes and threads it was read.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from inception.data.datasets import Source
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+
+Batch = Mapping[str, np.ndarray]
+
+_CROP_ATTEMPTS = 10  # As in TensorFlow's and flax's ImageNet pipelines.
+_PREFETCHED_BATCHES = 2
+_ENDLESS = 2**40  # Batches.
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+  """The rows of every global batch that are this process's.
+
+  Attributes:
+    batch_size: of the global batch.
+    devices: local devices that the rows are split over.
+    process: index of this process.
+    processes: how many there are.
+  """
+
+  batch_size: int
+  devices: int
+  process: int = 0
+  processes: int = 1
+
+  @property
+  def rows(self) -> int:
+    """Rows of a global batch that this process reads."""
+    return self.batch_size // self.processes
+
+
+def train_batches(
+    source: Source,
+    config: ml_collections.ConfigDict,
+    share: Share,
+    seed: int,
+    first_step: int,
+) -> Iterator[Batch]:
+  """Yields training batches without end, from `first_step` on.
+
+  Args:
+    source: what to read.
+    config: `config.data`.
+    share: which rows of each batch.
+    seed: of order and crops.
+    first_step: steps that were taken before.
+
+  Yields:
+    `image` uint8 [devices, rows per device, height, width, 3] and `label`
+    int32 [devices, rows per device].
+
+  Raises:
+    UserError: an image cannot be decoded; names it.
+  """
+  if source.fake:
+    yield from _noise(source, config.image_size, share)
+
+  count = source.num_examples
+
+  def index_of(position: Any) -> Any:
+    key = tf.stack([tf.constant(seed, tf.int64), position // count])
+    return tf.random.experimental.index_shuffle(
+        position % count, key, tf.constant(count - 1, tf.int64)
+    )
+
+  def load(position: Any) -> dict[str, Any]:
+    encoded, label = source.load(index_of(position))
+    image = _random_crop(encoded, tf.stack([seed, position]), config)
+    return {'image': image, 'label': tf.cast(label, tf.int32)}
+
+  positions = _Positions(share, first_step, _ENDLESS)
+  yield from _batches(positions, index_of, load, source)
+
+
+def eval_batches(
+    source: Source, config: ml_collections.ConfigDict, share: Share
+) -> Iterator[Batch]:
+  """Yields every example once, padded to whole batches.
+
+  Args:
+    source: what to read.
+    config: `config.data`.
+    share: which rows of each batch.
+
+  Yields:
+    As `train_batches`, with `mask` float32 [devices, rows per device]: 1 for an
+    example, 0 for padding.
+
+  Raises:
+    UserError: an image cannot be decoded; names it.
+  """
+  count = source.num_examples
+  batches = -(-count // share.batch_size)
+  if source.fake:
+    batch = next(_noise(source, config.image_size, share))
+    mask = np.ones(batch['label'].shape, np.float32)
+    for _ in range(batches):
+      yield {**batch, 'mask': mask}
+    return
+
+  def index_of(position: Any) -> Any:
+    return tf.minimum(position, count - 1)
+
+  def load(position: Any) -> dict[str, Any]:
+    encoded, label = source.load(index_of(position))
+    return {
+        'image': _central_crop(encoded, config),
+        'label': tf.cast(label, tf.int32),
+        'mask': tf.cast(position < count, tf.float32),
+    }
+
+  yield from _batches(_Positions(share, 0, batches), index_of, load, source)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Positions:
+  """Positions of this process's rows in batches [first_batch, end_batch)."""
+
+  share: Share
+  first_batch: int
+  end_batch: int
+
+  def dataset(self) -> Any:
+    rows = self.share.rows
+    first_place = self.share.process * rows
+
+    def position(row: Any) -> Any:
+      return row // rows * self.share.batch_size + first_place + row % rows
+
+    dataset = tf.data.Dataset.range(
+        self.first_batch * rows, self.end_batch * rows
+    )
+    return dataset.map(position)
+
+  def of_batch(self, batch: int) -> range:
+    first = batch * self.share.batch_size + self.share.process * self.share.rows
+    return range(first, first + self.share.rows)
+
+
+def _batches(
+    positions: _Positions,
+    index_of: Callable[[Any], Any],
+    load: Callable[[Any], dict[str, Any]],
+    source: Source,
+) -> Iterator[Batch]:
+  share = positions.share
+  dataset = positions.dataset()
+  dataset = dataset.map(load, tf.data.AUTOTUNE, deterministic=True)
+  dataset = dataset.batch(share.rows, drop_remainder=True)
+  batches = dataset.prefetch(_PREFETCHED_BATCHES).as_numpy_iterator()
+  for number in range(positions.first_batch, positions.end_batch):
+    try:
+      batch = next(batches)
+    except tf.errors.InvalidArgumentError as error:
+      broken = [
+          source.describe(int(index_of(tf.constant(position, tf.int64))))
+          for position in positions.of_batch(number)
+          if not _loads(load, position)
+      ]
+      raise UserError(
+          f'{len(broken)} broken images in batch {number} of {source.name}:'
+          f' {", ".join(broken[:3])}; replace or remove them'
+      ) from error
+    yield {
+        name: value.reshape(share.devices, -1, *value.shape[1:])
+        for name, value in batch.items()
+    }
+
+
+def _loads(load: Callable[[Any], dict[str, Any]], position: int) -> bool:
+  try:
+    load(tf.constant(position, tf.int64))
+    return True
+  except tf.errors.InvalidArgumentError:
+    return False
+
+
+def _random_crop(
+    encoded: Any, seed: Any, config: ml_collections.ConfigDict
+) -> Any:
+  """Decodes a random window and resizes it to the square, ignoring aspect."""
+  shape = _image_shape(encoded)
+  begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+      shape,
+      tf.zeros((1, 0, 4)),
+      seed,
+      min_object_covered=0.0,
+      aspect_ratio_range=config.crop_aspect,
+      area_range=config.crop_area,
+      max_attempts=_CROP_ATTEMPTS,
+      use_image_if_no_bounding_boxes=True,
+  )
+  return _decode_window(encoded, begin[:2], size[:2], config.image_size)
+
+
+def _central_crop(encoded: Any, config: ml_collections.ConfigDict) -> Any:
+  """Decodes the central share of each side and resizes it to the square."""
+  sides = _image_shape(encoded)[:2]
+  size = tf.cast(tf.cast(sides, tf.float64) * config.eval_crop, tf.int32)
+  size = tf.maximum(size, 1)
+  return _decode_window(
+      encoded, (sides - size) // 2, size, config.image_size
+  )
+
+
+def _image_shape(encoded: Any) -> Any:
+  return tf.cond(
+      tf.io.is_jpeg(encoded),
+      lambda: tf.io.extract_jpeg_shape(encoded),
+      lambda: tf.shape(_decode(encoded)),
+  )
+
+
+def _decode(encoded: Any) -> Any:
+  return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def _decode_window(encoded: Any, begin: Any, size: Any, side: int) -> Any:
+  window = tf.concat([begin, size], 0)
+  image = tf.cond(
+      tf.io.is_jpeg(encoded),
+      lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+      lambda: tf.image.crop_to_bounding_box(
+          _decode(encoded), begin[0], begin[1], size[0], size[1]
+      ),
+  )
+  image = tf.image.resize(image, (side, side))
+  return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+
+def _noise(source: Source, side: int, share: Share) -> Iterator[Batch]:
+  generator = np.random.default_rng(0)
+  shape = (share.devices, share.rows // share.devices)
+  batch = {
+      'image': generator.integers(0, 256, (*shape, side, side, 3), np.uint8),
+      'label': generator.integers(0, len(source.classes), shape, np.int32),
+  }
+  while True:
+    yield batch

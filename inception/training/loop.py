@@ -1,0 +1,222 @@
+"""The loop: from a config and a workdir to a trained network.
+
+Read this first. Each part is made once and in order: data, schedule, optimizer,
+model, state; then the newest checkpoint is restored, and steps are taken.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import pathlib
+import signal
+from typing import Any
+
+import jax
+import ml_collections
+
+from inception import config as config_lib
+from inception.checkpoints import Checkpoints, restore_into
+from inception.data import datasets
+from inception.data import device
+from inception.data import pipeline
+from inception.errors import UserError
+from inception.evaluation import evaluate
+from inception.modules.network import create_model
+from inception.training import optimizer as optimizer_lib
+from inception.training import schedule as schedule_lib
+from inception.training.logs import Logs
+from inception.training.meter import Meter
+from inception.training.state import TrainState, create_state
+from inception.training.step import AXIS, make_train_step
+
+
+def train(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    devices: Sequence[jax.Device] | None = None,
+    stop_at_step: int | None = None,
+) -> TrainState:
+  """Trains, resuming from the newest good checkpoint of the workdir.
+
+  Args:
+    config: fields as in configs/default.py.
+    workdir: of the run; made if missing.
+    devices: local devices; None takes all.
+    stop_at_step: stop with a checkpoint after this step; the run goes on when
+      it is started again, as if it had not stopped.
+
+  Returns:
+    The last state.
+
+  Raises:
+    UserError: a config, data set or workdir that cannot be used; a loss that is
+      not finite; a checkpoint that cannot be written.
+  """
+  devices = list(devices or jax.local_devices())
+  config_lib.check(config, len(devices))
+  train_source = datasets.open_source(config.data, config.data.train_split)
+  eval_source = datasets.open_source(config.data, config.data.eval_split)
+  config = with_classes(config, train_source, eval_source)
+
+  duration = schedule_lib.make_duration(config, train_source.num_examples)
+  schedule = schedule_lib.make_schedule(
+      config.schedule, config.batch_size, duration
+  )
+  optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
+  model = create_model(config.model, config.precision, AXIS)
+
+  with contextlib.ExitStack() as stack:
+    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
+    stack.callback(checkpoints.close)
+    state = create_state(config, model, optimizer)
+    state = resume(checkpoints, config, state)
+    first = int(state.step)
+    last = min(stop_at_step or duration.steps, duration.steps)
+    if first >= last:
+      print(f'{workdir} is at step {first} of {duration.steps}: nothing to do')
+      return state
+
+    (workdir / 'config.json').write_text(config_lib.to_json(config))
+    logs = Logs(workdir, first, duration.steps)
+    stack.callback(logs.close)
+    logs.say(describe(config, state, train_source, devices))
+    train_step = make_train_step(config, model, optimizer, schedule, devices)
+    eval_step = evaluate.make_eval_step(model, devices)
+    share = pipeline.Share(config.batch_size, len(devices))
+    batches = device.prefetch(
+        pipeline.train_batches(
+            train_source, config.data, share, config.seed, first
+        ),
+        devices,
+    )
+    eval_every = duration.period(config.eval_every_epochs)
+    checkpoint_every = duration.period(config.checkpoint_every_epochs)
+    meter = Meter(first, config.batch_size)
+    stop = stack.enter_context(stop_signals())
+
+    for step in range(first + 1, last + 1):
+      state, metrics = train_step(state, next(batches))
+      meter.add(metrics)
+      at_end = step == last or bool(stop)
+      if step % config.log_every_steps == 0 or at_end:
+        means, seconds_per_step = meter.read()
+        epoch = step / duration.steps_per_epoch
+        logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
+      results = None
+      if step % eval_every == 0 or step == duration.steps:
+        meter.fetch()
+        eval_batches = pipeline.eval_batches(eval_source, config.data, share)
+        results = evaluate.evaluate(
+            eval_step,
+            state.eval_variables(),
+            device.prefetch(eval_batches, devices),
+        )
+        logs.evaluation(step, config.data.eval_split, results)
+        meter.restart_clock()
+      if step % checkpoint_every == 0 or at_end:
+        meter.fetch()
+        checkpoints.save(state, config, results)
+        meter.restart_clock()
+      if stop:
+        break
+    checkpoints.wait()
+    if stop:
+      logs.say(f'stopped at step {step}; start again to go on')
+      raise SystemExit(128 + stop[0])
+  return state
+
+
+def with_classes(
+    config: ml_collections.ConfigDict,
+    train_source: datasets.Source,
+    eval_source: datasets.Source,
+) -> ml_collections.ConfigDict:
+  """Returns a locked copy of the config with `model.num_classes` set.
+
+  Raises:
+    UserError: it contradicts the data, or the splits contradict each other.
+  """
+  if train_source.classes != eval_source.classes:
+    odd = sorted(set(train_source.classes) ^ set(eval_source.classes))
+    raise UserError(
+        f'{train_source.name} and {eval_source.name} have different classes:'
+        f' {", ".join(odd[:3])} in only one of them'
+    )
+  config = config.copy_and_resolve_references()
+  in_data = len(train_source.classes)
+  if config.model.num_classes is None:
+    config.model.num_classes = in_data
+  if config.model.num_classes != in_data:
+    raise UserError(
+        f'model.num_classes={config.model.num_classes} contradicts the data:'
+        f' {train_source.name} has {in_data}; leave the field unset or set it'
+        f' to {in_data}'
+    )
+  return config.lock()
+
+
+def resume(
+    checkpoints: Checkpoints,
+    config: ml_collections.ConfigDict,
+    state: TrainState,
+) -> TrainState:
+  """Returns the newest good checkpoint's state, or the given one without any.
+
+  Raises:
+    UserError: the checkpoint has another config; names the fields that differ.
+  """
+  loaded = checkpoints.load_newest_good()
+  if loaded is None:
+    return state
+  tree, saved_config = loaded
+  changes = config_lib.differences(saved_config, config)
+  if changes:
+    raise UserError(
+        f'{checkpoints.folder.parent} was started with another config:'
+        f' {"; ".join(changes)}. Use another workdir, or the old values'
+    )
+  state = restore_into(state, tree)
+  checkpoints.delete_after(int(state.step))
+  return state
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+  """Yields a list that SIGTERM and SIGINT fill, so that a step can end first.
+
+  A second signal has its usual effect.
+  """
+  received: list[int] = []
+  kept: dict[int, Any] = {}
+
+  def handle(number: int, frame: Any) -> None:
+    del frame
+    received.append(number)
+    signal.signal(number, kept[number])
+
+  try:
+    for number in (signal.SIGTERM, signal.SIGINT):
+      kept[number] = signal.signal(number, handle)
+  except ValueError:  # Not in the main thread, where signals do not arrive.
+    pass
+  try:
+    yield received
+  finally:
+    for number, handler in kept.items():
+      signal.signal(number, handler)
+
+
+def describe(
+    config: ml_collections.ConfigDict,
+    state: TrainState,
+    source: datasets.Source,
+    devices: Sequence[jax.Device],
+) -> str:
+  """Returns a line about what is going to run."""
+  size = config.data.image_size
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  return (
+      f'{config.model.architecture}, {parameters:,} parameters,'
+      f' {config.precision}, {size} x {size}; {source.name},'
+      f' {source.num_examples:,} images; {len(devices)} x'
+      f' {devices[0].device_kind}; from step {int(state.step)}'
+  )

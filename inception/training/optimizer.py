@@ -1,0 +1,52 @@
+"""Optimizers: gradients to updates."""
+
+from typing import Any
+
+import jax
+import ml_collections
+import optax
+
+
+def make_optimizer(
+    config: ml_collections.ConfigDict, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+  """Chains weight decay, clipping and the optimizer.
+
+  Weight decay comes first, as the L2 penalty that it is in the papers' code: it
+  is part of the gradient that is clipped and normalised.
+
+  Args:
+    config: `config.optimizer`.
+    schedule: step to learning rate.
+  """
+  parts = [optax.add_decayed_weights(config.weight_decay, mask=kernels)]
+  if config.clip_norm:
+    parts.append(optax.clip_by_global_norm(config.clip_norm))
+  if config.name == 'sgd':
+    parts.append(optax.sgd(schedule, config.momentum, config.nesterov))
+  else:
+    parts.append(_tensorflow_rmsprop(config, schedule))
+  return optax.chain(*parts)
+
+
+def kernels(params: Any) -> Any:
+  """Returns a tree of bools: which parameters have weight decay."""
+  return jax.tree_util.tree_map_with_path(
+      lambda path, _: path[-1].key.endswith('kernel'), params
+  )
+
+
+def _tensorflow_rmsprop(
+    config: ml_collections.ConfigDict, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+  # TensorFlow starts the mean square at 1, adds epsilon inside the root, and
+  # has the learning rate inside the momentum buffer. With epsilon = 1 each of
+  # the three changes the run.
+  return optax.rmsprop(
+      schedule,
+      decay=config.rmsprop_decay,
+      eps=config.rmsprop_epsilon,
+      initial_scale=1.0,
+      eps_in_sqrt=True,
+      momentum=config.momentum,
+  )

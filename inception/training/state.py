@@ -1,0 +1,68 @@
+"""The state of a run: one tree without a device axis, saved as it is."""
+
+from typing import Any
+
+from flax import struct
+from flax.training import dynamic_scale
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from inception.modules.network import Inception
+
+
+@struct.dataclass
+class TrainState:
+  """Everything that changes in training.
+
+  Attributes:
+    step: int32, steps taken; the only counter. Position in the data, random
+      keys and schedule follow from it.
+    params: float32 parameters.
+    batch_stats: float32 moving statistics of batch norm.
+    opt_state: of the optimizer.
+    ema: moving average of {'params', 'batch_stats'}, or None.
+    loss_scale: dynamic loss scale of float16, or None.
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  ema: Any
+  loss_scale: dynamic_scale.DynamicScale | None
+
+  def eval_variables(self) -> dict[str, Any]:
+    """Returns what evaluation uses: the moving average where there is one."""
+    if self.ema is not None:
+      return self.ema
+    return {'params': self.params, 'batch_stats': self.batch_stats}
+
+
+def create_state(
+    config: ml_collections.ConfigDict,
+    model: Inception,
+    optimizer: optax.GradientTransformation,
+) -> TrainState:
+  """Initialises a run from `config.seed`."""
+
+  def create() -> TrainState:
+    side = config.data.image_size
+    variables = model.init(
+        jax.random.key(config.seed), jnp.zeros((1, side, side, 3))
+    )
+    params = variables['params']
+    batch_stats = variables.get('batch_stats', {})
+    averaged = {'params': params, 'batch_stats': batch_stats}
+    is_float16 = config.precision == 'float16'
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        ema=averaged if config.optimizer.ema_decay is not None else None,
+        loss_scale=dynamic_scale.DynamicScale() if is_float16 else None,
+    )
+
+  return jax.jit(create)()

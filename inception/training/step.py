@@ -1,0 +1,141 @@
+"""One training step: every collective and every random key is here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from inception.data import device
+from inception.modules.network import Inception
+from inception.training import losses
+from inception.training.state import TrainState
+
+Array = jax.Array
+Metrics = dict[str, Array]
+
+AXIS = 'batch'
+
+
+def make_train_step(
+    config: ml_collections.ConfigDict,
+    model: Inception,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    devices: Sequence[jax.Device],
+) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]:
+  """Compiles the step for some devices.
+
+  The state goes in and comes out without a device axis, and its memory is used
+  again: keep no second name for the state that went in.
+
+  Args:
+    config: a whole config.
+    model: made with `axis_name=AXIS`.
+    optimizer: gradients to updates.
+    schedule: the learning rate in it, for the metrics.
+    devices: local devices.
+
+  Returns:
+    A function of the state and of a batch with `image` uint8 and `label` int32,
+    both [devices, batch, ...]. Returns the new state and float32 scalars of the
+    whole batch: `loss` (auxiliary heads included), `top1` and `learning_rate`.
+  """
+
+  def step(
+      state: TrainState, batch: dict[str, Array]
+  ) -> tuple[TrainState, Metrics]:
+    return train_step(state, batch, config, model, optimizer, schedule)
+
+  return jax.pmap(
+      step,
+      axis_name=AXIS,
+      in_axes=(None, 0),
+      out_axes=None,
+      devices=devices,
+      donate_argnums=0,
+  )
+
+
+def train_step(
+    state: TrainState,
+    batch: dict[str, Array],
+    config: ml_collections.ConfigDict,
+    model: Inception,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+) -> tuple[TrainState, Metrics]:
+  """One step on one device, inside a pmap over `AXIS`; see `make_train_step`."""
+  # The same key on all devices: what is random belongs to an image, whose own
+  # key is folded from its place in the global batch.
+  key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+  flip_key, dropout_key = jax.random.split(key)
+
+  labels = batch['label']
+  images = device.scale(batch['image'])
+  if config.data.flip:
+    first = lax.axis_index(AXIS) * labels.size
+    places = first + jnp.arange(labels.size)
+    images = device.flip(flip_key, images, places)
+
+  def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
+    outputs, updated = model.apply(
+        {'params': params, 'batch_stats': state.batch_stats},
+        images,
+        train=True,
+        mutable=['batch_stats'],
+        rngs={'dropout': dropout_key},
+    )
+    loss = losses.training_loss(outputs, labels, config.loss)
+    return loss, (outputs.logits, updated.get('batch_stats', {}))
+
+  loss_scale = state.loss_scale
+  if loss_scale is None:
+    grad_of = jax.value_and_grad(loss_of, has_aux=True)
+    (loss, (logits, batch_stats)), grads = grad_of(state.params)
+    grads = lax.pmean(grads, AXIS)
+  else:
+    # Averages over the axis itself, before it looks for overflow, so that all
+    # devices agree whether to skip the step.
+    grad_of = loss_scale.value_and_grad(loss_of, has_aux=True, axis_name=AXIS)
+    loss_scale, finite, (loss, (logits, batch_stats)), grads = grad_of(
+        state.params
+    )
+  # Statistics differ between devices where batch norm is not synchronised; the
+  # state has room for one of them.
+  batch_stats = lax.pmean(batch_stats, AXIS)
+  top1 = jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+  loss, top1 = lax.pmean((loss, top1), AXIS)
+
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  averaged = {'params': params, 'batch_stats': batch_stats}
+  new_state = TrainState(
+      step=state.step + 1,
+      params=params,
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+      ema=_update_ema(
+          state.ema, averaged, config.optimizer.ema_decay, state.step
+      ),
+      loss_scale=loss_scale,
+  )
+  if loss_scale is not None:
+    # After an overflow only the counter and the scale move on.
+    kept = state.replace(step=new_state.step, loss_scale=loss_scale)
+    new_state = jax.tree.map(
+        lambda new, old: jnp.where(finite, new, old), new_state, kept
+    )
+  learning_rate = schedule(state.step)
+  return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
+
+
+def _update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
+  """Moving average whose decay grows from 0.1, as TensorFlow's num_updates."""
+  if ema is None:
+    return None
+  decay = jnp.minimum(decay, (1 + step) / (10 + step))
+  return jax.tree.map(lambda old, x: old + (1 - decay) * (x - old), ema, new)
