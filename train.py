@@ -16,13 +16,13 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   commands.define_config(str(_DEFAULT_CONFIG))
   flags.DEFINE_string(
-      'workdir', None, 'Where checkpoints and logs of this run go.'
+    'workdir', None, 'Where checkpoints and logs of this run go.'
   )
   flags.DEFINE_integer(
-      'stop_at_step',
-      None,
-      'Stop with a checkpoint after this step; start again to go on.',
-      lower_bound=1,
+    'stop_at_step',
+    None,
+    'Stop with a checkpoint after this step; start again to go on.',
+    lower_bound=1,
   )
 
 
@@ -32,9 +32,9 @@ def main() -> None:
   from inception.training import loop  # Slow to import: after the flags.
 
   loop.train(
-      flags.FLAGS.config,
-      pathlib.Path(workdir),
-      stop_at_step=flags.FLAGS.stop_at_step,
+    flags.FLAGS.config,
+    pathlib.Path(workdir),
+    stop_at_step=flags.FLAGS.stop_at_step,
   )
 
 

@@ -1,8 +1,8 @@
 """Every field of a config, once: meaning, unit, and the reason of its value.
 
 The other files here start from this one and override. On the command line:
---config.optimizer.weight_decay=1e-4. A field that is unset (a placeholder) takes
-the value that its comment names.
+--config.optimizer.weight_decay=1e-4. An unset field (a placeholder) takes the
+value that its comment names.
 """
 
 import ml_collections

@@ -2,9 +2,9 @@
 
 Run:     python train.py --config=configs/googlenet.py --workdir=runs/googlenet
 Needs:   ImageNet prepared by TFDS; accelerators. Not yet run on either.
-Expect:  top-1 not yet measured here; 68.7 % for the network released with Caffe.
+Expect:  top-1 not yet measured here; the network released with Caffe: 68.7 %.
 
-The paper gives no learning rate; 0.01 without batch norm is that of the release.
+The paper gives no learning rate; 0.01 is that of the release.
 """
 
 import ml_collections

@@ -7,8 +7,8 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
-    'create_model': 'inception.modules.network',
-    'get_architecture': 'inception.architectures',
+  'create_model': 'inception.modules.network',
+  'get_architecture': 'inception.architectures',
 }
 
 __all__ = ['create_model', 'get_architecture']

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 import hashlib
 import json
 import pathlib
+import sys
 from typing import Any, TypeVar
 
-from absl import logging
-from flax import serialization
-from flax import traverse_util
+from flax import serialization, traverse_util
 import jax
 import ml_collections
 import numpy as np
@@ -48,24 +47,26 @@ class Checkpoints:
       make_writable(self.folder)
     policy = ocp.checkpoint_managers
     self._manager = ocp.CheckpointManager(
-        self.folder,
-        options=ocp.CheckpointManagerOptions(
-            create=False,
-            read_only=read_only,
-            cleanup_tmp_directories=not read_only,
-            preservation_policy=policy.AnyPreservationPolicy([
-                policy.LatestN(keep),
-                policy.BestN(
-                    get_metric_fn=_top1,
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]),
+      self.folder,
+      options=ocp.CheckpointManagerOptions(
+        create=False,
+        read_only=read_only,
+        cleanup_tmp_directories=not read_only,
+        preservation_policy=policy.AnyPreservationPolicy(
+          [
+            policy.LatestN(keep),
+            policy.BestN(
+              get_metric_fn=_top1,
+              n=1,
+              keep_checkpoints_without_metrics=False,
+            ),
+          ]
         ),
-        item_handlers={
-            'state': ocp.StandardCheckpointHandler(),
-            'config': ocp.JsonCheckpointHandler(),
-        },
+      ),
+      item_handlers={
+        'state': ocp.StandardCheckpointHandler(),
+        'config': ocp.JsonCheckpointHandler(),
+      },
     )
 
   def steps(self) -> list[int]:
@@ -77,13 +78,15 @@ class Checkpoints:
     metrics = {step: self._manager.metrics(step) for step in self.steps()}
     evaluated = {step: _top1(m) for step, m in metrics.items() if m}
     # Among equals the newest, as in the preservation policy.
-    return max(evaluated, key=lambda step: (evaluated[step], step), default=None)
+    return max(
+      evaluated, key=lambda step: (evaluated[step], step), default=None
+    )
 
   def save(
-      self,
-      state: Any,
-      config: ml_collections.ConfigDict,
-      metrics: Mapping[str, float] | None,
+    self,
+    state: Any,
+    config: ml_collections.ConfigDict,
+    metrics: Mapping[str, float] | None,
   ) -> None:
     """Copies a state to the host and writes it in the background.
 
@@ -101,22 +104,22 @@ class Checkpoints:
     for name, array in arrays.items():
       if not np.all(np.isfinite(array)):
         raise UserError(
-            f'{name} is not finite at step {step}; no checkpoint was written,'
-            f' the newest is step {self._manager.latest_step()}'
+          f'{name} is not finite at step {step}; no checkpoint was written,'
+          f' the newest is step {self._manager.latest_step()}'
         )
     tree = traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)
     header = {
-        'config': json.loads(config_lib.to_json(config)),
-        'digest': _digest(arrays),
+      'config': json.loads(config_lib.to_json(config)),
+      'digest': _digest(arrays),
     }
     try:
       self._manager.save(
-          step,
-          args=ocp.args.Composite(
-              state=ocp.args.StandardSave(tree),
-              config=ocp.args.JsonSave(header),
-          ),
-          metrics=dict(metrics) if metrics else None,
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(tree),
+          config=ocp.args.JsonSave(header),
+        ),
+        metrics=dict(metrics) if metrics else None,
       )
     except (OSError, ValueError) as error:
       raise self._not_written(error) from error
@@ -136,9 +139,7 @@ class Checkpoints:
     """Releases Orbax's threads."""
     self._manager.close()
 
-  def load(
-      self, step: int
-  ) -> tuple[dict[str, Any], ml_collections.ConfigDict]:
+  def load(self, step: int) -> tuple[dict[str, Any], ml_collections.ConfigDict]:
     """Reads a checkpoint.
 
     Args:
@@ -152,11 +153,11 @@ class Checkpoints:
     """
     try:
       loaded = self._manager.restore(
-          step,
-          args=ocp.args.Composite(
-              state=ocp.args.StandardRestore(),
-              config=ocp.args.JsonRestore(),
-          ),
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(),
+          config=ocp.args.JsonRestore(),
+        ),
       )
       tree, header = loaded['state'], loaded['config']
       digest = _digest(traverse_util.flatten_dict(tree, sep=_SEPARATOR))
@@ -165,16 +166,16 @@ class Checkpoints:
     except (OSError, ValueError, KeyError, TypeError) as error:
       reason = str(error).split('\n')[0][:200]
       raise UserError(
-          f'checkpoint {self.folder / str(step)} is damaged: {reason}'
+        f'checkpoint {self.folder / str(step)} is damaged: {reason}'
       ) from error
     return tree, config_lib.from_json(json.dumps(header['config']))
 
   def load_newest_good(
-      self,
+    self,
   ) -> tuple[dict[str, Any], ml_collections.ConfigDict] | None:
     """Reads the newest checkpoint that is not damaged; None without any.
 
-    Damaged ones are named in the log.
+    Damaged ones are named on standard error.
 
     Raises:
       UserError: there are checkpoints and all are damaged.
@@ -184,24 +185,24 @@ class Checkpoints:
       try:
         return self.load(step)
       except UserError as error:
-        logging.error('%s; trying the one before', error)
+        print(f'warning: {error}; trying the one before', file=sys.stderr)
     if steps:
       raise UserError(
-          f'all {len(steps)} checkpoints in {self.folder} are damaged; use'
-          ' another workdir'
+        f'all {len(steps)} checkpoints in {self.folder} are damaged; use'
+        ' another workdir'
       )
     return None
 
   def delete_after(self, step: int) -> None:
-    """Deletes checkpoints newer than a step, which only damage leaves behind."""
+    """Deletes checkpoints newer than a step: damage leaves them behind."""
     for other in self.steps():
       if other > step:
         self._manager.delete(other)
 
   def _not_written(self, error: Exception) -> UserError:
     return UserError(
-        f'cannot write a checkpoint to {self.folder}: {error}; free some space'
-        ' and start again, the earlier checkpoints are kept'
+      f'cannot write a checkpoint to {self.folder}: {error}; free some space'
+      ' and start again, the earlier checkpoints are kept'
     )
 
 
@@ -224,15 +225,15 @@ def restore_into(target: Tree, tree: Mapping[str, Any]) -> Tree:
       raise UserError(f'the checkpoint does not fit: the {where} lacks {name}')
     if np.shape(loaded[name]) != np.shape(wanted[name]):
       raise UserError(
-          f'the checkpoint does not fit: {name} is {np.shape(loaded[name])},'
-          f' the network has {np.shape(wanted[name])}'
+        f'the checkpoint does not fit: {name} is {np.shape(loaded[name])},'
+        f' the network has {np.shape(wanted[name])}'
       )
   structure = traverse_util.flatten_dict(
-      serialization.to_state_dict(target), keep_empty_nodes=True, sep=_SEPARATOR
+    serialization.to_state_dict(target), keep_empty_nodes=True, sep=_SEPARATOR
   )
   structure.update(loaded)
   return serialization.from_state_dict(
-      target, traverse_util.unflatten_dict(structure, sep=_SEPARATOR)
+    target, traverse_util.unflatten_dict(structure, sep=_SEPARATOR)
   )
 
 
@@ -249,7 +250,7 @@ def make_writable(folder: pathlib.Path) -> None:
     probe.unlink()
   except OSError as error:
     raise UserError(
-        f'cannot write to {folder}: {error.strerror}; choose another --workdir'
+      f'cannot write to {folder}: {error.strerror}; choose another --workdir'
     ) from error
 
 

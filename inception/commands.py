@@ -7,15 +7,14 @@ anything else is a bug and shows its traceback.
 from collections.abc import Callable, Sequence
 import sys
 
-from absl import app
-from absl import flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from inception.errors import UserError
 
 
 def run(
-    main: Callable[[], int | None], define_flags: Callable[[], None]
+  main: Callable[[], int | None], define_flags: Callable[[], None]
 ) -> None:
   """Defines and parses flags, runs `main`, and exits with its status.
 
@@ -24,15 +23,15 @@ def run(
     define_flags: defines the command's flags.
   """
   app.run(
-      lambda _: _exit_status(main),
-      flags_parser=lambda argv: _parse(define_flags, argv),
+    lambda _: _exit_status(main),
+    flags_parser=lambda argv: _parse(define_flags, argv),
   )
 
 
 def define_config(default_file: str) -> None:
   """Defines --config=FILE.py[:ARGUMENT] and --config.FIELD=VALUE."""
   config_flags.DEFINE_config_file(
-      'config', default_file, 'The config to run; its fields can be overridden.'
+    'config', default_file, 'The config to run; its fields can be overridden.'
   )
 
 
@@ -56,13 +55,16 @@ def _exit_status(main: Callable[[], int | None]) -> int:
 
 
 def _parse(
-    define_flags: Callable[[], None], argv: Sequence[str]
+  define_flags: Callable[[], None], argv: Sequence[str]
 ) -> Sequence[str]:
   try:
     define_flags()
     rest = flags.FLAGS(argv)[1:]
     if rest:
       raise UserError(f'unexpected argument {rest[0]!r}; flags begin with --')
+    if not flags.FLAGS['verbosity'].present:
+      # Orbax and TFDS report every detail at the level of information.
+      logging.set_verbosity(logging.WARNING)
     if 'config' in flags.FLAGS:
       # A config file that failed to load says so when it is first read.
       flags.FLAGS.config.lock()
@@ -71,7 +73,7 @@ def _parse(
   except AttributeError as error:
     # What ml_collections raises for a field that the config does not have.
     sys.exit(
-        _report(f'no such config field: {error}; see configs/default.py for all')
+      _report(f'no such config field: {error}; see configs/default.py for all')
     )
   return argv
 

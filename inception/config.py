@@ -12,45 +12,45 @@ from inception.architectures import shapes
 from inception.errors import UserError
 
 _CHOICES = {
-    'precision': ('float32', 'bfloat16', 'float16'),
-    'model.head_pooling': ('average', 'attention'),
-    'model.initializer': ('he_normal', 'glorot_uniform', 'truncated_normal'),
-    'optimizer.name': ('sgd', 'rmsprop'),
-    'schedule.name': ('cosine', 'stairs', 'constant'),
+  'precision': ('float32', 'bfloat16', 'float16'),
+  'model.head_pooling': ('average', 'attention'),
+  'model.initializer': ('he_normal', 'glorot_uniform', 'truncated_normal'),
+  'optimizer.name': ('sgd', 'rmsprop'),
+  'schedule.name': ('cosine', 'stairs', 'constant'),
 }
 
 # Field: (smallest, largest, whether the ends are excluded).
 _POSITIVE = (0, math.inf, True)
 _SHARE_BELOW_ONE = (0, math.nextafter(1, 0), False)
 _RANGES = {
-    'seed': (0, 2**31 - 1, False),
-    'batch_size': _POSITIVE,
-    'num_epochs': _POSITIVE,
-    'num_steps': _POSITIVE,
-    'log_every_steps': _POSITIVE,
-    'eval_every_epochs': _POSITIVE,
-    'checkpoint_every_epochs': _POSITIVE,
-    'keep_checkpoints': _POSITIVE,
-    'model.width': _POSITIVE,
-    'model.num_classes': _POSITIVE,
-    'model.dropout': _SHARE_BELOW_ONE,
-    'model.batch_norm_decay': _SHARE_BELOW_ONE,
-    'model.batch_norm_epsilon': _POSITIVE,
-    'data.image_size': _POSITIVE,
-    'data.eval_crop': (0, math.nextafter(1, 2), True),
-    'loss.label_smoothing': _SHARE_BELOW_ONE,
-    'loss.aux_weight': (0, math.inf, False),
-    'optimizer.momentum': _SHARE_BELOW_ONE,
-    'optimizer.rmsprop_decay': _SHARE_BELOW_ONE,
-    'optimizer.rmsprop_epsilon': _POSITIVE,
-    'optimizer.weight_decay': (0, math.inf, False),
-    'optimizer.clip_norm': _POSITIVE,
-    'optimizer.ema_decay': _SHARE_BELOW_ONE,
-    'schedule.base_learning_rate': _POSITIVE,
-    'schedule.base_batch_size': _POSITIVE,
-    'schedule.warmup_epochs': (0, math.inf, False),
-    'schedule.decay_rate': _POSITIVE,
-    'schedule.decay_every_epochs': _POSITIVE,
+  'seed': (0, 2**31 - 1, False),
+  'batch_size': _POSITIVE,
+  'num_epochs': _POSITIVE,
+  'num_steps': _POSITIVE,
+  'log_every_steps': _POSITIVE,
+  'eval_every_epochs': _POSITIVE,
+  'checkpoint_every_epochs': _POSITIVE,
+  'keep_checkpoints': _POSITIVE,
+  'model.width': _POSITIVE,
+  'model.num_classes': _POSITIVE,
+  'model.dropout': _SHARE_BELOW_ONE,
+  'model.batch_norm_decay': _SHARE_BELOW_ONE,
+  'model.batch_norm_epsilon': _POSITIVE,
+  'data.image_size': _POSITIVE,
+  'data.eval_crop': (0, math.nextafter(1, 2), True),
+  'loss.label_smoothing': _SHARE_BELOW_ONE,
+  'loss.aux_weight': (0, math.inf, False),
+  'optimizer.momentum': _SHARE_BELOW_ONE,
+  'optimizer.rmsprop_decay': _SHARE_BELOW_ONE,
+  'optimizer.rmsprop_epsilon': _POSITIVE,
+  'optimizer.weight_decay': (0, math.inf, False),
+  'optimizer.clip_norm': _POSITIVE,
+  'optimizer.ema_decay': _SHARE_BELOW_ONE,
+  'schedule.base_learning_rate': _POSITIVE,
+  'schedule.base_batch_size': _POSITIVE,
+  'schedule.warmup_epochs': (0, math.inf, False),
+  'schedule.decay_rate': _POSITIVE,
+  'schedule.decay_every_epochs': _POSITIVE,
 }
 
 
@@ -68,7 +68,7 @@ def check(config: ml_collections.ConfigDict, device_count: int) -> None:
   for name, choices in _CHOICES.items():
     if fields[name] not in choices:
       raise UserError(
-          f'{name}={fields[name]!r} is not one of {", ".join(choices)}'
+        f'{name}={fields[name]!r} is not one of {", ".join(choices)}'
       )
   for name, (low, high, open_ends) in _RANGES.items():
     _check_range(name, fields[name], low, high, open_ends)
@@ -104,20 +104,20 @@ def from_json(text: str) -> ml_collections.ConfigDict:
 
 
 def differences(
-    old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
+  old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
 ) -> list[str]:
   """Returns 'field: old value, now new value' for every field that differs."""
   before = flatten(json.loads(to_json(old)))
   after = flatten(json.loads(to_json(new)))
   return [
-      f'{name}: {before.get(name)!r}, now {after.get(name)!r}'
-      for name in sorted(before | after)
-      if before.get(name) != after.get(name)
+    f'{name}: {before.get(name)!r}, now {after.get(name)!r}'
+    for name in sorted(before | after)
+    if before.get(name) != after.get(name)
   ]
 
 
 def _check_range(
-    name: str, value: float | None, low: float, high: float, open_ends: bool
+  name: str, value: float | None, low: float, high: float, open_ends: bool
 ) -> None:
   if value is None:
     return
@@ -133,9 +133,9 @@ def _check_interval(name: str, value: Any, largest: float) -> None:
   good = len(value) == 2 and 0 < value[0] <= value[1] <= largest
   if not good:
     raise UserError(
-        f'{name}={value} must be two numbers, 0 < smallest <= largest'
-        + (f' <= {largest}' if largest < math.inf else '')
-        + f"; try --config.{name}='(0.5, 1.0)'"
+      f'{name}={value} must be two numbers, 0 < smallest <= largest'
+      + (f' <= {largest}' if largest < math.inf else '')
+      + f"; try --config.{name}='(0.5, 1.0)'"
     )
 
 
@@ -144,8 +144,8 @@ def _check_batch_size(batch_size: int, device_count: int) -> None:
     return
   lower = batch_size - batch_size % device_count
   raise UserError(
-      f'batch_size={batch_size} does not split over {device_count} devices;'
-      f' try --config.batch_size={lower or device_count}'
+    f'batch_size={batch_size} does not split over {device_count} devices;'
+    f' try --config.batch_size={lower or device_count}'
   )
 
 
@@ -156,7 +156,7 @@ def _check_image_size(config: ml_collections.ConfigDict) -> None:
     shapes.stage_shapes(table, size, size)
   except ValueError as error:
     raise UserError(
-        f'data.image_size={size} is too small for'
-        f' {config.model.architecture}: {error}; the smallest is'
-        f' {shapes.smallest_input(table)}'
+      f'data.image_size={size} is too small for'
+      f' {config.model.architecture}: {error}; the smallest is'
+      f' {shapes.smallest_input(table)}'
     ) from error

@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend: a name, a path, a size, a value."""
+"""The exception for what a user can mend: a name, a path, a size, a value."""
 
 
 class UserError(Exception):

@@ -5,8 +5,8 @@ from inception.architectures.vocabulary import Architecture
 from inception.errors import UserError
 
 ARCHITECTURES = {
-    'googlenet': googlenet.GOOGLENET,
-    'inception_v1': googlenet.INCEPTION_V1,
+  'googlenet': googlenet.GOOGLENET,
+  'inception_v1': googlenet.INCEPTION_V1,
 }
 
 
@@ -18,6 +18,6 @@ def get_architecture(name: str) -> Architecture:
   """
   if name not in ARCHITECTURES:
     raise UserError(
-        f'unknown architecture {name!r}; known: {", ".join(ARCHITECTURES)}'
+      f'unknown architecture {name!r}; known: {", ".join(ARCHITECTURES)}'
     )
   return ARCHITECTURES[name]

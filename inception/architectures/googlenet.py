@@ -4,91 +4,91 @@ The grids in the comments are those of a 224 x 224 image.
 """
 
 from inception.architectures.vocabulary import (
-    Architecture,
-    AuxHead,
-    AvgPool,
-    Chain,
-    Concat,
-    Conv,
-    LocalResponseNorm,
-    MaxPool,
-    Stage,
+  Architecture,
+  AuxHead,
+  AvgPool,
+  Chain,
+  Concat,
+  Conv,
+  LocalResponseNorm,
+  MaxPool,
+  Stage,
 )
 
 
 def inception(
-    b0: int, b1_reduce: int, b1: int, b2_reduce: int, b2: int, b3: int
+  b0: int, b1_reduce: int, b1: int, b2_reduce: int, b2: int, b3: int
 ) -> Concat:  # Figure 2(b).
   """The Inception module: 1x1, 3x3 and 5x5 convolutions and pooling."""
   return Concat(
-      Conv(b0),
-      Chain(Conv(b1_reduce), Conv(b1, 3)),
-      Chain(Conv(b2_reduce), Conv(b2, 5)),
-      Chain(MaxPool(3), Conv(b3)),
+    Conv(b0),
+    Chain(Conv(b1_reduce), Conv(b1, 3)),
+    Chain(Conv(b2_reduce), Conv(b2, 5)),
+    Chain(MaxPool(3), Conv(b3)),
   )
 
 
 def aux_head(name: str, stage: str) -> AuxHead:  # Section 5.
   """An auxiliary classifier: 14 x 14 pooled to 4 x 4, 1x1, two layers."""
   return AuxHead(
-      name,
-      stage,
-      Chain(AvgPool(5, stride=3, padding='VALID'), Conv(128)),
-      hidden=1024,
-      dropout=0.7,
+    name,
+    stage,
+    Chain(AvgPool(5, stride=3, padding='VALID'), Conv(128)),
+    hidden=1024,
+    dropout=0.7,
   )
 
 
 STEM = (
-    Stage('Conv2d_1a_7x7', Conv(64, 7, stride=2)),  # 112 x 112 x 64
-    Stage('MaxPool_2a_3x3', MaxPool(3, stride=2)),  # 56 x 56 x 64
-    Stage('Conv2d_2b_1x1', Conv(64)),  # 56 x 56 x 64
-    Stage('Conv2d_2c_3x3', Conv(192, 3)),  # 56 x 56 x 192
-    Stage('MaxPool_3a_3x3', MaxPool(3, stride=2)),  # 28 x 28 x 192
+  Stage('Conv2d_1a_7x7', Conv(64, 7, stride=2)),  # 112 x 112 x 64
+  Stage('MaxPool_2a_3x3', MaxPool(3, stride=2)),  # 56 x 56 x 64
+  Stage('Conv2d_2b_1x1', Conv(64)),  # 56 x 56 x 64
+  Stage('Conv2d_2c_3x3', Conv(192, 3)),  # 56 x 56 x 192
+  Stage('MaxPool_3a_3x3', MaxPool(3, stride=2)),  # 28 x 28 x 192
 )
 
 # Where the paper normalises: after the first pooling and before the second.
 STEM_WITH_RESPONSE_NORM = (
-    *STEM[:2],
-    Stage('LocalResponseNorm_2a', LocalResponseNorm()),
-    *STEM[2:4],
-    Stage('LocalResponseNorm_2c', LocalResponseNorm()),
-    *STEM[4:],
+  *STEM[:2],
+  Stage('LocalResponseNorm_2a', LocalResponseNorm()),
+  *STEM[2:4],
+  Stage('LocalResponseNorm_2c', LocalResponseNorm()),
+  *STEM[4:],
 )
 
 MODULES = (
-    Stage('Mixed_3b', inception(64, 96, 128, 16, 32, 32)),  # 28 x 28 x 256
-    Stage('Mixed_3c', inception(128, 128, 192, 32, 96, 64)),  # 28 x 28 x 480
-    Stage('MaxPool_4a_3x3', MaxPool(3, stride=2)),  # 14 x 14 x 480
-    Stage('Mixed_4b', inception(192, 96, 208, 16, 48, 64)),  # 14 x 14 x 512
-    Stage('Mixed_4c', inception(160, 112, 224, 24, 64, 64)),  # 14 x 14 x 512
-    Stage('Mixed_4d', inception(128, 128, 256, 24, 64, 64)),  # 14 x 14 x 512
-    Stage('Mixed_4e', inception(112, 144, 288, 32, 64, 64)),  # 14 x 14 x 528
-    Stage('Mixed_4f', inception(256, 160, 320, 32, 128, 128)),  # 14 x 14 x 832
-    Stage('MaxPool_5a_3x3', MaxPool(3, stride=2)),  # 7 x 7 x 832
-    Stage('Mixed_5b', inception(256, 160, 320, 32, 128, 128)),  # 7 x 7 x 832
-    Stage('Mixed_5c', inception(384, 192, 384, 48, 128, 128)),  # 7 x 7 x 1024
+  Stage('Mixed_3b', inception(64, 96, 128, 16, 32, 32)),  # 28 x 28 x 256
+  Stage('Mixed_3c', inception(128, 128, 192, 32, 96, 64)),  # 28 x 28 x 480
+  Stage('MaxPool_4a_3x3', MaxPool(3, stride=2)),  # 14 x 14 x 480
+  Stage('Mixed_4b', inception(192, 96, 208, 16, 48, 64)),  # 14 x 14 x 512
+  Stage('Mixed_4c', inception(160, 112, 224, 24, 64, 64)),  # 14 x 14 x 512
+  Stage('Mixed_4d', inception(128, 128, 256, 24, 64, 64)),  # 14 x 14 x 512
+  Stage('Mixed_4e', inception(112, 144, 288, 32, 64, 64)),  # 14 x 14 x 528
+  Stage('Mixed_4f', inception(256, 160, 320, 32, 128, 128)),  # 14 x 14 x 832
+  Stage('MaxPool_5a_3x3', MaxPool(3, stride=2)),  # 7 x 7 x 832
+  Stage('Mixed_5b', inception(256, 160, 320, 32, 128, 128)),  # 7 x 7 x 832
+  Stage('Mixed_5c', inception(384, 192, 384, 48, 128, 128)),  # 7 x 7 x 1024
 )
 
 # The paper counts modules from 3a: its 4a is Mixed_4b here, its 4d Mixed_4e.
 AUX_HEADS = (
-    aux_head('AuxLogits_4b', 'Mixed_4b'),
-    aux_head('AuxLogits_4e', 'Mixed_4e'),
+  aux_head('AuxLogits_4b', 'Mixed_4b'),
+  aux_head('AuxLogits_4e', 'Mixed_4e'),
 )
 
 GOOGLENET = Architecture(
-    input_size=224,
-    stages=STEM_WITH_RESPONSE_NORM + MODULES,
-    dropout=0.4,
-    aux_heads=AUX_HEADS,
-    batch_norm=False,
+  input_size=224,
+  stages=STEM_WITH_RESPONSE_NORM + MODULES,
+  dropout=0.4,
+  aux_heads=AUX_HEADS,
+  batch_norm=False,
 )
 
 # The same with batch norm in place of biases and local response norm, as every
 # strong reproduction has it.
 INCEPTION_V1 = Architecture(
-    input_size=224,
-    stages=STEM + MODULES,
-    dropout=0.4,
-    aux_heads=AUX_HEADS,
+  input_size=224,
+  stages=STEM + MODULES,
+  dropout=0.4,
+  aux_heads=AUX_HEADS,
 )

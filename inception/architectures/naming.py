@@ -4,8 +4,8 @@
 stride; letters count each kind along the branch; then kernel height x width.
 """
 
-import string
 from collections.abc import Iterator
+import string
 
 from inception.architectures import vocabulary as v
 

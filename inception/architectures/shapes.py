@@ -40,7 +40,7 @@ def block_shape(block: v.Block, shape: Shape) -> Shape:
 
 
 def stage_shapes(
-    architecture: v.Architecture, height: int, width: int
+  architecture: v.Architecture, height: int, width: int
 ) -> dict[str, Shape]:
   """Returns (height, width, channels) after every stage, by stage name.
 
@@ -58,7 +58,7 @@ def stage_shapes(
     shape = block_shape(stage.block, shape)
     if min(shape[:2]) < 1:
       raise ValueError(
-          f'an image of {height}x{width} pixels leaves no grid at {stage.name}'
+        f'an image of {height}x{width} pixels leaves no grid at {stage.name}'
       )
     shapes[stage.name] = shape
   return shapes
@@ -75,9 +75,7 @@ def smallest_input(architecture: v.Architecture) -> int:
       size += 1
 
 
-def scale_width(
-    architecture: v.Architecture, width: float
-) -> v.Architecture:
+def scale_width(architecture: v.Architecture, width: float) -> v.Architecture:
   """Returns the network with every layer's features multiplied by `width`.
 
   Features are rounded to a multiple of 8, at least 8; `width=1` changes
@@ -86,24 +84,24 @@ def scale_width(
   if width == 1:
     return architecture
   stages = tuple(
-      dataclasses.replace(stage, block=_scale(stage.block, width))
-      for stage in architecture.stages
+    dataclasses.replace(stage, block=_scale(stage.block, width))
+    for stage in architecture.stages
   )
   aux_heads = tuple(
-      dataclasses.replace(
-          head,
-          block=_scale(head.block, width),
-          hidden=head.hidden and _features(head.hidden, width),
-      )
-      for head in architecture.aux_heads
+    dataclasses.replace(
+      head,
+      block=_scale(head.block, width),
+      hidden=head.hidden and _features(head.hidden, width),
+    )
+    for head in architecture.aux_heads
   )
   return dataclasses.replace(architecture, stages=stages, aux_heads=aux_heads)
 
 
 def _grid(
-    block: v.Conv | v.SeparableConv | v.MaxPool | v.AvgPool,
-    height: int,
-    width: int,
+  block: v.Conv | v.SeparableConv | v.MaxPool | v.AvgPool,
+  height: int,
+  width: int,
 ) -> tuple[int, int]:
   sizes = []
   for size, kernel in zip((height, width), v.height_width(block.kernel)):
@@ -128,7 +126,7 @@ def _scale(block: AnyBlock, width: float) -> AnyBlock:
   match block:
     case v.Conv() | v.SeparableConv():
       return dataclasses.replace(
-          block, features=_features(block.features, width)
+        block, features=_features(block.features, width)
       )
     case v.Chain(blocks) | v.Concat(blocks):
       return type(block)(*(_scale(part, width) for part in blocks))

@@ -156,15 +156,15 @@ class Repeat:
 
 
 Block = (
-    Conv
-    | SeparableConv
-    | MaxPool
-    | AvgPool
-    | LocalResponseNorm
-    | Chain
-    | Concat
-    | Residual
-    | Repeat
+  Conv
+  | SeparableConv
+  | MaxPool
+  | AvgPool
+  | LocalResponseNorm
+  | Chain
+  | Concat
+  | Residual
+  | Repeat
 )
 
 

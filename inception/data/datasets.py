@@ -9,9 +9,11 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from inception.data import digits  # Makes TFDS know 'digits'.
-from inception.data import folder
-from inception.data import records
+from inception.data import (
+  digits,  # Makes TFDS know 'digits'.
+  folder,
+  records,
+)
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError
 
@@ -69,16 +71,16 @@ def _open_fake() -> Source:
 def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
   if not config.data_dir:
     raise UserError(
-        'data.dataset=folder needs --config.data.data_dir=DIR, where images'
-        ' lie in DIR/<split>/<class>/'
+      'data.dataset=folder needs --config.data.data_dir=DIR, where images'
+      ' lie in DIR/<split>/<class>/'
     )
   root = pathlib.Path(config.data_dir).expanduser()
   splits = folder.split_folders(root)
   base = split.split('[')[0]
   if base not in splits:
     raise UserError(
-        f'no split {base!r} in {root}; its folders are'
-        f' {", ".join(splits) or "none"}'
+      f'no split {base!r} in {root}; its folders are'
+      f' {", ".join(splits) or "none"}'
     )
   images = folder.list_images(root / base)
   chosen = _select(split, base, len(images.paths))
@@ -86,21 +88,25 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
   labels = np.array(images.labels, np.int64)[chosen]
 
   def load(index: Any) -> tuple[Any, Any]:
-    return tf.io.read_file(tf.constant(paths)[index]), tf.constant(labels)[index]
+    return tf.io.read_file(tf.constant(paths)[index]), tf.constant(labels)[
+      index
+    ]
 
   return Source(
-      name=f'{root} {split}',
-      num_examples=len(paths),
-      classes=images.classes,
-      load=load,
-      describe=paths.__getitem__,
+    name=f'{root} {split}',
+    num_examples=len(paths),
+    classes=images.classes,
+    load=load,
+    describe=paths.__getitem__,
   )
 
 
 def _select(split: str, base: str, count: int) -> np.ndarray:
   """Returns int64 indices that a sliced split keeps of `count` examples."""
   try:
-    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute({base: count})
+    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(
+      {base: count}
+    )
   except (ValueError, AssertionError) as error:
     raise UserError(f'split {split!r} is not understood: {error}') from error
   ranges = [np.arange(part.from_ or 0, part.to or count) for part in parts]
@@ -115,15 +121,15 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
   try:
     info = builder.info.splits[split]
     slices = [
-        records.FileSlice(part.filename, part.skip, part.examples_in_shard)
-        if part.take == -1
-        else records.FileSlice(part.filename, part.skip, part.take)
-        for part in info.file_instructions
+      records.FileSlice(part.filename, part.skip, part.examples_in_shard)
+      if part.take == -1
+      else records.FileSlice(part.filename, part.skip, part.take)
+      for part in info.file_instructions
     ]
   except (KeyError, ValueError, AssertionError) as error:
     raise UserError(
-        f'no split {split!r} in {config.dataset}; it has'
-        f' {", ".join(builder.info.splits)}'
+      f'no split {split!r} in {config.dataset}; it has'
+      f' {", ".join(builder.info.splits)}'
     ) from error
   image, label = _image_and_label(builder)
   index = records.index_records(slices)
@@ -136,17 +142,17 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
   def load(position: Any) -> tuple[Any, Any]:
     record = tf.numpy_function(read, [position], tf.string, stateful=False)
     example = builder.info.features.deserialize_example(
-        tf.ensure_shape(record, []),
-        decoders={image: tfds.decode.SkipDecoding()},
+      tf.ensure_shape(record, []),
+      decoders={image: tfds.decode.SkipDecoding()},
     )
     return example[image], tf.cast(example[label], tf.int64)
 
   return Source(
-      name=f'{config.dataset} {split}',
-      num_examples=len(index),
-      classes=tuple(builder.info.features[label].names),
-      load=load,
-      describe=index.describe,
+    name=f'{config.dataset} {split}',
+    num_examples=len(index),
+    classes=tuple(builder.info.features[label].names),
+    load=load,
+    describe=index.describe,
   )
 
 
@@ -157,8 +163,8 @@ def _make_builder(name: str, data_dir: str | None) -> Any:
     base = name.split(':')[0].split('/')[0]
     close = difflib.get_close_matches(base, tfds.list_builders(), 3)
     raise UserError(
-        f'unknown data set {name!r}; a TFDS name, folder, digits or fake'
-        + (f'; did you mean {", ".join(close)}?' if close else '')
+      f'unknown data set {name!r}; a TFDS name, folder, digits or fake'
+      + (f'; did you mean {", ".join(close)}?' if close else '')
     ) from error
   except (ValueError, AssertionError) as error:
     raise UserError(f'data set {name!r} cannot be opened: {error}') from error
@@ -166,13 +172,13 @@ def _make_builder(name: str, data_dir: str | None) -> Any:
     _build_digits(builder)
   if not builder.info.splits:
     raise UserError(
-        f'data set {name!r} is not prepared in {builder.data_dir}; prepare it'
-        f' with: tfds build {name.split(":")[0]}, or set --config.data.data_dir'
+      f'data set {name!r} is not prepared in {builder.data_dir}; prepare it'
+      f' with: tfds build {name.split(":")[0]}, or set --config.data.data_dir'
     )
   if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
     raise UserError(
-        f'data set {name!r} is prepared as {builder.info.file_format.value};'
-        ' prepare it as tfrecord'
+      f'data set {name!r} is prepared as {builder.info.file_format.value};'
+      ' prepare it as tfrecord'
     )
   return builder
 
@@ -185,8 +191,8 @@ def _build_digits(builder: digits.Digits) -> None:
     builder.download_and_prepare()
   except OSError as error:
     raise UserError(
-        f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
-        ' --config.data.data_dir'
+      f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
+      ' --config.data.data_dir'
     ) from error
 
 
@@ -195,13 +201,13 @@ def _image_and_label(builder: Any) -> tuple[str, str]:
   keys = builder.info.supervised_keys
   features = builder.info.features
   if (
-      keys is None
-      or len(keys) != 2
-      or not isinstance(features[keys[0]], tfds.features.Image)
-      or not isinstance(features[keys[1]], tfds.features.ClassLabel)
+    keys is None
+    or len(keys) != 2
+    or not isinstance(features[keys[0]], tfds.features.Image)
+    or not isinstance(features[keys[1]], tfds.features.ClassLabel)
   ):
     raise UserError(
-        f'data set {builder.info.name!r} is not for image classification: it'
-        ' has no pair of image and class label'
+      f'data set {builder.info.name!r} is not for image classification: it'
+      ' has no pair of image and class label'
     )
   return keys[0], keys[1]

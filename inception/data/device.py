@@ -15,7 +15,7 @@ Array = jax.Array
 
 
 def scale(images: Array) -> Array:
-  """Maps uint8 images to float32 in [-1, 1], as all Inception weights expect."""
+  """Maps uint8 images to float32 in [-1, 1], as Inception weights expect."""
   return images.astype(jnp.float32) / 127.5 - 1
 
 
@@ -37,9 +37,9 @@ def flip(key: Array, images: Array, places: Array) -> Array:
 
 
 def prefetch(
-    batches: Iterator[Mapping[str, np.ndarray]],
-    devices: Sequence[jax.Device],
-    depth: int = 2,
+  batches: Iterator[Mapping[str, np.ndarray]],
+  devices: Sequence[jax.Device],
+  depth: int = 2,
 ) -> Iterator[dict[str, Array]]:
   """Starts the transfer of batches `depth` steps before they are needed.
 

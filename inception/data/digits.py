@@ -22,19 +22,23 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
   def _info(self) -> tfds.core.DatasetInfo:
     return self.dataset_info_from_configs(
-        description=__doc__,
-        features=tfds.features.FeaturesDict({
-            'image': tfds.features.Image(shape=(8, 8, 1)),
-            'label': tfds.features.ClassLabel(num_classes=10),
-        }),
-        supervised_keys=('image', 'label'),
-        homepage='https://archive.ics.uci.edu/dataset/80',
+      description=__doc__,
+      features=tfds.features.FeaturesDict(
+        {
+          'image': tfds.features.Image(shape=(8, 8, 1)),
+          'label': tfds.features.ClassLabel(num_classes=10),
+        }
+      ),
+      supervised_keys=('image', 'label'),
+      homepage='https://archive.ics.uci.edu/dataset/80',
     )
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
     del dl_manager  # There is nothing to download.
-    return {'train': self._generate_examples(False),
-            'test': self._generate_examples(True)}
+    return {
+      'train': self._generate_examples(False),
+      'test': self._generate_examples(True),
+    }
 
   def _generate_examples(self, test: bool) -> Iterator[tuple[int, Any]]:
     from sklearn import datasets  # Slow to import, needed once.

@@ -36,18 +36,18 @@ def list_images(split: pathlib.Path) -> ImageList:
   classes = tuple(sorted(path.name for path in _folders(split)))
   if not classes:
     raise UserError(
-        f'{split} holds no class folders; images lie in <split>/<class>/'
+      f'{split} holds no class folders; images lie in <split>/<class>/'
     )
   rows = []
   for label, name in enumerate(classes):
     files = sorted(
-        path
-        for path in (split / name).iterdir()
-        if path.is_file() and not path.name.startswith('.')
+      path
+      for path in (split / name).iterdir()
+      if path.is_file() and not path.name.startswith('.')
     )
     if not files:
       raise UserError(
-          f'class folder {split / name} is empty; add images or remove it'
+        f'class folder {split / name} is empty; add images or remove it'
       )
     rows += [(_mix(f'{name}/{path.name}'), str(path), label) for path in files]
   rows.sort()
@@ -64,17 +64,17 @@ def split_folders(root: pathlib.Path) -> list[str]:
   """
   if not root.is_dir():
     raise UserError(
-        f'no folder {root}; set --config.data.data_dir to a folder with'
-        ' <split>/<class>/ below it'
+      f'no folder {root}; set --config.data.data_dir to a folder with'
+      ' <split>/<class>/ below it'
     )
   return sorted(path.name for path in _folders(root))
 
 
 def _folders(path: pathlib.Path) -> list[pathlib.Path]:
   return [
-      entry
-      for entry in path.iterdir()
-      if entry.is_dir() and not entry.name.startswith('.')
+    entry
+    for entry in path.iterdir()
+    if entry.is_dir() and not entry.name.startswith('.')
   ]
 
 
@@ -89,8 +89,8 @@ def _check_images(split: pathlib.Path, paths: tuple[str, ...]) -> None:
   if bad:
     names = ', '.join(bad[:3]) + (', ...' if len(bad) > 3 else '')
     raise UserError(
-        f'{len(bad)} of {len(paths)} files below {split} are not JPEG, PNG, GIF'
-        f' or BMP images: {names}; remove or convert them'
+      f'{len(bad)} of {len(paths)} files below {split} are not JPEG, PNG, GIF'
+      f' or BMP images: {names}; remove or convert them'
     )
 
 

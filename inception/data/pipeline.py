@@ -48,11 +48,11 @@ class Share:
 
 
 def train_batches(
-    source: Source,
-    config: ml_collections.ConfigDict,
-    share: Share,
-    seed: int,
-    first_step: int,
+  source: Source,
+  config: ml_collections.ConfigDict,
+  share: Share,
+  seed: int,
+  first_step: int,
 ) -> Iterator[Batch]:
   """Yields training batches without end, from `first_step` on.
 
@@ -78,7 +78,7 @@ def train_batches(
   def index_of(position: Any) -> Any:
     key = tf.stack([tf.constant(seed, tf.int64), position // count])
     return tf.random.experimental.index_shuffle(
-        position % count, key, tf.constant(count - 1, tf.int64)
+      position % count, key, tf.constant(count - 1, tf.int64)
     )
 
   def load(position: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def train_batches(
 
 
 def eval_batches(
-    source: Source, config: ml_collections.ConfigDict, share: Share
+  source: Source, config: ml_collections.ConfigDict, share: Share
 ) -> Iterator[Batch]:
   """Yields every example once, padded to whole batches.
 
@@ -122,9 +122,9 @@ def eval_batches(
   def load(position: Any) -> dict[str, Any]:
     encoded, label = source.load(index_of(position))
     return {
-        'image': _central_crop(encoded, config),
-        'label': tf.cast(label, tf.int32),
-        'mask': tf.cast(position < count, tf.float32),
+      'image': _central_crop(encoded, config),
+      'label': tf.cast(label, tf.int32),
+      'mask': tf.cast(position < count, tf.float32),
     }
 
   yield from _batches(_Positions(share, 0, batches), index_of, load, source)
@@ -146,7 +146,7 @@ class _Positions:
       return row // rows * self.share.batch_size + first_place + row % rows
 
     dataset = tf.data.Dataset.range(
-        self.first_batch * rows, self.end_batch * rows
+      self.first_batch * rows, self.end_batch * rows
     )
     return dataset.map(position)
 
@@ -156,10 +156,10 @@ class _Positions:
 
 
 def _batches(
-    positions: _Positions,
-    index_of: Callable[[Any], Any],
-    load: Callable[[Any], dict[str, Any]],
-    source: Source,
+  positions: _Positions,
+  index_of: Callable[[Any], Any],
+  load: Callable[[Any], dict[str, Any]],
+  source: Source,
 ) -> Iterator[Batch]:
   share = positions.share
   dataset = positions.dataset()
@@ -171,17 +171,17 @@ def _batches(
       batch = next(batches)
     except tf.errors.InvalidArgumentError as error:
       broken = [
-          source.describe(int(index_of(tf.constant(position, tf.int64))))
-          for position in positions.of_batch(number)
-          if not _loads(load, position)
+        source.describe(int(index_of(tf.constant(position, tf.int64))))
+        for position in positions.of_batch(number)
+        if not _loads(load, position)
       ]
       raise UserError(
-          f'{len(broken)} broken images in batch {number} of {source.name}:'
-          f' {", ".join(broken[:3])}; replace or remove them'
+        f'{len(broken)} broken images in batch {number} of {source.name}:'
+        f' {", ".join(broken[:3])}; replace or remove them'
       ) from error
     yield {
-        name: value.reshape(share.devices, -1, *value.shape[1:])
-        for name, value in batch.items()
+      name: value.reshape(share.devices, -1, *value.shape[1:])
+      for name, value in batch.items()
     }
 
 
@@ -194,19 +194,19 @@ def _loads(load: Callable[[Any], dict[str, Any]], position: int) -> bool:
 
 
 def _random_crop(
-    encoded: Any, seed: Any, config: ml_collections.ConfigDict
+  encoded: Any, seed: Any, config: ml_collections.ConfigDict
 ) -> Any:
   """Decodes a random window and resizes it to the square, ignoring aspect."""
   shape = _image_shape(encoded)
   begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-      shape,
-      tf.zeros((1, 0, 4)),
-      seed,
-      min_object_covered=0.0,
-      aspect_ratio_range=config.crop_aspect,
-      area_range=config.crop_area,
-      max_attempts=_CROP_ATTEMPTS,
-      use_image_if_no_bounding_boxes=True,
+    shape,
+    tf.zeros((1, 0, 4)),
+    seed,
+    min_object_covered=0.0,
+    aspect_ratio_range=config.crop_aspect,
+    area_range=config.crop_area,
+    max_attempts=_CROP_ATTEMPTS,
+    use_image_if_no_bounding_boxes=True,
   )
   return _decode_window(encoded, begin[:2], size[:2], config.image_size)
 
@@ -216,16 +216,14 @@ def _central_crop(encoded: Any, config: ml_collections.ConfigDict) -> Any:
   sides = _image_shape(encoded)[:2]
   size = tf.cast(tf.cast(sides, tf.float64) * config.eval_crop, tf.int32)
   size = tf.maximum(size, 1)
-  return _decode_window(
-      encoded, (sides - size) // 2, size, config.image_size
-  )
+  return _decode_window(encoded, (sides - size) // 2, size, config.image_size)
 
 
 def _image_shape(encoded: Any) -> Any:
   return tf.cond(
-      tf.io.is_jpeg(encoded),
-      lambda: tf.io.extract_jpeg_shape(encoded),
-      lambda: tf.shape(_decode(encoded)),
+    tf.io.is_jpeg(encoded),
+    lambda: tf.io.extract_jpeg_shape(encoded),
+    lambda: tf.shape(_decode(encoded)),
   )
 
 
@@ -236,11 +234,11 @@ def _decode(encoded: Any) -> Any:
 def _decode_window(encoded: Any, begin: Any, size: Any, side: int) -> Any:
   window = tf.concat([begin, size], 0)
   image = tf.cond(
-      tf.io.is_jpeg(encoded),
-      lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
-      lambda: tf.image.crop_to_bounding_box(
-          _decode(encoded), begin[0], begin[1], size[0], size[1]
-      ),
+    tf.io.is_jpeg(encoded),
+    lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+    lambda: tf.image.crop_to_bounding_box(
+      _decode(encoded), begin[0], begin[1], size[0], size[1]
+    ),
   )
   image = tf.image.resize(image, (side, side))
   return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
@@ -250,8 +248,8 @@ def _noise(source: Source, side: int, share: Share) -> Iterator[Batch]:
   generator = np.random.default_rng(0)
   shape = (share.devices, share.rows // share.devices)
   batch = {
-      'image': generator.integers(0, 256, (*shape, side, side, 3), np.uint8),
-      'label': generator.integers(0, len(source.classes), shape, np.int32),
+    'image': generator.integers(0, 256, (*shape, side, side, 3), np.uint8),
+    'label': generator.integers(0, len(source.classes), shape, np.int32),
   }
   while True:
     yield batch

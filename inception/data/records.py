@@ -52,7 +52,7 @@ class RecordIndex:
     """Returns the data of one record; safe to call from many threads."""
     with open(self.paths[self.files[index]], 'rb', buffering=0) as file:
       return os.pread(
-          file.fileno(), int(self.lengths[index]), int(self.offsets[index])
+        file.fileno(), int(self.lengths[index]), int(self.offsets[index])
       )
 
   def describe(self, index: int) -> str:
@@ -71,16 +71,16 @@ def index_records(slices: Sequence[FileSlice]) -> RecordIndex:
   counts = [len(span) for span in spans]
   joined = np.concatenate(spans) if spans else np.zeros((0, 2), np.int64)
   return RecordIndex(
-      paths=tuple(part.path for part in slices),
-      files=np.repeat(np.arange(len(slices), dtype=np.int32), counts),
-      offsets=joined[:, 0],
-      lengths=joined[:, 1],
+    paths=tuple(part.path for part in slices),
+    files=np.repeat(np.arange(len(slices), dtype=np.int32), counts),
+    offsets=joined[:, 0],
+    lengths=joined[:, 1],
   )
 
 
 def _find(part: FileSlice) -> np.ndarray:
   """Returns int64 [records, 2]: offset and length of each record."""
-  spans = []
+  spans: list[tuple[int, int]] = []
   try:
     size = os.path.getsize(part.path)
     with open(part.path, 'rb', buffering=0) as file:
@@ -102,4 +102,6 @@ def _find(part: FileSlice) -> np.ndarray:
 
 
 def _damaged(path: str) -> UserError:
-  return UserError(f'{path} is damaged or cut short; prepare the data set again')
+  return UserError(
+    f'{path} is damaged or cut short; prepare the data set again'
+  )

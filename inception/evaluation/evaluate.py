@@ -18,9 +18,7 @@ AXIS = 'batch'
 EvalStep = Callable[[Any, dict[str, Array]], dict[str, Array]]
 
 
-def make_eval_step(
-    model: Inception, devices: Sequence[jax.Device]
-) -> EvalStep:
+def make_eval_step(model: Inception, devices: Sequence[jax.Device]) -> EvalStep:
   """Compiles the evaluation of one batch.
 
   Args:
@@ -34,12 +32,12 @@ def make_eval_step(
   """
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
-    logits = model.apply(variables, device.scale(batch['image'])).logits
-    sums = masked_sums(logits, batch['label'], batch['mask'])
+    outputs: Any = model.apply(variables, device.scale(batch['image']))
+    sums = masked_sums(outputs.logits, batch['label'], batch['mask'])
     return lax.psum(sums, AXIS)
 
   return jax.pmap(
-      step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, devices=devices
+    step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, devices=devices
   )
 
 
@@ -54,11 +52,11 @@ def masked_sums(logits: Array, labels: Array, mask: Array) -> dict[str, Array]:
   loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   rank = label_rank(logits, labels)
   return {
-      'examples': jnp.sum(mask),
-      # Padding may hold anything, also what gives no finite loss.
-      'loss': jnp.sum(jnp.where(mask > 0, loss, 0)),
-      'top1': jnp.sum((rank < 1) * mask),
-      'top5': jnp.sum((rank < 5) * mask),
+    'examples': jnp.sum(mask),
+    # Padding may hold anything, also what gives no finite loss.
+    'loss': jnp.sum(jnp.where(mask > 0, loss, 0)),
+    'top1': jnp.sum((rank < 1) * mask),
+    'top5': jnp.sum((rank < 5) * mask),
   }
 
 
@@ -75,7 +73,7 @@ def label_rank(logits: Array, labels: Array) -> Array:
 
 
 def evaluate(
-    eval_step: EvalStep, variables: Any, batches: Iterable[dict[str, Array]]
+  eval_step: EvalStep, variables: Any, batches: Iterable[dict[str, Array]]
 ) -> dict[str, float]:
   """Evaluates a split.
 
@@ -102,16 +100,16 @@ def evaluate(
 def report(results: dict[str, Any]) -> str:
   """Returns a table of one row with a heading, for a person to read."""
   rows = [
-      ('step', f'{results["step"]}'),
-      ('split', results['split']),
-      ('examples', f'{results["examples"]}'),
-      ('loss', f'{results["loss"]:.4f}'),
-      ('top-1', f'{results["top1"]:.2%}'),
-      ('top-5', f'{results["top5"]:.2%}'),
+    ('step', f'{results["step"]}'),
+    ('split', results['split']),
+    ('examples', f'{results["examples"]}'),
+    ('loss', f'{results["loss"]:.4f}'),
+    ('top-1', f'{results["top1"]:.2%}'),
+    ('top-5', f'{results["top5"]:.2%}'),
   ]
   widths = [max(len(name), len(value)) for name, value in rows]
   lines = (
-      '  '.join(row[i].rjust(width) for row, width in zip(rows, widths))
-      for i in range(2)
+    '  '.join(row[i].rjust(width) for row, width in zip(rows, widths))
+    for i in range(2)
   )
   return '\n'.join(lines)

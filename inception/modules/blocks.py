@@ -14,16 +14,16 @@ from inception.architectures import naming
 from inception.architectures import vocabulary as v
 from inception.modules import pooling
 from inception.modules.convolution import (
-    ConvOptions,
-    ConvUnit,
-    SeparableConvUnit,
+  ConvOptions,
+  ConvUnit,
+  SeparableConvUnit,
 )
 
 Array = jax.Array
 
 
 def run_stage(
-    name: str, block: v.Block, options: ConvOptions, x: Array, train: bool
+  name: str, block: v.Block, options: ConvOptions, x: Array, train: bool
 ) -> Array:
   """Runs a named block of the trunk inside the calling module.
 
@@ -58,11 +58,12 @@ class Branch(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to the same with other sizes."""
     names = iter(naming.convolution_names(self.block))
     return self._run(self.block, names, x, train)
 
   def _run(
-      self, block: v.Block, names: Iterator[str], x: Array, train: bool
+    self, block: v.Block, names: Iterator[str], x: Array, train: bool
   ) -> Array:
     match block:
       case v.Conv() | v.SeparableConv():
@@ -91,9 +92,10 @@ class Branches(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to the same with other sizes."""
     outputs = [
-        Branch(branch, self.options, name=f'Branch_{i}')(x, train)
-        for i, branch in enumerate(self.concat.blocks)
+      Branch(branch, self.options, name=f'Branch_{i}')(x, train)
+      for i, branch in enumerate(self.concat.blocks)
     ]
     return jnp.concatenate(outputs, axis=-1)
 
@@ -110,14 +112,15 @@ class ResidualBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to the same shape."""
     branches = Branches(self.residual.branches, self.options)
     nn.share_scope(self, branches)
     change = nn.Conv(
-        x.shape[-1],
-        (1, 1),
-        dtype=self.options.dtype,
-        kernel_init=self.options.kernel_init,
-        name='Conv2d_1x1',
+      x.shape[-1],
+      (1, 1),
+      dtype=self.options.dtype,
+      kernel_init=self.options.kernel_init,
+      name='Conv2d_1x1',
     )(branches(x, train))
     x = x + self.residual.scale * change
     return nn.relu(x) if self.residual.relu else x
@@ -131,6 +134,7 @@ class RepeatedBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to the same shape."""
     for i in range(1, self.repeat.times + 1):
       name = f'{self.repeat.name}_{i}'
       x = ResidualBlock(self.repeat.block, self.options, name=name)(x, train)
@@ -138,7 +142,7 @@ class RepeatedBlock(nn.Module):
 
 
 def _convolution(
-    name: str, block: v.Conv | v.SeparableConv, options: ConvOptions
+  name: str, block: v.Conv | v.SeparableConv, options: ConvOptions
 ) -> ConvUnit | SeparableConvUnit:
   if isinstance(block, v.Conv):
     return ConvUnit(block, options, name=name)

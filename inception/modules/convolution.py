@@ -45,6 +45,7 @@ class ConvUnit(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, in] to [batch, height, width, out]."""
     shape = (*v.height_width(self.conv.kernel), x.shape[-1], self.conv.features)
     kernel = self.param('kernel', self.options.kernel_init, shape)
     x = convolve(x, kernel, self.conv.stride, self.conv.padding, self.options)
@@ -63,6 +64,7 @@ class SeparableConvUnit(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, in] to [batch, height, width, out]."""
     conv, init = self.conv, self.options.kernel_init
     channels = x.shape[-1]
     inner = channels * conv.depth_multiplier
@@ -70,19 +72,19 @@ class SeparableConvUnit(nn.Module):
     depthwise = self.param('depthwise_kernel', init, (*size, 1, inner))
     kernel = self.param('kernel', init, (1, 1, inner, conv.features))
     x = convolve(
-        x, depthwise, conv.stride, conv.padding, self.options, groups=channels
+      x, depthwise, conv.stride, conv.padding, self.options, groups=channels
     )
     x = convolve(x, kernel, 1, 'SAME', self.options)
     return nn.relu(_shift(self, x, train))
 
 
 def convolve(
-    x: Array,
-    kernel: Array,
-    stride: int,
-    padding: v.Padding,
-    options: ConvOptions,
-    groups: int = 1,
+  x: Array,
+  kernel: Array,
+  stride: int,
+  padding: v.Padding,
+  options: ConvOptions,
+  groups: int = 1,
 ) -> Array:
   """Convolves NHWC images with an HWIO kernel in `options.dtype`.
 
@@ -94,13 +96,13 @@ def convolve(
     pads = [(size // 2, size // 2) for size in kernel.shape[:2]]
   exact = options.dtype == jnp.float32
   return lax.conv_general_dilated(
-      x.astype(options.dtype),
-      kernel.astype(options.dtype),
-      (stride, stride),
-      pads,
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-      feature_group_count=groups,
-      precision=lax.Precision.HIGHEST if exact else None,
+    x.astype(options.dtype),
+    kernel.astype(options.dtype),
+    (stride, stride),
+    pads,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=groups,
+    precision=lax.Precision.HIGHEST if exact else None,
   )
 
 
@@ -111,10 +113,10 @@ def _shift(unit: ConvUnit | SeparableConvUnit, x: Array, train: bool) -> Array:
     bias = unit.param('bias', nn.initializers.zeros, x.shape[-1:])
     return x + bias.astype(options.dtype)
   return nn.BatchNorm(
-      use_running_average=not train,
-      momentum=options.batch_norm_decay,
-      epsilon=options.batch_norm_epsilon,
-      dtype=options.dtype,
-      axis_name=options.batch_norm_axis if train else None,
-      name='BatchNorm',
+    use_running_average=not train,
+    momentum=options.batch_norm_decay,
+    epsilon=options.batch_norm_epsilon,
+    dtype=options.dtype,
+    axis_name=options.batch_norm_axis if train else None,
+    name='BatchNorm',
   )(x)

@@ -33,10 +33,10 @@ class AttentionPool(nn.Module):
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height * width, channels).astype(jnp.float32)
     scores = nn.Dense(
-        ATTENTION_HEADS,
-        use_bias=False,
-        kernel_init=nn.initializers.zeros,
-        name='query',
+      ATTENTION_HEADS,
+      use_bias=False,
+      kernel_init=nn.initializers.zeros,
+      name='query',
     )(x)
     weights = nn.softmax(scores / jnp.sqrt(channels), axis=1)
     values = x.reshape(*x.shape[:2], ATTENTION_HEADS, -1)
@@ -60,17 +60,18 @@ class Dropout(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, ...] to the same shape."""
     if not train or self.rate == 0:
       return x
-    first = 0
+    first: int | Array = 0
     if self.axis_name is not None and not self.is_initializing():
       first = lax.axis_index(self.axis_name) * x.shape[0]
     places = first + jnp.arange(x.shape[0])
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
-        self.make_rng('dropout'), places
+      self.make_rng('dropout'), places
     )
     keep = jax.vmap(
-        lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
+      lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
     )(keys)
     return jnp.where(keep, x / (1 - self.rate), 0)
 
@@ -119,10 +120,10 @@ class AuxClassifier(nn.Module):
       x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
     else:
       hidden = nn.Dense(
-          self.head.hidden,
-          dtype=self.options.dtype,
-          kernel_init=self.options.kernel_init,
-          name='Hidden',
+        self.head.hidden,
+        dtype=self.options.dtype,
+        kernel_init=self.options.kernel_init,
+        name='Hidden',
       )
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
     x = Dropout(self.head.dropout, self.axis_name)(x, train)

@@ -11,22 +11,21 @@ import ml_collections
 
 from inception import architectures
 from inception.architectures import shapes
-from inception.modules import blocks
-from inception.modules import heads
+from inception.modules import blocks, heads
 from inception.modules.convolution import ConvOptions
 
 Array = jax.Array
 
 DTYPES = {
-    'float32': jnp.float32,
-    'bfloat16': jnp.bfloat16,
-    'float16': jnp.float16,
+  'float32': jnp.float32,
+  'bfloat16': jnp.bfloat16,
+  'float16': jnp.float16,
 }
 
 INITIALIZERS = {
-    'he_normal': nn.initializers.he_normal(),
-    'glorot_uniform': nn.initializers.glorot_uniform(),
-    'truncated_normal': nn.initializers.truncated_normal(0.01),
+  'he_normal': nn.initializers.he_normal(),
+  'glorot_uniform': nn.initializers.glorot_uniform(),
+  'truncated_normal': nn.initializers.truncated_normal(0.01),
 }
 
 HEAD_POOLINGS = ('average', 'attention')
@@ -70,7 +69,7 @@ class Inception(nn.Module):
 
   @nn.compact
   def __call__(
-      self, images: Array, *, train: bool = False, endpoints: bool = False
+    self, images: Array, *, train: bool = False, endpoints: bool = False
   ) -> Outputs:
     """Classifies images.
 
@@ -92,27 +91,27 @@ class Inception(nn.Module):
     # Initialisation runs the heads too: it is how parameters come to be.
     if self.use_aux_heads and (train or self.is_initializing()):
       aux_logits = tuple(
-          self._aux_classifier(head)(outputs[head.stage], train)
-          for head in self.architecture.aux_heads
+        self._aux_classifier(head)(outputs[head.stage], train)
+        for head in self.architecture.aux_heads
       )
     rate = self.architecture.dropout if self.dropout is None else self.dropout
     logits = heads.Classifier(
-        self.num_classes, self.head_pooling, rate, self.axis_name, name='Logits'
+      self.num_classes, self.head_pooling, rate, self.axis_name, name='Logits'
     )(x, train)
     return Outputs(
-        logits, aux_logits if train else (), outputs if endpoints else {}
+      logits, aux_logits if train else (), outputs if endpoints else {}
     )
 
   def _aux_classifier(self, head: Any) -> heads.AuxClassifier:
     return heads.AuxClassifier(
-        head, self.num_classes, self.options, self.axis_name, name=head.name
+      head, self.num_classes, self.options, self.axis_name, name=head.name
     )
 
 
 def create_model(
-    config: ml_collections.ConfigDict,
-    precision: str = 'float32',
-    axis_name: str | None = None,
+  config: ml_collections.ConfigDict,
+  precision: str = 'float32',
+  axis_name: str | None = None,
 ) -> Inception:
   """Makes the network that a config describes.
 
@@ -128,18 +127,18 @@ def create_model(
   table = architectures.get_architecture(config.architecture)
   table = shapes.scale_width(table, config.width)
   return Inception(
-      architecture=table,
-      num_classes=config.num_classes,
-      options=ConvOptions(
-          kernel_init=INITIALIZERS[config.initializer],
-          dtype=DTYPES[precision],
-          batch_norm=table.batch_norm,
-          batch_norm_decay=config.batch_norm_decay,
-          batch_norm_epsilon=config.batch_norm_epsilon,
-          batch_norm_axis=axis_name if config.batch_norm_sync else None,
-      ),
-      head_pooling=config.head_pooling,
-      dropout=config.dropout,
-      use_aux_heads=config.aux_heads,
-      axis_name=axis_name,
+    architecture=table,
+    num_classes=config.num_classes,
+    options=ConvOptions(
+      kernel_init=INITIALIZERS[config.initializer],
+      dtype=DTYPES[precision],
+      batch_norm=table.batch_norm,
+      batch_norm_decay=config.batch_norm_decay,
+      batch_norm_epsilon=config.batch_norm_epsilon,
+      batch_norm_axis=axis_name if config.batch_norm_sync else None,
+    ),
+    head_pooling=config.head_pooling,
+    dropout=config.dropout,
+    use_aux_heads=config.aux_heads,
+    axis_name=axis_name,
   )

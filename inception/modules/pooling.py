@@ -1,5 +1,7 @@
 """Pooling and local response norm: layers without parameters."""
 
+from collections.abc import Callable
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -42,25 +44,33 @@ def local_response_norm(x: Array, norm: v.LocalResponseNorm) -> Array:
   square = jnp.square(x.astype(jnp.float32))
   half = norm.size // 2
   total = lax.reduce_window(
-      square,
-      0.0,
-      lax.add,
-      (1, 1, 1, norm.size),
-      (1, 1, 1, 1),
-      ((0, 0), (0, 0), (0, 0), (half, norm.size - 1 - half)),
+    square,
+    0.0,
+    lax.add,
+    (1, 1, 1, norm.size),
+    (1, 1, 1, 1),
+    ((0, 0), (0, 0), (0, 0), (half, norm.size - 1 - half)),
   )
   scale = norm.bias + norm.alpha / norm.size * total
   return (x * scale**-norm.beta).astype(x.dtype)
 
 
-def _reduce_windows(x, initial, function, window, stride, padding):
+def _reduce_windows(
+  x: Array,
+  initial: float,
+  function: Callable[[Array, Array], Array],
+  window: tuple[int, int],
+  stride: int,
+  padding: v.Padding,
+) -> Array:
+  pads: str | list[tuple[int, int]] = padding
   if padding == 'SYMMETRIC':
-    padding = [(0, 0), *((size // 2, size // 2) for size in window), (0, 0)]
+    pads = [(0, 0), *((size // 2, size // 2) for size in window), (0, 0)]
   return lax.reduce_window(
-      x,
-      np.array(initial, x.dtype),
-      function,
-      (1, *window, 1),
-      (1, stride, stride, 1),
-      padding,
+    x,
+    np.array(initial, x.dtype),
+    function,
+    (1, *window, 1),
+    (1, stride, stride, 1),
+    pads,
   )

@@ -1,4 +1,4 @@
-"""What a run says: progress for a person, numbers for TensorBoard and scripts."""
+"""What a run says: progress for a person, numbers for TensorBoard and more."""
 
 from collections.abc import Mapping
 import datetime
@@ -27,18 +27,18 @@ class Logs:
     self._file = _open_after(workdir / METRICS_FILE, first_step)
     self._tensorboard = summary.Writer(str(workdir / 'tensorboard'))
     self._bar = tqdm.tqdm(
-        total=total_steps,
-        initial=first_step,
-        disable=not sys.stderr.isatty(),
-        unit='step',
-        dynamic_ncols=True,
+      total=total_steps,
+      initial=first_step,
+      disable=not sys.stderr.isatty(),
+      unit='step',
+      dynamic_ncols=True,
     )
 
   def train(
-      self,
-      step: int,
-      metrics: Mapping[str, float],
-      seconds_per_step: float,
+    self,
+    step: int,
+    metrics: Mapping[str, float],
+    seconds_per_step: float,
   ) -> None:
     """Logs an interval of training.
 
@@ -50,10 +50,10 @@ class Logs:
     seconds_left = round((self._total_steps - step) * seconds_per_step)
     self._write(step, 'train', {**metrics, 'seconds_left': seconds_left})
     words = (
-        f'epoch {metrics["epoch"]:.2f}  loss {metrics["loss"]:.4f}'
-        f'  top-1 {metrics["top1"]:.1%}'
-        f'  learning rate {metrics["learning_rate"]:.3g}'
-        f'  {metrics["images_per_second"]:.0f} images/s'
+      f'epoch {metrics["epoch"]:.2f}  loss {metrics["loss"]:.4f}'
+      f'  top-1 {metrics["top1"]:.1%}'
+      f'  learning rate {metrics["learning_rate"]:.3g}'
+      f'  {metrics["images_per_second"]:.0f} images/s'
     )
     if self._bar.disable:
       left = datetime.timedelta(seconds=seconds_left)
@@ -63,14 +63,14 @@ class Logs:
       self._bar.update(step - self._bar.n)
 
   def evaluation(
-      self, step: int, split: str, results: Mapping[str, Any]
+    self, step: int, split: str, results: Mapping[str, Any]
   ) -> None:
     """Logs the results of `evaluate.evaluate`."""
     self._write(step, split, results)
     self.say(
-        f'step {step}/{self._total_steps}  {split}:'
-        f' {results["examples"]} examples  loss {results["loss"]:.4f}'
-        f'  top-1 {results["top1"]:.2%}  top-5 {results["top5"]:.2%}'
+      f'step {step}/{self._total_steps}  {split}:'
+      f' {results["examples"]} examples  loss {results["loss"]:.4f}'
+      f'  top-1 {results["top1"]:.2%}  top-5 {results["top5"]:.2%}'
     )
 
   def say(self, line: str) -> None:
@@ -85,7 +85,9 @@ class Logs:
     self._file.close()
 
   def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-    self._file.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
+    self._file.write(
+      json.dumps({'step': step, 'split': split, **values}) + '\n'
+    )
     self._file.flush()
     for name, value in values.items():
       self._tensorboard.add_scalar(f'{split}/{name}', value, step)

@@ -15,9 +15,7 @@ import ml_collections
 
 from inception import config as config_lib
 from inception.checkpoints import Checkpoints, restore_into
-from inception.data import datasets
-from inception.data import device
-from inception.data import pipeline
+from inception.data import datasets, device, pipeline
 from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.modules.network import create_model
@@ -30,10 +28,10 @@ from inception.training.step import AXIS, make_train_step
 
 
 def train(
-    config: ml_collections.ConfigDict,
-    workdir: pathlib.Path,
-    devices: Sequence[jax.Device] | None = None,
-    stop_at_step: int | None = None,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  devices: Sequence[jax.Device] | None = None,
+  stop_at_step: int | None = None,
 ) -> TrainState:
   """Trains, resuming from the newest good checkpoint of the workdir.
 
@@ -59,7 +57,7 @@ def train(
 
   duration = schedule_lib.make_duration(config, train_source.num_examples)
   schedule = schedule_lib.make_schedule(
-      config.schedule, config.batch_size, duration
+    config.schedule, config.batch_size, duration
   )
   optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
   model = create_model(config.model, config.precision, AXIS)
@@ -83,13 +81,11 @@ def train(
     eval_step = evaluate.make_eval_step(model, devices)
     share = pipeline.Share(config.batch_size, len(devices))
     batches = device.prefetch(
-        pipeline.train_batches(
-            train_source, config.data, share, config.seed, first
-        ),
-        devices,
+      pipeline.train_batches(
+        train_source, config.data, share, config.seed, first
+      ),
+      devices,
     )
-    eval_every = duration.period(config.eval_every_epochs)
-    checkpoint_every = duration.period(config.checkpoint_every_epochs)
     meter = Meter(first, config.batch_size)
     stop = stack.enter_context(stop_signals())
 
@@ -102,17 +98,19 @@ def train(
         epoch = step / duration.steps_per_epoch
         logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
       results = None
-      if step % eval_every == 0 or step == duration.steps:
+      if step == duration.steps or duration.is_due(
+        step, config.eval_every_epochs
+      ):
         meter.fetch()
         eval_batches = pipeline.eval_batches(eval_source, config.data, share)
         results = evaluate.evaluate(
-            eval_step,
-            state.eval_variables(),
-            device.prefetch(eval_batches, devices),
+          eval_step,
+          state.eval_variables(),
+          device.prefetch(eval_batches, devices),
         )
         logs.evaluation(step, config.data.eval_split, results)
         meter.restart_clock()
-      if step % checkpoint_every == 0 or at_end:
+      if at_end or duration.is_due(step, config.checkpoint_every_epochs):
         meter.fetch()
         checkpoints.save(state, config, results)
         meter.restart_clock()
@@ -126,9 +124,9 @@ def train(
 
 
 def with_classes(
-    config: ml_collections.ConfigDict,
-    train_source: datasets.Source,
-    eval_source: datasets.Source,
+  config: ml_collections.ConfigDict,
+  train_source: datasets.Source,
+  eval_source: datasets.Source,
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy of the config with `model.num_classes` set.
 
@@ -138,8 +136,8 @@ def with_classes(
   if train_source.classes != eval_source.classes:
     odd = sorted(set(train_source.classes) ^ set(eval_source.classes))
     raise UserError(
-        f'{train_source.name} and {eval_source.name} have different classes:'
-        f' {", ".join(odd[:3])} in only one of them'
+      f'{train_source.name} and {eval_source.name} have different classes:'
+      f' {", ".join(odd[:3])} in only one of them'
     )
   config = config.copy_and_resolve_references()
   in_data = len(train_source.classes)
@@ -147,17 +145,17 @@ def with_classes(
     config.model.num_classes = in_data
   if config.model.num_classes != in_data:
     raise UserError(
-        f'model.num_classes={config.model.num_classes} contradicts the data:'
-        f' {train_source.name} has {in_data}; leave the field unset or set it'
-        f' to {in_data}'
+      f'model.num_classes={config.model.num_classes} contradicts the data:'
+      f' {train_source.name} has {in_data}; leave the field unset or set it'
+      f' to {in_data}'
     )
   return config.lock()
 
 
 def resume(
-    checkpoints: Checkpoints,
-    config: ml_collections.ConfigDict,
-    state: TrainState,
+  checkpoints: Checkpoints,
+  config: ml_collections.ConfigDict,
+  state: TrainState,
 ) -> TrainState:
   """Returns the newest good checkpoint's state, or the given one without any.
 
@@ -171,8 +169,8 @@ def resume(
   changes = config_lib.differences(saved_config, config)
   if changes:
     raise UserError(
-        f'{checkpoints.folder.parent} was started with another config:'
-        f' {"; ".join(changes)}. Use another workdir, or the old values'
+      f'{checkpoints.folder.parent} was started with another config:'
+      f' {"; ".join(changes)}. Use another workdir, or the old values'
     )
   state = restore_into(state, tree)
   checkpoints.delete_after(int(state.step))
@@ -186,12 +184,12 @@ def stop_signals() -> Iterator[list[int]]:
   A second signal has its usual effect.
   """
   received: list[int] = []
-  kept: dict[int, Any] = {}
+  kept: dict[signal.Signals, Any] = {}
 
   def handle(number: int, frame: Any) -> None:
     del frame
     received.append(number)
-    signal.signal(number, kept[number])
+    signal.signal(number, kept[signal.Signals(number)])
 
   try:
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -201,22 +199,22 @@ def stop_signals() -> Iterator[list[int]]:
   try:
     yield received
   finally:
-    for number, handler in kept.items():
-      signal.signal(number, handler)
+    for sent, handler in kept.items():
+      signal.signal(sent, handler)
 
 
 def describe(
-    config: ml_collections.ConfigDict,
-    state: TrainState,
-    source: datasets.Source,
-    devices: Sequence[jax.Device],
+  config: ml_collections.ConfigDict,
+  state: TrainState,
+  source: datasets.Source,
+  devices: Sequence[jax.Device],
 ) -> str:
   """Returns a line about what is going to run."""
   size = config.data.image_size
   parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   return (
-      f'{config.model.architecture}, {parameters:,} parameters,'
-      f' {config.precision}, {size} x {size}; {source.name},'
-      f' {source.num_examples:,} images; {len(devices)} x'
-      f' {devices[0].device_kind}; from step {int(state.step)}'
+    f'{config.model.architecture}, {parameters:,} parameters,'
+    f' {config.precision}, {size} x {size}; {source.name},'
+    f' {source.num_examples:,} images; {len(devices)} x'
+    f' {devices[0].device_kind}; from step {int(state.step)}'
   )

@@ -11,7 +11,7 @@ Array = jax.Array
 
 
 def smoothed_cross_entropy(
-    logits: Array, labels: Array, smoothing: float
+  logits: Array, labels: Array, smoothing: float
 ) -> Array:
   """Cross-entropy against (1 - smoothing) * one-hot + smoothing / classes.
 
@@ -26,13 +26,13 @@ def smoothed_cross_entropy(
     Nats, float32 [batch].
   """
   targets = optax.smooth_labels(
-      jax.nn.one_hot(labels, logits.shape[-1]), smoothing
+    jax.nn.one_hot(labels, logits.shape[-1]), smoothing
   )
   return optax.softmax_cross_entropy(logits, targets)
 
 
 def training_loss(
-    outputs: Outputs, labels: Array, config: ml_collections.ConfigDict
+  outputs: Outputs, labels: Array, config: ml_collections.ConfigDict
 ) -> Array:
   """Mean loss of a batch, the weighted loss of auxiliary heads included.
 
@@ -45,7 +45,7 @@ def training_loss(
     Nats, float32 scalar.
   """
   loss = smoothed_cross_entropy(
-      outputs.logits, labels, config.label_smoothing
+    outputs.logits, labels, config.label_smoothing
   ).mean()
   for logits in outputs.aux_logits:
     aux = smoothed_cross_entropy(logits, labels, config.label_smoothing)

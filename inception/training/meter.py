@@ -28,13 +28,14 @@ class Meter:
     self._batch_size = batch_size
     self._on_devices: list[Metrics] = []
     self._on_host: list[dict[str, float]] = []
-    self._timed_steps = -1  # The first step compiles and is not timed.
-    self._start = time.perf_counter()
+    # The first step compiles: it is left out, unless there is no other.
+    self._timed_steps = -1
+    self._start = self._first_start = time.perf_counter()
 
   def add(self, metrics: Metrics) -> None:
-    """Takes the metrics of the next step; waits for the one before the last."""
+    """Takes the metrics of the next step; waits for the one before."""
     self._on_devices.append(metrics)
-    jax.block_until_ready(self._on_devices[-STEPS_IN_FLIGHT - 1 : -STEPS_IN_FLIGHT])
+    jax.block_until_ready(self._on_devices[-STEPS_IN_FLIGHT:][:1])
     if self._timed_steps < 0:
       jax.block_until_ready(metrics)
       self._start = time.perf_counter()
@@ -51,9 +52,9 @@ class Meter:
       loss = float(metrics['loss'])
       if not math.isfinite(loss):
         raise UserError(
-            f'the loss is {loss} at step {self._step}; checkpoints before it are'
-            ' kept. Lower --config.schedule.base_learning_rate or set'
-            ' --config.optimizer.clip_norm, and use another workdir'
+          f'the loss is {loss} at step {self._step}; checkpoints before it are'
+          ' kept. Lower --config.schedule.base_learning_rate or set'
+          ' --config.optimizer.clip_norm, and use another workdir'
         )
       self._on_host.append({k: float(v) for k, v in metrics.items()})
     self._on_devices.clear()
@@ -65,7 +66,8 @@ class Meter:
     learning rate of the last step instead of its mean.
     """
     self.fetch()
-    seconds = time.perf_counter() - self._start
+    start = self._start if self._timed_steps else self._first_start
+    seconds = time.perf_counter() - start
     seconds_per_step = seconds / max(1, self._timed_steps)
     last = self._on_host[-1]
     count = len(self._on_host)

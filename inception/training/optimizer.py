@@ -8,7 +8,7 @@ import optax
 
 
 def make_optimizer(
-    config: ml_collections.ConfigDict, schedule: optax.Schedule
+  config: ml_collections.ConfigDict, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
   """Chains weight decay, clipping and the optimizer.
 
@@ -32,21 +32,21 @@ def make_optimizer(
 def kernels(params: Any) -> Any:
   """Returns a tree of bools: which parameters have weight decay."""
   return jax.tree_util.tree_map_with_path(
-      lambda path, _: path[-1].key.endswith('kernel'), params
+    lambda path, _: path[-1].key.endswith('kernel'), params
   )
 
 
 def _tensorflow_rmsprop(
-    config: ml_collections.ConfigDict, schedule: optax.Schedule
+  config: ml_collections.ConfigDict, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
   # TensorFlow starts the mean square at 1, adds epsilon inside the root, and
   # has the learning rate inside the momentum buffer. With epsilon = 1 each of
   # the three changes the run.
   return optax.rmsprop(
-      schedule,
-      decay=config.rmsprop_decay,
-      eps=config.rmsprop_epsilon,
-      initial_scale=1.0,
-      eps_in_sqrt=True,
-      momentum=config.momentum,
+    schedule,
+    decay=config.rmsprop_decay,
+    eps=config.rmsprop_epsilon,
+    initial_scale=1.0,
+    eps_in_sqrt=True,
+    momentum=config.momentum,
   )

@@ -24,22 +24,24 @@ class Duration:
     """Returns the nearest whole number of steps."""
     return round(epochs * self.steps_per_epoch)
 
-  def period(self, epochs: float) -> int:
-    """Returns the steps between two events some epochs apart; at least 1."""
-    return max(1, self.epochs_to_steps(epochs))
+  def is_due(self, step: int, epochs: float) -> bool:
+    """Tells whether what happens every so many epochs happens after a step."""
+    period = max(1.0, epochs * self.steps_per_epoch)
+    times = round(step / period)
+    return times > 0 and step == round(times * period)
 
 
 def make_duration(
-    config: ml_collections.ConfigDict, num_examples: int
+  config: ml_collections.ConfigDict, num_examples: int
 ) -> Duration:
-  """Derives the length of a run from `num_steps` or `num_epochs`; at least 1."""
+  """Derives the length of a run from `num_steps`, else `num_epochs`."""
   steps_per_epoch = num_examples / config.batch_size
   steps = config.num_steps or round(config.num_epochs * steps_per_epoch)
   return Duration(max(1, steps), steps_per_epoch)
 
 
 def make_schedule(
-    config: ml_collections.ConfigDict, batch_size: int, duration: Duration
+  config: ml_collections.ConfigDict, batch_size: int, duration: Duration
 ) -> Callable[[jax.typing.ArrayLike], jax.Array]:
   """Makes the schedule of the learning rate.
 
@@ -56,7 +58,7 @@ def make_schedule(
   """
   peak = config.base_learning_rate * batch_size / config.base_batch_size
   warmup = duration.epochs_to_steps(config.warmup_epochs)
-  stair = duration.period(config.decay_every_epochs)
+  stair = max(1, duration.epochs_to_steps(config.decay_every_epochs))
 
   def schedule(step: jax.typing.ArrayLike) -> jax.Array:
     step = jnp.asarray(step, jnp.float32)

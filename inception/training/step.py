@@ -1,6 +1,7 @@
 """One training step: every collective and every random key is here."""
 
 from collections.abc import Callable, Sequence
+import dataclasses
 from typing import Any
 
 import jax
@@ -21,11 +22,11 @@ AXIS = 'batch'
 
 
 def make_train_step(
-    config: ml_collections.ConfigDict,
-    model: Inception,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    devices: Sequence[jax.Device],
+  config: ml_collections.ConfigDict,
+  model: Inception,
+  optimizer: optax.GradientTransformation,
+  schedule: optax.Schedule,
+  devices: Sequence[jax.Device],
 ) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]:
   """Compiles the step for some devices.
 
@@ -46,29 +47,29 @@ def make_train_step(
   """
 
   def step(
-      state: TrainState, batch: dict[str, Array]
+    state: TrainState, batch: dict[str, Array]
   ) -> tuple[TrainState, Metrics]:
     return train_step(state, batch, config, model, optimizer, schedule)
 
   return jax.pmap(
-      step,
-      axis_name=AXIS,
-      in_axes=(None, 0),
-      out_axes=None,
-      devices=devices,
-      donate_argnums=0,
+    step,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=None,
+    devices=devices,
+    donate_argnums=0,
   )
 
 
 def train_step(
-    state: TrainState,
-    batch: dict[str, Array],
-    config: ml_collections.ConfigDict,
-    model: Inception,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
+  state: TrainState,
+  batch: dict[str, Array],
+  config: ml_collections.ConfigDict,
+  model: Inception,
+  optimizer: optax.GradientTransformation,
+  schedule: optax.Schedule,
 ) -> tuple[TrainState, Metrics]:
-  """One step on one device, inside a pmap over `AXIS`; see `make_train_step`."""
+  """One step on one device, in a pmap over `AXIS`; see `make_train_step`."""
   # The same key on all devices: what is random belongs to an image, whose own
   # key is folded from its place in the global batch.
   key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -83,16 +84,16 @@ def train_step(
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
     outputs, updated = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        images,
-        train=True,
-        mutable=['batch_stats'],
-        rngs={'dropout': dropout_key},
+      {'params': params, 'batch_stats': state.batch_stats},
+      images,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': dropout_key},
     )
     loss = losses.training_loss(outputs, labels, config.loss)
     return loss, (outputs.logits, updated.get('batch_stats', {}))
 
-  loss_scale = state.loss_scale
+  loss_scale, finite = state.loss_scale, None
   if loss_scale is None:
     grad_of = jax.value_and_grad(loss_of, has_aux=True)
     (loss, (logits, batch_stats)), grads = grad_of(state.params)
@@ -100,9 +101,9 @@ def train_step(
   else:
     # Averages over the axis itself, before it looks for overflow, so that all
     # devices agree whether to skip the step.
-    grad_of = loss_scale.value_and_grad(loss_of, has_aux=True, axis_name=AXIS)
-    loss_scale, finite, (loss, (logits, batch_stats)), grads = grad_of(
-        state.params
+    scaled = loss_scale.value_and_grad(loss_of, has_aux=True, axis_name=AXIS)
+    loss_scale, finite, (loss, (logits, batch_stats)), grads = scaled(
+      state.params
     )
   # Statistics differ between devices where batch norm is not synchronised; the
   # state has room for one of them.
@@ -114,28 +115,38 @@ def train_step(
   params = optax.apply_updates(state.params, updates)
   averaged = {'params': params, 'batch_stats': batch_stats}
   new_state = TrainState(
-      step=state.step + 1,
-      params=params,
-      batch_stats=batch_stats,
-      opt_state=opt_state,
-      ema=_update_ema(
-          state.ema, averaged, config.optimizer.ema_decay, state.step
-      ),
-      loss_scale=loss_scale,
+    step=state.step + 1,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+    ema=update_ema(state.ema, averaged, config.optimizer.ema_decay, state.step),
+    loss_scale=loss_scale,
   )
-  if loss_scale is not None:
+  if finite is not None:
     # After an overflow only the counter and the scale move on.
-    kept = state.replace(step=new_state.step, loss_scale=loss_scale)
+    kept = dataclasses.replace(
+      state, step=new_state.step, loss_scale=loss_scale
+    )
     new_state = jax.tree.map(
-        lambda new, old: jnp.where(finite, new, old), new_state, kept
+      lambda new, old: jnp.where(finite, new, old), new_state, kept
     )
   learning_rate = schedule(state.step)
   return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
 
 
-def _update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
-  """Moving average whose decay grows from 0.1, as TensorFlow's num_updates."""
-  if ema is None:
+def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
+  """Moves an average towards new values.
+
+  The decay grows from 0.1 to its full value, as TensorFlow's does with
+  `num_updates`, so that the initial values are soon forgotten.
+
+  Args:
+    ema: tree of the average, or None.
+    new: tree of the new values.
+    decay: share of the average that is kept; None where there is no average.
+    step: steps taken before.
+  """
+  if ema is None or decay is None:
     return None
-  decay = jnp.minimum(decay, (1 + step) / (10 + step))
-  return jax.tree.map(lambda old, x: old + (1 - decay) * (x - old), ema, new)
+  kept = jnp.minimum(decay, (1 + step) / (10 + step))
+  return jax.tree.map(lambda old, x: old + (1 - kept) * (x - old), ema, new)

@@ -1,0 +1,1 @@
+"""Benchmarks: one script a claim; they print, they never assert a time."""
