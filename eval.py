@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint: python eval.py --workdir=DIR [--step=best] [--json].
+"""Evaluates a checkpoint: python eval.py --workdir=DIR [--step=latest] [--json].
 
 The checkpoint carries its config: nothing else is needed.
 """
@@ -15,7 +15,7 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('workdir', None, 'Workdir of the run.')
   flags.DEFINE_string(
-    'step', 'best', 'Checkpoint: a step, best (by top-1) or latest.'
+    'step', 'latest', 'Checkpoint: a step, best (by top-1) or latest.'
   )
   flags.DEFINE_string(
     'split', None, "Split in TFDS slicing syntax; unset, the config's."

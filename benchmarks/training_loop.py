@@ -75,6 +75,7 @@ def measure_bare_step(config: ml_collections.ConfigDict, steps: int) -> float:
   optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
   model = create_model(config.model, config.precision, AXIS)
   state = create_state(config, model, optimizer)
+  state = device.replicate(state, devices)
   step = make_train_step(config, model, optimizer, schedule, devices)
   state, _ = step(state, batch)  # Compiles.
   jax.block_until_ready(state)

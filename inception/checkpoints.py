@@ -52,6 +52,7 @@ class Checkpoints:
         create=False,
         read_only=read_only,
         cleanup_tmp_directories=not read_only,
+        best_fn=_top1,  # Without it, metrics are not written.
         preservation_policy=policy.AnyPreservationPolicy(
           [
             policy.LatestN(keep),

@@ -63,8 +63,8 @@ def _parse(
     if rest:
       raise UserError(f'unexpected argument {rest[0]!r}; flags begin with --')
     if not flags.FLAGS['verbosity'].present:
-      # Orbax and TFDS report every detail at the level of information.
-      logging.set_verbosity(logging.WARNING)
+      # Orbax and TFDS tell every detail; what matters comes as an exception.
+      logging.set_verbosity(logging.ERROR)
     if 'config' in flags.FLAGS:
       # A config file that failed to load says so when it is first read.
       flags.FLAGS.config.lock()

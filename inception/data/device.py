@@ -6,12 +6,14 @@ core has not: images are flipped, scaled and cast here, inside the step.
 
 import collections
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array
+Tree = TypeVar('Tree')
 
 
 def scale(images: Array) -> Array:
@@ -51,11 +53,25 @@ def prefetch(
   Yields:
     The batches, with the first axis split over the devices.
   """
-  mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
-  split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('batch'))
+  split = _sharding(devices, 'batch')
   waiting: collections.deque[dict[str, Array]] = collections.deque()
   for batch in batches:
     waiting.append(jax.device_put(dict(batch), split))
     if len(waiting) == depth:
       yield waiting.popleft()
   yield from waiting
+
+
+def replicate(tree: Tree, devices: Sequence[jax.Device]) -> Tree:
+  """Puts the same arrays on every device, as a pmapped step returns them.
+
+  A step that gets them in any other way compiles once more for its own output.
+  """
+  return jax.device_put(tree, _sharding(devices))
+
+
+def _sharding(
+  devices: Sequence[jax.Device], *axes: str
+) -> jax.sharding.NamedSharding:
+  mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
+  return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))

@@ -17,7 +17,7 @@ from inception.modules.network import create_model
 
 def evaluate_workdir(
   workdir: pathlib.Path,
-  step: str = 'best',
+  step: str = 'latest',
   split: str | None = None,
   batch_size: int | None = None,
   data_dir: str | None = None,

@@ -68,6 +68,7 @@ def train(
     state = create_state(config, model, optimizer)
     state = resume(checkpoints, config, state)
     first = int(state.step)
+    state = device.replicate(state, devices)
     last = min(stop_at_step or duration.steps, duration.steps)
     if first >= last:
       print(f'{workdir} is at step {first} of {duration.steps}: nothing to do')
