@@ -15,7 +15,7 @@ ATTENTION_HEADS = 8
 
 # Small, so that an untrained network gives every class nearly the same
 # probability: the first loss is ln(classes).
-classifier_init = nn.initializers.truncated_normal(0.01)
+classifier_init = nn.initializers.truncated_normal(0.001)
 
 
 class AttentionPool(nn.Module):

@@ -1,0 +1,195 @@
+"""Whole networks: exact parameter counts, endpoints, heads, precision."""
+
+import functools
+import math
+
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import default
+from inception.architectures import shapes
+from inception.modules import heads, network
+
+# Name: parameters without and with auxiliary heads, 1000 classes. The first
+# from the released Caffe network, the second from its table.
+PARAMETERS = {
+  'googlenet': (6_998_552, 13_378_280),
+  'inception_v1': (7_005_832, 13_385_816),
+}
+
+
+def make(architecture, precision='float32', **fields):
+  config = default.get_config().model
+  config.architecture = architecture
+  config.num_classes = 1000
+  config.update(fields)
+  return network.create_model(config, precision)
+
+
+def abstract_variables(model, size=224):
+  return jax.eval_shape(
+    model.init,
+    jax.random.key(0),
+    jax.ShapeDtypeStruct((1, size, size, 3), 'f4'),
+  )
+
+
+def count(tree):
+  return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_number_of_parameters(name):
+  without, with_heads = PARAMETERS[name]
+  model = make(name, aux_heads=False)
+  assert count(abstract_variables(model)['params']) == without
+  assert count(abstract_variables(make(name))['params']) == with_heads
+
+
+def test_batch_norm_channels_of_inception_v1():
+  variables = abstract_variables(make('inception_v1', aux_heads=False))
+  assert count(variables['batch_stats']) == 14_560
+  assert 'batch_stats' not in abstract_variables(make('googlenet'))
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+@pytest.mark.parametrize('size', [224, 97])
+def test_endpoints_have_the_shapes_of_the_table(name, size):
+  model = make(name)
+  outputs = jax.eval_shape(
+    lambda variables: model.apply(
+      variables, jnp.zeros((2, size, size, 3)), endpoints=True
+    ),
+    abstract_variables(model, size),
+  )
+  endpoints = {k: x.shape[1:] for k, x in outputs.endpoints.items()}
+  assert endpoints == shapes.stage_shapes(model.architecture, size, size)
+  assert outputs.logits.shape == (2, 1000)
+
+
+def test_parameters_are_found_by_stage_branch_and_convolution():
+  params = abstract_variables(make('inception_v1'))['params']
+  flat = traverse_util.flatten_dict(params, sep='/')
+  assert flat['Conv2d_1a_7x7/kernel'].shape == (7, 7, 3, 64)
+  assert flat['Mixed_3b/Branch_2/Conv2d_0b_5x5/kernel'].shape == (5, 5, 16, 32)
+  assert flat['Mixed_5c/Branch_3/Conv2d_0a_1x1/kernel'].shape == (
+    1,
+    1,
+    832,
+    128,
+  )
+  assert flat['AuxLogits_4b/Hidden/kernel'].shape == (2048, 1024)
+  assert flat['Logits/Logits/kernel'].shape == (1024, 1000)
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_initial_loss_is_that_of_a_guess(name):
+  model = make(name, width=0.25)
+  images = jax.random.uniform(jax.random.key(1), (8, 64, 64, 3), minval=-1)
+
+  # Hundreds of random draws take XLA longer to optimise than to make.
+  @functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+  )
+  def loss():
+    variables = model.init(jax.random.key(0), images)
+    outputs, _ = model.apply(
+      variables,
+      images,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': jax.random.key(2)},
+    )
+    labels = jnp.arange(8)
+    return [
+      optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+      for logits in (outputs.logits, *outputs.aux_logits)
+    ]
+
+  losses = loss()
+  assert len(losses) == 3
+  np.testing.assert_allclose(losses, math.log(1000), atol=0.1)
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+def test_low_precision_is_inside_only_and_close(precision):
+  images = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3), minval=-1)
+  exact, rough = make('tiny'), make('tiny', precision)
+  variables = exact.init(jax.random.key(0), images)
+  assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype('f4')}
+
+  def apply(model):
+    return model.apply(
+      variables,
+      images,
+      train=True,
+      endpoints=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': jax.random.key(2)},
+    )
+
+  (wanted, _), (outputs, updated) = apply(exact), apply(rough)
+  assert outputs.logits.dtype == jnp.float32
+  assert outputs.aux_logits[0].dtype == jnp.float32
+  assert outputs.endpoints['Mixed_2b'].dtype == jnp.dtype(precision)
+  assert {x.dtype for x in jax.tree.leaves(updated)} == {jnp.dtype('f4')}
+  scale = np.abs(wanted.logits).max()
+  np.testing.assert_allclose(outputs.logits, wanted.logits, atol=0.05 * scale)
+
+
+def test_auxiliary_heads_are_for_training_only_and_can_be_left_out():
+  images = jnp.zeros((2, 16, 16, 3))
+  model = make('tiny')
+  variables = model.init(jax.random.key(0), images)
+  assert model.apply(variables, images).aux_logits == ()
+  assert model.apply(variables, images).endpoints == {}
+  without = make('tiny', aux_heads=False).init(jax.random.key(0), images)
+  assert 'AuxLogits_2b' in variables['params']
+  assert 'AuxLogits_2b' not in without['params']
+
+
+@pytest.mark.parametrize('size', [(1, 1), (33, 20)])
+def test_any_size_that_leaves_a_grid_works(size):
+  model = make('googlenet', width=0.1)
+  shape = (2, *size, 3)
+  variables = jax.eval_shape(
+    model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, 'f4')
+  )
+  outputs = jax.eval_shape(
+    lambda v: model.apply(
+      v, jnp.zeros(shape), train=True, rngs={'dropout': jax.random.key(0)}
+    ),
+    variables,
+  )
+  assert [x.shape for x in outputs.aux_logits] == [(2, 1000)] * 2
+
+
+def test_attention_pooling_starts_as_averaging_and_then_weighs():
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 16))
+  pool = heads.AttentionPool()
+  pooled, variables = pool.init_with_output(jax.random.key(1), x)
+  np.testing.assert_allclose(pooled, x.mean((1, 2)), atol=1e-6)
+  # A query that scores one position far above all others selects it.
+  query = jnp.zeros((16, heads.ATTENTION_HEADS)).at[0].set(1e4)
+  pooled = pool.apply({'params': {'query': {'kernel': query}}}, x)
+  flat = x.reshape(2, 12, 16)
+  best = jnp.argmax(flat[:, :, 0], axis=1)
+  np.testing.assert_allclose(pooled, flat[jnp.arange(2), best], atol=1e-4)
+  model = make('tiny', head_pooling='attention')
+  params = model.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))['params']
+  assert params['Logits']['AttentionPool']['query']['kernel'].shape == (16, 8)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+  dropout = heads.Dropout(0.4, None)
+  x = jnp.ones((64, 500))
+  key = {'dropout': jax.random.key(0)}
+  y = dropout.apply({}, x, True, rngs=key)
+  assert np.mean(y == 0) == pytest.approx(0.4, abs=0.01)
+  assert np.mean(y) == pytest.approx(1, abs=0.02)
+  assert not np.array_equal(y[0], y[1])
+  np.testing.assert_array_equal(dropout.apply({}, x, False), x)
