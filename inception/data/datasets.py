@@ -104,8 +104,9 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
 def _select(split: str, base: str, count: int) -> np.ndarray:
   """Returns int64 indices that a sliced split keeps of `count` examples."""
   try:
+    info = tfds.core.SplitInfo(name=base, shard_lengths=[count], num_bytes=0)
     parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(
-      {base: count}
+      {base: info}
     )
   except (ValueError, AssertionError) as error:
     raise UserError(f'split {split!r} is not understood: {error}') from error
