@@ -70,10 +70,14 @@ def _parse(
       flags.FLAGS.config.lock()
   except (UserError, flags.Error, OSError) as error:
     sys.exit(_report(error))
-  except AttributeError as error:
-    # What ml_collections raises for a field that the config does not have.
+  except (AttributeError, KeyError) as error:
+    # What ml_collections raises for a field that the config does not have; the
+    # message is the argument, since str() of a KeyError is its repr.
+    reason = error.args[0]
+    while isinstance(reason, Exception):
+      reason = reason.args[0]
     sys.exit(
-      _report(f'no such config field: {error}; see configs/default.py for all')
+      _report(f'no such config field: {reason} See configs/default.py for all.')
     )
   return argv
 

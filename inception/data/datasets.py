@@ -105,9 +105,7 @@ def _select(split: str, base: str, count: int) -> np.ndarray:
   """Returns int64 indices that a sliced split keeps of `count` examples."""
   try:
     info = tfds.core.SplitInfo(name=base, shard_lengths=[count], num_bytes=0)
-    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(
-      {base: info}
-    )
+    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute({base: info})
   except (ValueError, AssertionError) as error:
     raise UserError(f'split {split!r} is not understood: {error}') from error
   ranges = [np.arange(part.from_ or 0, part.to or count) for part in parts]
