@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint: python eval.py --workdir=DIR [--step=latest] [--json].
+"""Evaluates a checkpoint: python eval.py --workdir=DIR [--step=best] [--json].
 
 The checkpoint carries its config: nothing else is needed.
 """

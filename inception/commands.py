@@ -5,6 +5,7 @@ anything else is a bug and shows its traceback.
 """
 
 from collections.abc import Callable, Sequence
+import errno
 import sys
 
 from absl import app, flags, logging
@@ -52,6 +53,10 @@ def _exit_status(main: Callable[[], int | None]) -> int:
     return main() or 0
   except UserError as error:
     return _report(error)
+  except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+      raise
+    return _report(f'{error}; free some space and start again')
 
 
 def _parse(

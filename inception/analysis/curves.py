@@ -94,7 +94,11 @@ def draw(rows: Sequence[Row], output: pathlib.Path, title: str) -> None:
         horizontalalignment='right',
         color=colour,
       )
-  loss.set(title='Loss', ylabel='nats', yscale='log')
+  loss.set(
+    title='Loss; in training with smoothing and auxiliary heads',
+    ylabel='nats',
+    yscale='log',
+  )
   accuracy.set(title='Top-1 accuracy', ylabel='per cent', ylim=(0, 102))
   for axes in (loss, accuracy):
     axes.set(xlabel='step')

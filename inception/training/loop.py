@@ -4,7 +4,7 @@ Read this first. Each part is made once and in order: data, schedule, optimizer,
 model, state; then the newest checkpoint is restored, and steps are taken.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import pathlib
 import signal
@@ -24,7 +24,7 @@ from inception.training import schedule as schedule_lib
 from inception.training.logs import Logs
 from inception.training.meter import Meter
 from inception.training.state import TrainState, create_state
-from inception.training.step import AXIS, make_train_step
+from inception.training.step import AXIS, TrainStep, make_train_step
 
 
 def train(
@@ -65,8 +65,9 @@ def train(
   with contextlib.ExitStack() as stack:
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     stack.callback(checkpoints.close)
-    state = create_state(config, model, optimizer)
-    state = resume(checkpoints, config, state)
+    state = create_or_resume(
+      checkpoints, config, lambda: create_state(config, model, optimizer)
+    )
     first = int(state.step)
     state = device.replicate(state, devices)
     last = min(stop_at_step or duration.steps, duration.steps)
@@ -78,23 +79,71 @@ def train(
     logs = Logs(workdir, first, duration.steps)
     stack.callback(logs.close)
     logs.say(describe(config, state, train_source, devices))
-    train_step = make_train_step(config, model, optimizer, schedule, devices)
-    eval_step = evaluate.make_eval_step(model, devices)
-    share = pipeline.Share(config.batch_size, len(devices))
-    batches = device.prefetch(
-      pipeline.train_batches(
-        train_source, config.data, share, config.seed, first
-      ),
-      devices,
-    )
-    meter = Meter(first, config.batch_size)
-    stop = stack.enter_context(stop_signals())
 
-    for step in range(first + 1, last + 1):
+    share = pipeline.Share(config.batch_size, len(devices))
+    batches = pipeline.train_batches(
+      train_source, config.data, share, config.seed, first
+    )
+    eval_step = evaluate.make_eval_step(model, devices)
+
+    def evaluate_split(variables: Any) -> dict[str, float]:
+      eval_batches = pipeline.eval_batches(eval_source, config.data, share)
+      return evaluate.evaluate(
+        eval_step, variables, device.prefetch(eval_batches, devices)
+      )
+
+    return take_steps(
+      state,
+      range(first + 1, last + 1),
+      config,
+      duration,
+      make_train_step(config, model, optimizer, schedule, devices),
+      device.prefetch(batches, devices),
+      evaluate_split,
+      checkpoints,
+      logs,
+    )
+
+
+def take_steps(
+  state: TrainState,
+  steps: range,
+  config: ml_collections.ConfigDict,
+  duration: schedule_lib.Duration,
+  train_step: TrainStep,
+  batches: Iterator[dict[str, jax.Array]],
+  evaluate_split: Callable[[Any], dict[str, float]],
+  checkpoints: Checkpoints,
+  logs: Logs,
+) -> TrainState:
+  """Takes steps, and logs, evaluates and saves when it is time.
+
+  Args:
+    state: before the first step; its memory is used again.
+    steps: numbers of the steps, counted from 1.
+    config: a whole config.
+    duration: of the run.
+    train_step: of `make_train_step`.
+    batches: on the devices, from the first step on.
+    evaluate_split: {'params', 'batch_stats'} to results.
+    checkpoints: where the state is saved.
+    logs: where the numbers go.
+
+  Returns:
+    The state after the last step.
+
+  Raises:
+    UserError: as `train`.
+    SystemExit: a signal stopped the run; its state is saved.
+  """
+  meter = Meter(steps[0] - 1, config.batch_size)
+  with stop_signals() as signals:
+    for step in steps:
       state, metrics = train_step(state, next(batches))
       meter.add(metrics)
-      at_end = step == last or bool(stop)
-      if step % config.log_every_steps == 0 or at_end:
+      stopped = bool(signals)
+      at_end = step == steps[-1] or stopped
+      if at_end or step % config.log_every_steps == 0:
         means, seconds_per_step = meter.read()
         epoch = step / duration.steps_per_epoch
         logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
@@ -103,24 +152,20 @@ def train(
         step, config.eval_every_epochs
       ):
         meter.fetch()
-        eval_batches = pipeline.eval_batches(eval_source, config.data, share)
-        results = evaluate.evaluate(
-          eval_step,
-          state.eval_variables(),
-          device.prefetch(eval_batches, devices),
-        )
+        results = evaluate_split(state.eval_variables())
         logs.evaluation(step, config.data.eval_split, results)
         meter.restart_clock()
       if at_end or duration.is_due(step, config.checkpoint_every_epochs):
+        # First the losses: what is saved must be good.
         meter.fetch()
         checkpoints.save(state, config, results)
         meter.restart_clock()
-      if stop:
+      if stopped:
         break
-    checkpoints.wait()
-    if stop:
-      logs.say(f'stopped at step {step}; start again to go on')
-      raise SystemExit(128 + stop[0])
+  checkpoints.wait()
+  if stopped:
+    logs.say(f'stopped at step {step}; start again to go on')
+    raise SystemExit(128 + signals[0])
   return state
 
 
@@ -153,19 +198,19 @@ def with_classes(
   return config.lock()
 
 
-def resume(
+def create_or_resume(
   checkpoints: Checkpoints,
   config: ml_collections.ConfigDict,
-  state: TrainState,
+  create: Callable[[], TrainState],
 ) -> TrainState:
-  """Returns the newest good checkpoint's state, or the given one without any.
+  """Returns the newest good checkpoint's state, or a new one without any.
 
   Raises:
     UserError: the checkpoint has another config; names the fields that differ.
   """
   loaded = checkpoints.load_newest_good()
   if loaded is None:
-    return state
+    return create()
   tree, saved_config = loaded
   changes = config_lib.differences(saved_config, config)
   if changes:
@@ -173,7 +218,7 @@ def resume(
       f'{checkpoints.folder.parent} was started with another config:'
       f' {"; ".join(changes)}. Use another workdir, or the old values'
     )
-  state = restore_into(state, tree)
+  state = restore_into(jax.eval_shape(create), tree)
   checkpoints.delete_after(int(state.step))
   return state
 

@@ -17,6 +17,7 @@ from inception.training.state import TrainState
 
 Array = jax.Array
 Metrics = dict[str, Array]
+TrainStep = Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]
 
 AXIS = 'batch'
 
@@ -27,7 +28,7 @@ def make_train_step(
   optimizer: optax.GradientTransformation,
   schedule: optax.Schedule,
   devices: Sequence[jax.Device],
-) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]:
+) -> TrainStep:
   """Compiles the step for some devices.
 
   The state goes in and comes out without a device axis, and its memory is used
