@@ -12,18 +12,19 @@ from typing import Any
 
 import jax
 import ml_collections
+import optax
 
 from inception import config as config_lib
 from inception.checkpoints import Checkpoints, restore_into
 from inception.data import datasets, device, pipeline
 from inception.errors import UserError
 from inception.evaluation import evaluate
-from inception.modules.network import create_model
+from inception.modules.network import Inception, create_model
 from inception.training import optimizer as optimizer_lib
 from inception.training import schedule as schedule_lib
 from inception.training.logs import Logs
 from inception.training.meter import Meter
-from inception.training.state import TrainState, create_state
+from inception.training.state import TrainState, create_state, initial_state
 from inception.training.step import AXIS, TrainStep, make_train_step
 
 
@@ -65,9 +66,7 @@ def train(
   with contextlib.ExitStack() as stack:
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     stack.callback(checkpoints.close)
-    state = create_or_resume(
-      checkpoints, config, lambda: create_state(config, model, optimizer)
-    )
+    state = create_or_resume(checkpoints, config, model, optimizer)
     first = int(state.step)
     state = device.replicate(state, devices)
     last = min(stop_at_step or duration.steps, duration.steps)
@@ -201,7 +200,8 @@ def with_classes(
 def create_or_resume(
   checkpoints: Checkpoints,
   config: ml_collections.ConfigDict,
-  create: Callable[[], TrainState],
+  model: Inception,
+  optimizer: optax.GradientTransformation,
 ) -> TrainState:
   """Returns the newest good checkpoint's state, or a new one without any.
 
@@ -210,7 +210,7 @@ def create_or_resume(
   """
   loaded = checkpoints.load_newest_good()
   if loaded is None:
-    return create()
+    return create_state(config, model, optimizer)
   tree, saved_config = loaded
   changes = config_lib.differences(saved_config, config)
   if changes:
@@ -218,7 +218,8 @@ def create_or_resume(
       f'{checkpoints.folder.parent} was started with another config:'
       f' {"; ".join(changes)}. Use another workdir, or the old values'
     )
-  state = restore_into(jax.eval_shape(create), tree)
+  target = jax.eval_shape(lambda: initial_state(config, model, optimizer))
+  state = restore_into(target, tree)
   checkpoints.delete_after(int(state.step))
   return state
 
