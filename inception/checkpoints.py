@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import hashlib
 import json
 import pathlib
+import shutil
 import sys
 from typing import Any, TypeVar
 
@@ -97,8 +98,8 @@ class Checkpoints:
       metrics: of an evaluation at this step, with `top1`; None without one.
 
     Raises:
-      UserError: a parameter is not finite, or this write or the one before it
-        failed; earlier checkpoints stay.
+      UserError: a parameter is not finite, the disk is full, or the write
+        before this one failed; earlier checkpoints stay.
     """
     arrays = _flatten(jax.device_get(state))
     step = int(arrays['step'])
@@ -108,6 +109,12 @@ class Checkpoints:
           f'{name} is not finite at step {step}; no checkpoint was written,'
           f' the newest is step {self._manager.latest_step()}'
         )
+    # A write that fails half-way is reported too, but in pages of tracebacks
+    # from Orbax's threads.
+    needed = sum(np.asarray(array).nbytes for array in arrays.values())
+    free = shutil.disk_usage(self.folder).free
+    if free < needed:
+      raise self._not_written(f'it needs {needed:,} bytes, {free:,} are free')
     tree = traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)
     header = {
       'config': json.loads(config_lib.to_json(config)),
@@ -200,7 +207,7 @@ class Checkpoints:
       if other > step:
         self._manager.delete(other)
 
-  def _not_written(self, error: Exception) -> UserError:
+  def _not_written(self, error: Exception | str) -> UserError:
     return UserError(
       f'cannot write a checkpoint to {self.folder}: {error}; free some space'
       ' and start again, the earlier checkpoints are kept'

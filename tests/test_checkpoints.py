@@ -126,6 +126,19 @@ def test_a_failed_write_is_one_line_and_keeps_the_earlier(
   assert checkpoints.steps() == [1]
 
 
+def test_a_full_disk_is_noticed_before_anything_is_written(
+  checkpoints, monkeypatch
+):
+  from inception import checkpoints as module
+
+  save(checkpoints, 1)
+  usage = module.shutil.disk_usage(checkpoints.folder)._replace(free=20)
+  monkeypatch.setattr(module.shutil, 'disk_usage', lambda folder: usage)
+  with pytest.raises(UserError, match='it needs 28 bytes, 20 are free'):
+    save(checkpoints, 2)
+  assert [path.name for path in checkpoints.folder.iterdir()] == ['1']
+
+
 def test_a_tree_that_does_not_fit_is_named():
   tree = {'step': np.int32(1), 'params': {'kernel': np.zeros((3, 3))}}
   with pytest.raises(UserError, match=r'params/kernel is \(3, 3\).*\(3, 2\)'):

@@ -1,8 +1,10 @@
 """Data sets by name: every one becomes a `Source`, an array of examples."""
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import difflib
+import io
 import pathlib
 from typing import Any
 
@@ -156,16 +158,23 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
 
 
 def _make_builder(name: str, data_dir: str | None) -> Any:
+  base = name.split(':')[0].split('/')[0]
+  known = tfds.list_builders(with_community_datasets=False)
+  root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+  # TFDS itself would look for an unknown name in the network.
+  if base not in known and not (root / base).is_dir():
+    close = difflib.get_close_matches(base, [*known, 'folder', 'fake'], 3)
+    raise UserError(
+      f'unknown data set {name!r}; it is no TFDS name, folder or fake, and not'
+      f' in {root}' + (f'; did you mean {", ".join(close)}?' if close else '')
+    )
   try:
     builder = tfds.builder(name, data_dir=data_dir)
-  except tfds.core.registered.DatasetNotFoundError as error:
-    base = name.split(':')[0].split('/')[0]
-    close = difflib.get_close_matches(base, tfds.list_builders(), 3)
-    raise UserError(
-      f'unknown data set {name!r}; a TFDS name, folder, digits or fake'
-      + (f'; did you mean {", ".join(close)}?' if close else '')
-    ) from error
-  except (ValueError, AssertionError) as error:
+  except (
+    ValueError,
+    AssertionError,
+    tfds.core.registered.DatasetNotFoundError,
+  ) as error:
     raise UserError(f'data set {name!r} cannot be opened: {error}') from error
   if isinstance(builder, digits.Digits):
     _build_digits(builder)
@@ -187,7 +196,9 @@ def _build_digits(builder: digits.Digits) -> None:
     return
   try:
     tfds.disable_progress_bar()
-    builder.download_and_prepare()
+    # TFDS would speak of a download; there is none.
+    with contextlib.redirect_stdout(io.StringIO()):
+      builder.download_and_prepare()
   except OSError as error:
     raise UserError(
       f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
