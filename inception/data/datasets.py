@@ -89,10 +89,11 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
   paths = [images.paths[i] for i in chosen]
   labels = np.array(images.labels, np.int64)[chosen]
 
+  # Made once, outside the graph, which would hold a copy of them.
+  all_paths, all_labels = tf.constant(paths), tf.constant(labels)
+
   def load(index: Any) -> tuple[Any, Any]:
-    return tf.io.read_file(tf.constant(paths)[index]), tf.constant(labels)[
-      index
-    ]
+    return tf.io.read_file(all_paths[index]), all_labels[index]
 
   return Source(
     name=f'{root} {split}',
@@ -110,7 +111,10 @@ def _select(split: str, base: str, count: int) -> np.ndarray:
     parts = tfds.core.ReadInstruction.from_spec(split).to_absolute({base: info})
   except (ValueError, AssertionError) as error:
     raise UserError(f'split {split!r} is not understood: {error}') from error
-  ranges = [np.arange(part.from_ or 0, part.to or count) for part in parts]
+  ranges = [
+    np.arange(part.from_ or 0, count if part.to is None else part.to)
+    for part in parts
+  ]
   chosen = np.concatenate(ranges)
   if not len(chosen):
     raise UserError(f'split {split!r} holds no examples')
@@ -122,9 +126,7 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
   try:
     info = builder.info.splits[split]
     slices = [
-      records.FileSlice(part.filename, part.skip, part.examples_in_shard)
-      if part.take == -1
-      else records.FileSlice(part.filename, part.skip, part.take)
+      records.FileSlice(part.filename, part.skip, part.take)
       for part in info.file_instructions
     ]
   except (KeyError, ValueError, AssertionError) as error:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
-from inception.data import datasets, records
+from inception.data import datasets, digits, records
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError
 
@@ -14,10 +14,10 @@ def test_digits_are_scikit_learns_every_fifth_held_out(config):
   test = datasets.open_source(config.data, 'test')
   assert (train.num_examples, test.num_examples) == (1437, 360)
   assert train.classes == tuple('0123456789')
-  digits = sklearn_datasets.load_digits()
+  originals = sklearn_datasets.load_digits()
   wanted = sorted(
     (np.round(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
-    for image, label in zip(digits.images[::5], digits.target[::5])
+    for image, label in zip(originals.images[::5], originals.target[::5])
   )
   loaded = []
   for i in range(360):
@@ -41,6 +41,21 @@ def test_a_slice_holds_the_examples_of_its_place(config):
     a = whole.load(tf.constant(100 + i, tf.int64))
     b = part.load(tf.constant(i, tf.int64))
     assert a[0].numpy() == b[0].numpy() and a[1] == b[1]
+
+
+def test_slices_cross_the_files_of_a_data_set(config, tmp_path):
+  builder = digits.Digits(data_dir=tmp_path)
+  builder.download_and_prepare(
+    download_config=tfds.download.DownloadConfig(num_shards=3)
+  )
+  assert builder.info.splits['test'].num_shards == 3
+  config.data.data_dir = str(tmp_path)
+  whole = datasets.open_source(config.data, 'test')
+  part = datasets.open_source(config.data, 'test[100:300]')
+  assert part.num_examples == 200
+  for i in (0, 20, 100, 199):
+    wanted = whole.load(tf.constant(100 + i, tf.int64))[0]
+    assert part.load(tf.constant(i, tf.int64))[0].numpy() == wanted.numpy()
 
 
 def test_records_of_several_files_and_skips(tmp_path):
@@ -101,6 +116,11 @@ def test_folder_slices_are_complementary(config, image_folder):
   rest = open_folder(config, image_folder, 'train[60%:]')
   names = [s.describe(i) for s in (first, rest) for i in range(s.num_examples)]
   assert len(names) == len(set(names)) == 13
+
+
+def test_an_empty_slice_of_a_folder_is_refused(config, image_folder):
+  with pytest.raises(UserError, match='holds no examples'):
+    open_folder(config, image_folder, 'train[:0]')
 
 
 def test_hidden_files_are_left_out(config, image_folder):
