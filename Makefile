@@ -23,7 +23,8 @@ clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(PYTHON): .python-version
+# Not $(PYTHON): that is a link, as old as the Python that it leads to.
+$(VENV)/pyvenv.cfg: .python-version
 	@command -v python$(VERSION) > /dev/null \
 	  && python$(VERSION) --version > /dev/null 2>&1 \
 	  || { echo "error: python$(VERSION) is missing; install Python $(VERSION)" \
@@ -31,12 +32,12 @@ $(PYTHON): .python-version
 	  "so that python$(VERSION) runs" >&2; exit 2; }
 	python$(VERSION) -m venv --clear $(VENV)
 
-$(VENV)/runtime: $(PYTHON) requirements.txt
+$(VENV)/runtime: $(VENV)/pyvenv.cfg requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check \
 	  -r requirements.txt
 	touch $@
 
-$(VENV)/development: $(PYTHON) requirements.txt requirements-dev.txt
+$(VENV)/development: $(VENV)/pyvenv.cfg requirements.txt requirements-dev.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check \
 	  -r requirements-dev.txt
 	touch $@

@@ -58,7 +58,6 @@ def measure_bare_step(config: ml_collections.ConfigDict, steps: int) -> float:
   """Returns images per second of the step on a batch that stays on devices."""
   from inception.data import datasets, device, pipeline
   from inception.modules.network import create_model
-  from inception.training import optimizer as optimizer_lib
   from inception.training import schedule as schedule_lib
   from inception.training.state import create_state
   from inception.training.step import AXIS, make_train_step
@@ -72,11 +71,10 @@ def measure_bare_step(config: ml_collections.ConfigDict, steps: int) -> float:
   schedule = schedule_lib.make_schedule(
     config.schedule, config.batch_size, duration
   )
-  optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
   model = create_model(config.model, config.precision, AXIS)
-  state = create_state(config, model, optimizer)
+  state = create_state(config, model)
   state = device.replicate(state, devices)
-  step = make_train_step(config, model, optimizer, schedule, devices)
+  step = make_train_step(config, model, schedule, devices)
   state, _ = step(state, batch)  # Compiles.
   jax.block_until_ready(state)
   start = time.perf_counter()

@@ -1,7 +1,7 @@
 """The loop: from a config and a workdir to a trained network.
 
-Read this first. Each part is made once and in order: data, schedule, optimizer,
-model, state; then the newest checkpoint is restored, and steps are taken.
+Read this first. Each part is made once and in order: data, schedule, model,
+state; then the newest checkpoint is restored, and steps are taken.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import ml_collections
-import optax
 
 from inception import config as config_lib
 from inception.checkpoints import Checkpoints, restore_into
@@ -20,7 +19,6 @@ from inception.data import datasets, device, pipeline
 from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.modules.network import Inception, create_model
-from inception.training import optimizer as optimizer_lib
 from inception.training import schedule as schedule_lib
 from inception.training.logs import Logs
 from inception.training.meter import Meter
@@ -60,13 +58,12 @@ def train(
   schedule = schedule_lib.make_schedule(
     config.schedule, config.batch_size, duration
   )
-  optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
   model = create_model(config.model, config.precision, AXIS)
 
   with contextlib.ExitStack() as stack:
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     stack.callback(checkpoints.close)
-    state = create_or_resume(checkpoints, config, model, optimizer)
+    state = create_or_resume(checkpoints, config, model)
     first = int(state.step)
     state = device.replicate(state, devices)
     last = min(stop_at_step or duration.steps, duration.steps)
@@ -96,7 +93,7 @@ def train(
       range(first + 1, last + 1),
       config,
       duration,
-      make_train_step(config, model, optimizer, schedule, devices),
+      make_train_step(config, model, schedule, devices),
       device.prefetch(batches, devices),
       evaluate_split,
       checkpoints,
@@ -201,7 +198,6 @@ def create_or_resume(
   checkpoints: Checkpoints,
   config: ml_collections.ConfigDict,
   model: Inception,
-  optimizer: optax.GradientTransformation,
 ) -> TrainState:
   """Returns the newest good checkpoint's state, or a new one without any.
 
@@ -210,7 +206,7 @@ def create_or_resume(
   """
   loaded = checkpoints.load_newest_good()
   if loaded is None:
-    return create_state(config, model, optimizer)
+    return create_state(config, model)
   tree, saved_config = loaded
   changes = config_lib.differences(saved_config, config)
   if changes:
@@ -218,7 +214,7 @@ def create_or_resume(
       f'{checkpoints.folder.parent} was started with another config:'
       f' {"; ".join(changes)}. Use another workdir, or the old values'
     )
-  target = jax.eval_shape(lambda: initial_state(config, model, optimizer))
+  target = jax.eval_shape(lambda: initial_state(config, model))
   state = restore_into(target, tree)
   checkpoints.delete_after(int(state.step))
   return state

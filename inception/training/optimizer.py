@@ -8,7 +8,7 @@ import optax
 
 
 def make_optimizer(
-  config: ml_collections.ConfigDict, schedule: optax.Schedule
+  config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
 ) -> optax.GradientTransformation:
   """Chains weight decay, clipping and the optimizer.
 
@@ -17,15 +17,16 @@ def make_optimizer(
 
   Args:
     config: `config.optimizer`.
-    schedule: step to learning rate.
+    learning_rate: of this step; the optimizer's state does not depend on it,
+      so that it has no counter of its own.
   """
   parts = [optax.add_decayed_weights(config.weight_decay, mask=kernels)]
   if config.clip_norm:
     parts.append(optax.clip_by_global_norm(config.clip_norm))
   if config.name == 'sgd':
-    parts.append(optax.sgd(schedule, config.momentum, config.nesterov))
+    parts.append(optax.sgd(learning_rate, config.momentum, config.nesterov))
   else:
-    parts.append(_tensorflow_rmsprop(config, schedule))
+    parts.append(_tensorflow_rmsprop(config, learning_rate))
   return optax.chain(*parts)
 
 
@@ -37,13 +38,13 @@ def kernels(params: Any) -> Any:
 
 
 def _tensorflow_rmsprop(
-  config: ml_collections.ConfigDict, schedule: optax.Schedule
+  config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
 ) -> optax.GradientTransformation:
   # TensorFlow starts the mean square at 1, adds epsilon inside the root, and
   # has the learning rate inside the momentum buffer. With epsilon = 1 each of
   # the three changes the run.
   return optax.rmsprop(
-    schedule,
+    learning_rate,
     decay=config.rmsprop_decay,
     eps=config.rmsprop_epsilon,
     initial_scale=1.0,

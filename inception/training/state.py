@@ -8,9 +8,9 @@ from flax.training import dynamic_scale
 import jax
 import jax.numpy as jnp
 import ml_collections
-import optax
 
 from inception.modules.network import Inception
+from inception.training import optimizer as optimizer_lib
 
 
 @struct.dataclass
@@ -44,7 +44,6 @@ class TrainState:
 def initial_state(
   config: ml_collections.ConfigDict,
   model: Inception,
-  optimizer: optax.GradientTransformation,
 ) -> TrainState:
   """Returns the state before the first step, made from `config.seed`."""
   side = config.data.image_size
@@ -59,7 +58,7 @@ def initial_state(
     step=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=batch_stats,
-    opt_state=optimizer.init(params),
+    opt_state=optimizer_lib.make_optimizer(config.optimizer, 0).init(params),
     ema=averaged if config.optimizer.ema_decay is not None else None,
     loss_scale=dynamic_scale.DynamicScale() if is_float16 else None,
   )
@@ -68,12 +67,11 @@ def initial_state(
 def create_state(
   config: ml_collections.ConfigDict,
   model: Inception,
-  optimizer: optax.GradientTransformation,
 ) -> TrainState:
   """Compiles `initial_state` and runs it."""
   # On the CPU, XLA takes longer to optimise hundreds of random draws than to
   # make them: 28 s against 6 s for a narrow GoogLeNet on two cores.
   fast = {'xla_backend_optimization_level': 0}
   on_cpu = jax.default_backend() == 'cpu'
-  create = functools.partial(initial_state, config, model, optimizer)
+  create = functools.partial(initial_state, config, model)
   return jax.jit(create, compiler_options=fast if on_cpu else None)()

@@ -13,6 +13,7 @@ import optax
 from inception.data import device
 from inception.modules.network import Inception
 from inception.training import losses
+from inception.training.optimizer import make_optimizer
 from inception.training.state import TrainState
 
 Array = jax.Array
@@ -25,7 +26,6 @@ AXIS = 'batch'
 def make_train_step(
   config: ml_collections.ConfigDict,
   model: Inception,
-  optimizer: optax.GradientTransformation,
   schedule: optax.Schedule,
   devices: Sequence[jax.Device],
 ) -> TrainStep:
@@ -37,8 +37,7 @@ def make_train_step(
   Args:
     config: a whole config.
     model: made with `axis_name=AXIS`.
-    optimizer: gradients to updates.
-    schedule: the learning rate in it, for the metrics.
+    schedule: step to learning rate.
     devices: local devices.
 
   Returns:
@@ -50,7 +49,7 @@ def make_train_step(
   def step(
     state: TrainState, batch: dict[str, Array]
   ) -> tuple[TrainState, Metrics]:
-    return train_step(state, batch, config, model, optimizer, schedule)
+    return train_step(state, batch, config, model, schedule)
 
   return jax.pmap(
     step,
@@ -67,7 +66,6 @@ def train_step(
   batch: dict[str, Array],
   config: ml_collections.ConfigDict,
   model: Inception,
-  optimizer: optax.GradientTransformation,
   schedule: optax.Schedule,
 ) -> tuple[TrainState, Metrics]:
   """One step on one device, in a pmap over `AXIS`; see `make_train_step`."""
@@ -112,6 +110,8 @@ def train_step(
   top1 = jnp.mean(jnp.argmax(logits, axis=-1) == labels)
   loss, top1 = lax.pmean((loss, top1), AXIS)
 
+  learning_rate = schedule(state.step)
+  optimizer = make_optimizer(config.optimizer, learning_rate)
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   averaged = {'params': params, 'batch_stats': batch_stats}
@@ -131,7 +131,6 @@ def train_step(
     new_state = jax.tree.map(
       lambda new, old: jnp.where(finite, new, old), new_state, kept
     )
-  learning_rate = schedule(state.step)
   return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
 
 

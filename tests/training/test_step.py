@@ -10,7 +10,6 @@ import pytest
 from inception.data import device
 from inception.modules.network import Outputs, create_model
 from inception.training import losses
-from inception.training import optimizer as optimizer_lib
 from inception.training import schedule as schedule_lib
 from inception.training import step as step_lib
 from inception.training.state import create_state
@@ -21,9 +20,8 @@ def build(config):
   config.schedule.warmup_epochs = 0.0
   duration = schedule_lib.Duration(10, 5.0)
   schedule = schedule_lib.make_schedule(config.schedule, 16, duration)
-  optimizer = optimizer_lib.make_optimizer(config.optimizer, schedule)
   model = create_model(config.model, config.precision, step_lib.AXIS)
-  return model, optimizer, schedule
+  return model, schedule
 
 
 def batch(devices, seed=0):
@@ -39,7 +37,7 @@ def batch(devices, seed=0):
 def take_steps(config, devices, steps=2):
   parts = build(config)
   chosen = jax.devices()[:devices]
-  state = create_state(config, *parts[:2])
+  state = create_state(config, parts[0])
   # As they are, the classifiers send next to no gradient into the trunk.
   for scope in ('Logits', 'AuxLogits_2b'):
     state.params[scope]['Logits']['kernel'] *= 300
@@ -78,11 +76,11 @@ def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
   config.model.batch_norm_sync = sync
   config.precision = precision
   config.data.flip = True
-  model, optimizer, schedule = build(config)
-  state = create_state(config, model, optimizer)
+  model, schedule = build(config)
+  state = create_state(config, model)
   step = jax.pmap(
     lambda state, batch: step_lib.train_step(
-      state, batch, config, model, optimizer, schedule
+      state, batch, config, model, schedule
     ),
     axis_name=step_lib.AXIS,
     in_axes=(None, 0),
@@ -94,10 +92,10 @@ def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
 
 
 def test_the_state_is_donated(config):
-  model, optimizer, schedule = build(config)
+  model, schedule = build(config)
   devices = jax.devices()[:1]
-  state = device.replicate(create_state(config, model, optimizer), devices)
-  step = step_lib.make_train_step(config, model, optimizer, schedule, devices)
+  state = device.replicate(create_state(config, model), devices)
+  step = step_lib.make_train_step(config, model, schedule, devices)
   kernel = state.params['Conv2d_1a_3x3']['kernel']
   step(state, batch(1))
   assert kernel.is_deleted()
@@ -105,13 +103,13 @@ def test_the_state_is_donated(config):
 
 def test_float16_skips_a_step_that_overflows(config):
   config.precision = 'float16'
-  model, optimizer, schedule = build(config)
-  state = create_state(config, model, optimizer)
+  model, schedule = build(config)
+  state = create_state(config, model)
   scale = dataclasses.replace(state.loss_scale, scale=jnp.float32(2.0**60))
   state = dataclasses.replace(state, loss_scale=scale)
   before = jax.device_get(state)
   devices = jax.devices()[:2]
-  step = step_lib.make_train_step(config, model, optimizer, schedule, devices)
+  step = step_lib.make_train_step(config, model, schedule, devices)
   after, _ = jax.device_get(step(state, batch(2)))
   assert after.step == 1
   assert after.loss_scale.scale == 2.0**59
