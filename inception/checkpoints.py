@@ -27,6 +27,8 @@ Tree = TypeVar('Tree')
 _FOLDER = 'checkpoints'
 _SEPARATOR = '/'
 
+_report_unraisable = sys.unraisablehook
+
 
 class Checkpoints:
   """The checkpoints of a workdir."""
@@ -42,6 +44,7 @@ class Checkpoints:
     Raises:
       UserError: the workdir cannot be written.
     """
+    sys.unraisablehook = _without_late_callbacks
     self.folder = workdir.absolute() / _FOLDER
     read_only = keep is None
     if not read_only:
@@ -260,6 +263,16 @@ def make_writable(folder: pathlib.Path) -> None:
     raise UserError(
       f'cannot write to {folder}: {error.strerror}; choose another --workdir'
     ) from error
+
+
+def _without_late_callbacks(unraisable: Any) -> None:
+  """Reports what Python cannot raise, but for the echoes of an error.
+
+  Orbax closes its event loop at the first error, which we raise; the threads
+  that still read or write then fail one by one to report to that loop.
+  """
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    _report_unraisable(unraisable)
 
 
 def _top1(metrics: Mapping[str, float]) -> float:

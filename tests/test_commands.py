@@ -51,6 +51,16 @@ def test_train_evaluate_and_draw(tmp_path):
   assert drawn.returncode == 0, drawn.stderr
   assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
+  for path in (tmp_path / 'checkpoints' / '22' / 'state').rglob('d/*'):
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8] = b'damaged!'
+    path.write_bytes(content)
+  damaged = run('eval.py', f'--workdir={tmp_path}')
+  assert damaged.returncode == 2
+  assert damaged.stderr.count('\n') == 1, damaged.stderr
+  assert 'checkpoints/22 is damaged' in damaged.stderr
+
 
 @pytest.mark.parametrize(
   'command, message',

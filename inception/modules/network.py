@@ -28,8 +28,6 @@ INITIALIZERS = {
   'truncated_normal': nn.initializers.truncated_normal(0.01),
 }
 
-HEAD_POOLINGS = ('average', 'attention')
-
 
 @struct.dataclass
 class Outputs:
