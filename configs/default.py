@@ -53,6 +53,12 @@ def _model() -> ml_collections.ConfigDict:
   model.width = 1.0
   # Logits. Unset: the classes of the data set.
   model.num_classes = placeholder(int)
+  # Squeeze-excite on the output of every block (SENet paper): the factor by
+  # which it narrows the channels, 16 in the paper. Unset: none.
+  model.squeeze_excite = placeholder(int)
+  # Equal residual blocks in series as one compiled loop instead of unrolled:
+  # shorter compilation, the same parameters. See the README for how much.
+  model.scan_blocks = False
   # How the last grid becomes a vector: 'average' or 'attention' (learned).
   model.head_pooling = 'average'
   # Rate before the classifier. Unset: the architecture's own. Auxiliary heads
@@ -60,6 +66,9 @@ def _model() -> ml_collections.ConfigDict:
   model.dropout = placeholder(float)
   # Auxiliary classifiers during training, where the architecture has any.
   model.aux_heads = True
+  # Scale (gamma) in batch norm, besides its bias. TF-slim's and Keras's Inception
+  # networks have none: a ReLU and another layer follow each.
+  model.batch_norm_scale = True
   # Share of the old moving statistics kept at each step. The papers' 0.9997
   # needs tens of thousands of steps before the statistics can be used.
   model.batch_norm_decay = 0.99

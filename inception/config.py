@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 
 from inception import architectures
-from inception.architectures import shapes
+from inception.architectures import layers
 from inception.errors import UserError
 
 _CHOICES = {
@@ -153,10 +153,10 @@ def _check_image_size(config: ml_collections.ConfigDict) -> None:
   table = architectures.get_architecture(config.model.architecture)
   size = config.data.image_size
   try:
-    shapes.stage_shapes(table, size, size)
+    layers.stage_shapes(table, size, size)
   except ValueError as error:
     raise UserError(
       f'data.image_size={size} is too small for'
       f' {config.model.architecture}: {error}; the smallest is'
-      f' {shapes.smallest_input(table)}'
+      f' {layers.smallest_input(table)}'
     ) from error

@@ -1,12 +1,30 @@
 """What a network is: plain immutable tables, and the table of their names."""
 
-from inception.architectures import googlenet
+from inception.architectures import (
+  bn_inception,
+  googlenet,
+  inception_resnet,
+  inception_v3,
+  inception_v4,
+)
 from inception.architectures.vocabulary import Architecture
 from inception.errors import UserError
 
 ARCHITECTURES = {
   'googlenet': googlenet.GOOGLENET,
   'inception_v1': googlenet.INCEPTION_V1,
+  'inception_v1_slim': googlenet.INCEPTION_V1_SLIM,
+  'inception_v1_torchvision': googlenet.INCEPTION_V1_TORCHVISION,
+  'bn_inception': bn_inception.BN_INCEPTION,
+  'inception_v2_slim': bn_inception.INCEPTION_V2_SLIM,
+  'inception_v3': inception_v3.INCEPTION_V3,
+  'inception_v3_torchvision': inception_v3.INCEPTION_V3_TORCHVISION,
+  'inception_v3_fid': inception_v3.INCEPTION_V3_FID,
+  'inception_v4': inception_v4.INCEPTION_V4,
+  'inception_resnet_v1': inception_resnet.INCEPTION_RESNET_V1,
+  'inception_resnet_v1_facenet': inception_resnet.INCEPTION_RESNET_V1_FACENET,
+  'inception_resnet_v2': inception_resnet.INCEPTION_RESNET_V2,
+  'inception_resnet_v2_paper': inception_resnet.INCEPTION_RESNET_V2_PAPER,
 }
 
 

@@ -4,6 +4,7 @@ The grids in the comments are those of a 224 x 224 image.
 """
 
 from inception.architectures.vocabulary import (
+  AdaptiveAvgPool,
   Architecture,
   AuxHead,
   AvgPool,
@@ -17,25 +18,61 @@ from inception.architectures.vocabulary import (
 
 
 def inception(
-  b0: int, b1_reduce: int, b1: int, b2_reduce: int, b2: int, b3: int
+  b0: int,
+  b1_reduce: int,
+  b1: int,
+  b2_reduce: int,
+  b2: int,
+  b3: int,
+  b2_kernel: int,
 ) -> Concat:  # Figure 2(b).
   """The Inception module: 1x1, 3x3 and 5x5 convolutions and pooling."""
   return Concat(
     Conv(b0),
     Chain(Conv(b1_reduce), Conv(b1, 3)),
-    Chain(Conv(b2_reduce), Conv(b2, 5)),
+    Chain(Conv(b2_reduce), Conv(b2, b2_kernel)),
     Chain(MaxPool(3), Conv(b3)),
   )
 
 
-def aux_head(name: str, stage: str) -> AuxHead:  # Section 5.
-  """An auxiliary classifier: 14 x 14 pooled to 4 x 4, 1x1, two layers."""
-  return AuxHead(
-    name,
-    stage,
-    Chain(AvgPool(5, stride=3, padding='VALID'), Conv(128)),
-    hidden=1024,
-    dropout=0.7,
+def modules(pool4: Stage, b2_kernel: int) -> tuple[Stage, ...]:  # Table 1.
+  """The nine modules.
+
+  Args:
+    pool4: the pooling between the fourth and the fifth group.
+    b2_kernel: 5 in the paper. TF-slim trained 3, by mistake, and the weights
+      that descend from it need 3.
+  """
+
+  def mixed(name: str, *features: int) -> Stage:
+    return Stage(name, inception(*features, b2_kernel=b2_kernel))
+
+  return (
+    mixed('Mixed_3b', 64, 96, 128, 16, 32, 32),  # 28 x 28 x 256
+    mixed('Mixed_3c', 128, 128, 192, 32, 96, 64),  # 28 x 28 x 480
+    Stage('MaxPool_4a_3x3', MaxPool(3, stride=2)),  # 14 x 14 x 480
+    mixed('Mixed_4b', 192, 96, 208, 16, 48, 64),  # 14 x 14 x 512
+    mixed('Mixed_4c', 160, 112, 224, 24, 64, 64),  # 14 x 14 x 512
+    mixed('Mixed_4d', 128, 128, 256, 24, 64, 64),  # 14 x 14 x 512
+    mixed('Mixed_4e', 112, 144, 288, 32, 64, 64),  # 14 x 14 x 528
+    mixed('Mixed_4f', 256, 160, 320, 32, 128, 128),  # 14 x 14 x 832
+    pool4,  # 7 x 7 x 832
+    mixed('Mixed_5b', 256, 160, 320, 32, 128, 128),  # 7 x 7 x 832
+    mixed('Mixed_5c', 384, 192, 384, 48, 128, 128),  # 7 x 7 x 1024
+  )
+
+
+def aux_heads(
+  pool: AvgPool | AdaptiveAvgPool,
+) -> tuple[AuxHead, AuxHead]:  # Section 5.
+  """Auxiliary classifiers: 14 x 14 pooled to 4 x 4, 1x1, two layers.
+
+  The paper counts modules from 3a: its 4a is Mixed_4b here, its 4d Mixed_4e.
+  """
+  block = Chain(pool, Conv(128))
+  return (
+    AuxHead('AuxLogits_4b', 'Mixed_4b', block, hidden=1024, dropout=0.7),
+    AuxHead('AuxLogits_4e', 'Mixed_4e', block, hidden=1024, dropout=0.7),
   )
 
 
@@ -56,29 +93,14 @@ STEM_WITH_RESPONSE_NORM = (
   *STEM[4:],
 )
 
-MODULES = (
-  Stage('Mixed_3b', inception(64, 96, 128, 16, 32, 32)),  # 28 x 28 x 256
-  Stage('Mixed_3c', inception(128, 128, 192, 32, 96, 64)),  # 28 x 28 x 480
-  Stage('MaxPool_4a_3x3', MaxPool(3, stride=2)),  # 14 x 14 x 480
-  Stage('Mixed_4b', inception(192, 96, 208, 16, 48, 64)),  # 14 x 14 x 512
-  Stage('Mixed_4c', inception(160, 112, 224, 24, 64, 64)),  # 14 x 14 x 512
-  Stage('Mixed_4d', inception(128, 128, 256, 24, 64, 64)),  # 14 x 14 x 512
-  Stage('Mixed_4e', inception(112, 144, 288, 32, 64, 64)),  # 14 x 14 x 528
-  Stage('Mixed_4f', inception(256, 160, 320, 32, 128, 128)),  # 14 x 14 x 832
-  Stage('MaxPool_5a_3x3', MaxPool(3, stride=2)),  # 7 x 7 x 832
-  Stage('Mixed_5b', inception(256, 160, 320, 32, 128, 128)),  # 7 x 7 x 832
-  Stage('Mixed_5c', inception(384, 192, 384, 48, 128, 128)),  # 7 x 7 x 1024
-)
+POOL4 = Stage('MaxPool_5a_3x3', MaxPool(3, stride=2))
+POOL4_SLIM = Stage('MaxPool_5a_2x2', MaxPool(2, stride=2))
 
-# The paper counts modules from 3a: its 4a is Mixed_4b here, its 4d Mixed_4e.
-AUX_HEADS = (
-  aux_head('AuxLogits_4b', 'Mixed_4b'),
-  aux_head('AuxLogits_4e', 'Mixed_4e'),
-)
+AUX_HEADS = aux_heads(AvgPool(5, stride=3, padding='VALID'))
 
 GOOGLENET = Architecture(
   input_size=224,
-  stages=STEM_WITH_RESPONSE_NORM + MODULES,
+  stages=STEM_WITH_RESPONSE_NORM + modules(POOL4, b2_kernel=5),
   dropout=0.4,
   aux_heads=AUX_HEADS,
   batch_norm=False,
@@ -88,7 +110,24 @@ GOOGLENET = Architecture(
 # strong reproduction has it.
 INCEPTION_V1 = Architecture(
   input_size=224,
-  stages=STEM + MODULES,
+  stages=STEM + modules(POOL4, b2_kernel=5),
   dropout=0.4,
   aux_heads=AUX_HEADS,
+)
+
+INCEPTION_V1_SLIM = Architecture(
+  input_size=224,
+  stages=STEM + modules(POOL4_SLIM, b2_kernel=3),
+  dropout=0.2,
+)
+
+INCEPTION_V1_TORCHVISION = Architecture(
+  input_size=224,
+  stages=(
+    Stage('Conv2d_1a_7x7', Conv(64, 7, stride=2, padding='SYMMETRIC')),
+    *STEM[1:],
+    *modules(POOL4_SLIM, b2_kernel=3),
+  ),
+  dropout=0.2,
+  aux_heads=aux_heads(AdaptiveAvgPool(4)),
 )

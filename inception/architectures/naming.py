@@ -31,6 +31,5 @@ def convolution_names(block: v.Block) -> tuple[str, ...]:
   for conv in convolutions(block):
     kind = int(conv.stride > 1)
     height, width = v.height_width(conv.kernel)
-    name = f'Conv2d_{kind}{next(letters[kind])}_{height}x{width}'
-    names.append(conv.name or name)
+    names.append(f'Conv2d_{kind}{next(letters[kind])}_{height}x{width}')
   return tuple(names)

@@ -27,7 +27,8 @@ class Conv:
     stride: the same in both directions.
     padding: see `Padding`.
     batch_norm: False gives a bias in place of batch norm.
-    name: only where the family's name departs from the pattern of `naming`.
+    clip_to_grid: a kernel larger than the grid shrinks to it. For heads: they
+      must work on the small grid that a small image leaves.
   """
 
   features: int
@@ -35,7 +36,7 @@ class Conv:
   stride: int = 1
   padding: Padding = 'SAME'
   batch_norm: bool = True
-  name: str | None = None
+  clip_to_grid: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,6 @@ class SeparableConv:
     stride: the same in both directions.
     padding: see `Padding`.
     batch_norm: False gives a bias in place of batch norm.
-    name: only where the family's name departs from the pattern of `naming`.
   """
 
   features: int
@@ -58,7 +58,6 @@ class SeparableConv:
   stride: int = 1
   padding: Padding = 'SAME'
   batch_norm: bool = True
-  name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +88,20 @@ class AvgPool:
   stride: int = 1
   padding: Padding = 'SAME'
   count_border: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveAvgPool:
+  """Average pooling to a square grid of any input, as PyTorch does it.
+
+  Row i of the result averages the input rows from floor(i * height / size) to
+  ceil((i + 1) * height / size), columns likewise: windows may overlap.
+
+  Attributes:
+    size: height and width of the result.
+  """
+
+  size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +173,7 @@ Block = (
   | SeparableConv
   | MaxPool
   | AvgPool
+  | AdaptiveAvgPool
   | LocalResponseNorm
   | Chain
   | Concat
@@ -206,6 +220,10 @@ class Architecture:
     dropout: rate before the classifier in the paper or the released code.
     aux_heads: in the order in which their logits are returned.
     batch_norm: False gives every convolution a bias in place of batch norm.
+    bottleneck: features of a linear layer with batch norm before the
+      classifier (FaceNet's embedding); None has none.
+    squeeze_excite: factor by which squeeze-excite narrows the channels of each
+      block (SENet paper, section 3: 16); None has none.
   """
 
   input_size: int
@@ -213,6 +231,8 @@ class Architecture:
   dropout: float
   aux_heads: tuple[AuxHead, ...] = ()
   batch_norm: bool = True
+  bottleneck: int | None = None
+  squeeze_excite: int | None = None
 
 
 def height_width(size: Size) -> tuple[int, int]:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from inception.architectures import vocabulary as v
 from inception.modules import blocks
-from inception.modules.convolution import ConvOptions
+from inception.modules.convolution import batch_norm
+from inception.modules.options import Options, dense
 
 Array = jax.Array
 
@@ -35,12 +36,15 @@ class AttentionPool(nn.Module):
     scores = nn.Dense(
       ATTENTION_HEADS,
       use_bias=False,
+      precision=lax.Precision.HIGHEST,
       kernel_init=nn.initializers.zeros,
       name='query',
     )(x)
     weights = nn.softmax(scores / jnp.sqrt(channels), axis=1)
     values = x.reshape(*x.shape[:2], ATTENTION_HEADS, -1)
-    pooled = jnp.einsum('bnh,bnhc->bhc', weights, values)
+    pooled = jnp.einsum(
+      'bnh,bnhc->bhc', weights, values, precision=lax.Precision.HIGHEST
+    )
     return pooled.reshape(batch, channels)
 
 
@@ -82,24 +86,56 @@ class Classifier(nn.Module):
   Attributes:
     num_classes: logits per image.
     pooling: 'average' or 'attention'.
-    dropout: rate before the fully connected layer.
+    dropout: rate before the fully connected layers.
+    bottleneck: features of a linear layer with batch norm before the
+      classifier, or None.
+    options: how that layer computes.
     axis_name: pmap axis that the batch is split over, or None.
   """
 
   num_classes: int
   pooling: str
   dropout: float
+  bottleneck: int | None
+  options: Options
   axis_name: str | None
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    """Maps [batch, height, width, channels] to [batch, num_classes]."""
+  def __call__(self, x: Array, train: bool) -> tuple[Array, Array]:
+    """Classifies [batch, height, width, channels].
+
+    Returns:
+      Logits [batch, num_classes], and what stands for the image, [batch,
+      features]: the pooled grid without dropout, or the bottleneck's output.
+    """
     if self.pooling == 'attention':
       x = AttentionPool(name='AttentionPool')(x)
     else:
       x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+    features = x
     x = Dropout(self.dropout, self.axis_name)(x, train)
-    return _classifier(self.num_classes)(x)
+    if self.bottleneck is not None:
+      bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
+      x = features = bottleneck(x, train)
+    return _classifier(self.num_classes)(x), features
+
+
+class Bottleneck(nn.Module):
+  """A linear layer with batch norm: FaceNet's embedding, not normalised."""
+
+  features: int
+  options: Options
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, channels] to float32 [batch, features]."""
+    shape = (x.shape[-1], self.features)
+    kernel = self.param('kernel', self.options.kernel_init, shape)
+    dtype = self.options.dtype
+    x = jnp.matmul(
+      x.astype(dtype), kernel.astype(dtype), precision=self.options.precision
+    )
+    return batch_norm(self.options, train)(x).astype(jnp.float32)
 
 
 class AuxClassifier(nn.Module):
@@ -107,7 +143,7 @@ class AuxClassifier(nn.Module):
 
   head: v.AuxHead
   num_classes: int
-  options: ConvOptions
+  options: Options
   axis_name: str | None
 
   @nn.compact
@@ -119,16 +155,16 @@ class AuxClassifier(nn.Module):
     if self.head.hidden is None:
       x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
     else:
-      hidden = nn.Dense(
-        self.head.hidden,
-        dtype=self.options.dtype,
-        kernel_init=self.options.kernel_init,
-        name='Hidden',
-      )
+      hidden = dense(self.head.hidden, self.options, 'Hidden')
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
     x = Dropout(self.head.dropout, self.axis_name)(x, train)
     return _classifier(self.num_classes)(x)
 
 
 def _classifier(num_classes: int) -> nn.Dense:
-  return nn.Dense(num_classes, kernel_init=classifier_init, name='Logits')
+  return nn.Dense(
+    num_classes,
+    precision=lax.Precision.HIGHEST,
+    kernel_init=classifier_init,
+    name='Logits',
+  )

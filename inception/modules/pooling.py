@@ -7,6 +7,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from inception.architectures import shapes
 from inception.architectures import vocabulary as v
 
 Array = jax.Array
@@ -23,9 +24,7 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
 
   Sums are made in float32: a window of 25 loses bits in bfloat16.
   """
-  window = v.height_width(pool.kernel)
-  if pool.padding == 'VALID':
-    window = (min(window[0], x.shape[1]), min(window[1], x.shape[2]))
+  window = shapes.kernel_size(pool, x.shape[1], x.shape[2])
   arguments = (0.0, lax.add, window, pool.stride, pool.padding)
   total = _reduce_windows(x.astype(jnp.float32), *arguments)
   if pool.count_border:
@@ -33,6 +32,21 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
   real = np.ones((1, *x.shape[1:3], 1), np.float32)
   count = _reduce_windows(jnp.asarray(real), *arguments)
   return (total / count).astype(x.dtype)
+
+
+def adaptive_avg_pool(x: Array, pool: v.AdaptiveAvgPool) -> Array:
+  """Averages [batch, height, width, channels] to a square grid.
+
+  Two small products, one for rows and one for columns, in float32.
+  """
+  rows, columns = (_bins(side, pool.size) for side in x.shape[1:3])
+  return jnp.einsum(
+    'bhwc,ih,jw->bijc',
+    x.astype(jnp.float32),
+    rows,
+    columns,
+    precision=lax.Precision.HIGHEST,
+  ).astype(x.dtype)
 
 
 def local_response_norm(x: Array, norm: v.LocalResponseNorm) -> Array:
@@ -53,6 +67,15 @@ def local_response_norm(x: Array, norm: v.LocalResponseNorm) -> Array:
   )
   scale = norm.bias + norm.alpha / norm.size * total
   return (x * scale**-norm.beta).astype(x.dtype)
+
+
+def _bins(side: int, size: int) -> np.ndarray:
+  """Returns float32 [size, side]: each row averages one window of the side."""
+  start = np.arange(size) * side // size
+  end = -(-np.arange(1, size + 1) * side // size)
+  places = np.arange(side)
+  inside = (places >= start[:, None]) & (places < end[:, None])
+  return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
 
 
 def _reduce_windows(

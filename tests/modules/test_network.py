@@ -11,16 +11,9 @@ import optax
 import pytest
 
 from configs import default
-from inception.architectures import shapes
+from inception.architectures import layers
 from inception.modules import heads, network
-
-# Name: parameters without and with auxiliary heads, 1000 classes. The first
-# from the released Caffe network, the second from its table.
-PARAMETERS = {
-  'googlenet': (6_998_552, 13_378_280),
-  'inception_v1': (7_005_832, 13_385_816),
-}
-
+from tests.architectures.reference import NUMBERS
 
 def make(architecture, precision='float32', **fields):
   config = default.get_config().model
@@ -42,22 +35,51 @@ def count(tree):
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
-def test_number_of_parameters(name):
-  without, with_heads = PARAMETERS[name]
-  model = make(name, aux_heads=False)
-  assert count(abstract_variables(model)['params']) == without
-  assert count(abstract_variables(make(name))['params']) == with_heads
+def shapes_of_table(table, size, batch_norm_scale):
+  """Shapes of parameters and statistics by path, from the table alone."""
+  stages = layers.stage_layers(table, size, size)
+  aux = layers.aux_layers(table, size, size, 1000)
+  every = [*stages.values(), *aux.values()]
+  every.append(layers.head_layers(table, size, size, 1000))
+  params, statistics = {}, {}
+  for layer in (layer for group in every for layer in group):
+    for name, shape in layer.parameters(batch_norm_scale).items():
+      params[f'{layer.scope}/{name}'] = shape
+    for name, shape in layer.statistics.items():
+      statistics[f'{layer.scope}/{name}'] = shape
+  return params, statistics
 
 
-def test_batch_norm_channels_of_inception_v1():
-  variables = abstract_variables(make('inception_v1', aux_heads=False))
-  assert count(variables['batch_stats']) == 14_560
-  assert 'batch_stats' not in abstract_variables(make('googlenet'))
+def flat_shapes(tree):
+  flat = traverse_util.flatten_dict(tree, sep='/')
+  return {path: leaf.shape for path, leaf in flat.items()}
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
-@pytest.mark.parametrize('size', [224, 97])
+@pytest.mark.parametrize('name', NUMBERS)
+@pytest.mark.parametrize('fields', [{}, {'batch_norm_scale': False}])
+def test_modules_make_exactly_the_parameters_of_the_table(name, fields):
+  check_parameters(name, NUMBERS[name].input_size, fields)
+
+
+@pytest.mark.parametrize(
+  'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
+)
+def test_squeeze_excite_is_where_the_table_says(name):
+  check_parameters(name, 99, {'squeeze_excite': 16, 'scan_blocks': True})
+
+
+def check_parameters(name, size, fields):
+  model = make(name, **fields)
+  variables = abstract_variables(model, size)
+  params, statistics = shapes_of_table(
+    model.architecture, size, fields.get('batch_norm_scale', True)
+  )
+  assert flat_shapes(variables['params']) == params
+  assert flat_shapes(variables.get('batch_stats', {})) == statistics
+
+
+@pytest.mark.parametrize('name', NUMBERS)
+@pytest.mark.parametrize('size', [107])
 def test_endpoints_have_the_shapes_of_the_table(name, size):
   model = make(name)
   outputs = jax.eval_shape(
@@ -67,7 +89,8 @@ def test_endpoints_have_the_shapes_of_the_table(name, size):
     abstract_variables(model, size),
   )
   endpoints = {k: x.shape[1:] for k, x in outputs.endpoints.items()}
-  assert endpoints == shapes.stage_shapes(model.architecture, size, size)
+  assert len(endpoints.pop('PreLogits')) == 1
+  assert endpoints == layers.stage_shapes(model.architecture, size, size)
   assert outputs.logits.shape == (2, 1000)
 
 
@@ -86,7 +109,7 @@ def test_parameters_are_found_by_stage_branch_and_convolution():
   assert flat['Logits/Logits/kernel'].shape == (1024, 1000)
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
+@pytest.mark.parametrize('name', ['googlenet', 'inception_v1'])
 def test_initial_loss_is_that_of_a_guess(name):
   model = make(name, width=0.25)
   images = jax.random.uniform(jax.random.key(1), (8, 64, 64, 3), minval=-1)
