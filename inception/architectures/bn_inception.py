@@ -41,9 +41,7 @@ def reduction(
   """The module that halves the grid; its pooling has no convolution."""
   return Concat(
     Chain(Conv(b0_reduce), Conv(b0, 3, stride=2, padding=padding)),
-    Chain(
-      Conv(b1_reduce), Conv(b1, 3), Conv(b1, 3, stride=2, padding=padding)
-    ),
+    Chain(Conv(b1_reduce), Conv(b1, 3), Conv(b1, 3, stride=2, padding=padding)),
     MaxPool(3, stride=2),
   )
 
@@ -101,9 +99,7 @@ BN_INCEPTION = Architecture(
 INCEPTION_V2_SLIM = Architecture(
   input_size=224,
   stages=stages(
-    conv1=SeparableConv(
-      64, 7, depth_multiplier=8, stride=2, batch_norm=False
-    ),
+    conv1=SeparableConv(64, 7, depth_multiplier=8, stride=2, batch_norm=False),
     pool=AvgPool(3),
     padding='SAME',
     b3_4d_4e=96,

@@ -63,9 +63,7 @@ def reduction_b(b1: int, b2: int, b2_last: int) -> Concat:
   return Concat(
     Chain(Conv(256), Conv(384, 3, stride=2, padding='VALID')),
     Chain(Conv(256), Conv(b1, 3, stride=2, padding='VALID')),
-    Chain(
-      Conv(256), Conv(b2, 3), Conv(b2_last, 3, stride=2, padding='VALID')
-    ),
+    Chain(Conv(256), Conv(b2, 3), Conv(b2_last, 3, stride=2, padding='VALID')),
     MaxPool(3, stride=2, padding='VALID'),
   )
 

@@ -113,6 +113,12 @@ class Layer:
     return isinstance(self.operation, v.Conv | v.SeparableConv)
 
 
+def block_layers(block: v.Block, shape: Shape) -> tuple[Layer, ...]:
+  """Returns the layers of one block that reads (height, width, channels)."""
+  network = v.Architecture(shape[0], (), dropout=0.0)
+  return tuple(_stage('block', block, shape, network))
+
+
 def stage_layers(
   architecture: v.Architecture, height: int, width: int
 ) -> dict[str, tuple[Layer, ...]]:

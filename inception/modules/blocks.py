@@ -177,9 +177,7 @@ class RepeatedBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     """Maps [batch, height, width, channels] to the same shape."""
-    names = [
-      f'{self.repeat.name}_{i}' for i in range(1, self.repeat.times + 1)
-    ]
+    names = [f'{self.repeat.name}_{i}' for i in range(1, self.repeat.times + 1)]
     if self.options.scan_blocks and not self.is_initializing():
       return self._scan(names, x, train)
     for name in names:

@@ -69,8 +69,8 @@ def test_parameters_and_cost_are_those_of_the_public_implementations(name):
 def test_every_endpoint_has_the_reference_shape(name):
   table = architectures.get_architecture(name)
   size = NUMBERS[name].input_size
-  assert list(layers.stage_shapes(table, size, size).values()) == (
-    ENDPOINTS[name]
+  assert (
+    list(layers.stage_shapes(table, size, size).values()) == (ENDPOINTS[name])
   )
 
 

@@ -206,3 +206,107 @@ def test_repeated_blocks_are_numbered_from_one():
 def test_what_cannot_stand_in_a_branch_is_named():
   with pytest.raises(TypeError, match='cannot stand inside a branch'):
     run(v.Chain(v.Residual(v.Concat(v.Conv(2)), 0.1)), images(1, 2, 2, 3))
+
+
+def test_batch_norm_without_scale_has_only_a_bias():
+  options = Options(jax.nn.initializers.he_normal(), batch_norm_scale=False)
+  _, variables = run(v.Conv(4), images(1, 4, 4, 2), options)
+  assert set(variables['params']['stage']['BatchNorm']) == {'bias'}
+
+
+@pytest.mark.parametrize('side', [14, 9, 3])
+def test_adaptive_pooling_averages_overlapping_bins(side):
+  x = np.asarray(images(1, side, side, 2))
+  wanted = np.empty((1, 4, 4, 2))
+  for i in range(4):
+    for j in range(4):
+      top, bottom = i * side // 4, -(-(i + 1) * side // 4)
+      left, right = j * side // 4, -(-(j + 1) * side // 4)
+      wanted[:, i, j] = x[:, top:bottom, left:right].mean((1, 2))
+  pooled = pooling.adaptive_avg_pool(jnp.asarray(x), v.AdaptiveAvgPool(4))
+  np.testing.assert_allclose(pooled, wanted, atol=1e-5)
+
+
+def squeeze_excite(x, params):
+  hidden = x.mean((1, 2)) @ params['Reduce']['kernel']
+  hidden = np.maximum(hidden + params['Reduce']['bias'], 0)
+  gate = hidden @ params['Expand']['kernel'] + params['Expand']['bias']
+  return x * jax.nn.sigmoid(gate)[:, None, None, :]
+
+
+def test_squeeze_excite_gates_the_joined_branches():
+  options = Options(
+    jax.nn.initializers.he_normal(), batch_norm=False, squeeze_excite=2
+  )
+  x = images(2, 4, 4, 3)
+  block = v.Concat(v.Conv(3), v.Conv(5, 3))
+  output, variables = run(block, x, options)
+  params = variables['params']['stage']
+  assert params['SqueezeExcite']['Reduce']['kernel'].shape == (8, 4)
+  joined = blocks.Branches(block, OPTIONS).apply(
+    {'params': {k: params[k] for k in ('Branch_0', 'Branch_1')}}, x, False
+  )
+  wanted = squeeze_excite(joined, params['SqueezeExcite'])
+  np.testing.assert_allclose(output, wanted, atol=1e-5)
+
+
+def test_squeeze_excite_gates_the_projection_before_the_scaled_sum():
+  options = Options(
+    jax.nn.initializers.he_normal(), batch_norm=False, squeeze_excite=2
+  )
+  x = images(2, 4, 4, 6)
+  branches = v.Concat(v.Conv(3))
+  output, variables = run(v.Residual(branches, 0.2), x, options)
+  params = variables['params']['stage']
+  joined = blocks.Branches(branches, OPTIONS).apply(
+    {'params': {'Branch_0': params['Branch_0']}}, x, False
+  )
+  projection = params['Conv2d_1x1']
+  change = joined @ projection['kernel'][0, 0] + projection['bias']
+  change = squeeze_excite(change, params['SqueezeExcite'])
+  np.testing.assert_allclose(output, np.maximum(x + 0.2 * change, 0), atol=1e-5)
+
+
+def test_scanned_blocks_compute_what_unrolled_ones_do():
+  import flax.linen as nn
+
+  class Network(nn.Module):
+    scan: bool
+
+    @nn.compact
+    def __call__(self, x, train):
+      options = Options(
+        jax.nn.initializers.he_normal(),
+        scan_blocks=self.scan,
+        squeeze_excite=2,
+      )
+      block = v.Residual(v.Concat(v.Conv(2), v.Conv(3, 3)), 0.3)
+      repeat = v.Repeat(block, 3, 'block')
+      return blocks.run_stage('stage', repeat, options, x, train)
+
+  x = images(2, 4, 4, 5)
+  variables = Network(False).init(jax.random.key(0), x, True)
+  again = Network(True).init(jax.random.key(0), x, True)
+  jax.tree.map(np.testing.assert_array_equal, variables, again)
+
+  def loss(params, scan):
+    y, updated = Network(scan).apply(
+      {**variables, 'params': params}, x, True, mutable=['batch_stats']
+    )
+    return jnp.sum(y**2), (y, updated)
+
+  grad = jax.value_and_grad(loss, has_aux=True)
+  unrolled, scanned = (grad(variables['params'], s) for s in (False, True))
+  assert jax.tree.structure(unrolled) == jax.tree.structure(scanned)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+    unrolled,
+    scanned,
+  )
+  moved = unrolled[0][1][1]['batch_stats']['stage']
+  assert not np.allclose(
+    moved['block_1']['Branch_0']['Conv2d_0a_1x1']['BatchNorm']['mean'],
+    moved['block_3']['Branch_0']['Conv2d_0a_1x1']['BatchNorm']['mean'],
+  )
+  outputs = [Network(s).apply(variables, x, False) for s in (False, True)]
+  np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)

@@ -14,6 +14,8 @@ from configs import default
 from inception.architectures import layers
 from inception.modules import heads, network
 from tests.architectures.reference import NUMBERS
+from tests.variables import random_variables
+
 
 def make(architecture, precision='float32', **fields):
   config = default.get_config().model
@@ -216,3 +218,37 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
   assert np.mean(y) == pytest.approx(1, abs=0.02)
   assert not np.array_equal(y[0], y[1])
   np.testing.assert_array_equal(dropout.apply({}, x, False), x)
+
+
+def test_a_frozen_stage_keeps_its_statistics_and_gets_no_gradient():
+  config = default.get_config().model
+  config.architecture, config.num_classes = 'tiny', 10
+  model = network.create_model(config, freeze='Conv2d_1a_3x3')
+  images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
+  variables = random_variables(model, images)
+
+  def loss(params):
+    outputs, updated = model.apply(
+      {**variables, 'params': params},
+      images,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': jax.random.key(2)},
+    )
+    total = outputs.logits.sum() + outputs.aux_logits[0].sum()
+    return total, updated['batch_stats']
+
+  gradients, statistics = jax.grad(loss, has_aux=True)(variables['params'])
+  for name in ('Conv2d_1a_3x3', 'Mixed_2b', 'Logits'):
+    frozen = name == 'Conv2d_1a_3x3'
+    assert frozen == (not any(map(np.any, jax.tree.leaves(gradients[name]))))
+  old = variables['batch_stats']
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    old['Conv2d_1a_3x3'],
+    statistics['Conv2d_1a_3x3'],
+  )
+  assert not np.array_equal(
+    old['Mixed_2b']['Branch_0']['Conv2d_0a_1x1']['BatchNorm']['mean'],
+    statistics['Mixed_2b']['Branch_0']['Conv2d_0a_1x1']['BatchNorm']['mean'],
+  )

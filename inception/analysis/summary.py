@@ -1,0 +1,169 @@
+"""Prints what a network costs, stage by stage, from its table alone.
+
+Run:  python -m inception.analysis.summary --architecture=inception_v3
+      python -m inception.analysis.summary --compare_block
+
+Nothing is compiled and JAX is not loaded: it takes a fraction of a second.
+"""
+
+from collections.abc import Sequence
+import csv
+import dataclasses
+import json
+import pathlib
+
+from absl import flags
+
+from inception import architectures, commands
+from inception.analysis.cost import Cost, network_cost
+from inception.architectures import layers
+from inception.architectures import vocabulary as v
+from inception.architectures.width import scale_width
+from inception.errors import UserError
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string('architecture', 'inception_v3', 'Its name.')
+  flags.DEFINE_integer(
+    'image_size', None, "Pixels; unset, the architecture's.", lower_bound=1
+  )
+  flags.DEFINE_integer('num_classes', 1000, 'Logits.', lower_bound=1)
+  flags.DEFINE_float('width', 1.0, 'Factor on features, as model.width.', 0.01)
+  flags.DEFINE_integer(
+    'squeeze_excite', None, 'As model.squeeze_excite.', lower_bound=1
+  )
+  flags.DEFINE_bool('batch_norm_scale', True, 'As model.batch_norm_scale.')
+  flags.DEFINE_bool(
+    'compare_block', False, 'Module 3a beside plain convolutions instead.'
+  )
+  flags.DEFINE_string('csv', None, 'Also write the stages to this file.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the flags and prints the table."""
+  values = flags.FLAGS
+  if values.compare_block:
+    rows = compare_block()
+    print(table(('block', 'weights', 'multiply-accumulates'), rows))
+    if values.json:
+      print(
+        json.dumps({name: {'weights': w, 'macs': m} for name, w, m in rows})
+      )
+    return
+  cost = cost_of_flags()
+  print(report(values.architecture, cost))
+  if values.csv:
+    write_csv(pathlib.Path(values.csv), cost)
+  if values.json:
+    print(json.dumps(dataclasses.asdict(cost)))
+
+
+def cost_of_flags() -> Cost:
+  """Returns the cost of the network that the flags describe.
+
+  Raises:
+    UserError: no such architecture, or too small an image.
+  """
+  values = flags.FLAGS
+  network = architectures.get_architecture(values.architecture)
+  size = values.image_size or network.input_size
+  network = dataclasses.replace(
+    scale_width(network, values.width), squeeze_excite=values.squeeze_excite
+  )
+  try:
+    return network_cost(
+      network, size, size, values.num_classes, values.batch_norm_scale
+    )
+  except layers.NoGridError as error:
+    raise UserError(
+      f'{error}; the smallest --image_size of {values.architecture} is'
+      f' {layers.smallest_input(network)}'
+    ) from error
+
+
+def report(name: str, cost: Cost) -> str:
+  """Returns the cost as a table by stage and a line of totals."""
+  rows = [
+    (
+      stage.name,
+      ' x '.join(map(str, stage.shape)),
+      stage.parameters,
+      stage.macs,
+      f'{stage.macs / cost.macs:.1%}',
+      stage.activation_bytes,
+    )
+    for stage in cost.stages
+  ]
+  heading = ('stage', 'output', 'parameters', 'MACs', 'share', 'activations/B')
+  written = sum(stage.activation_bytes for stage in cost.stages)
+  rows.append(
+    ('total', '', cost.parameters, cost.macs, f'{1:.1%}', written),
+  )
+  return (
+    f'{name}: {cost.convolutions} convolutions,'
+    f' {cost.batch_norm_channels:,} channels of batch norm,'
+    f' {cost.parameters_with_aux:,} parameters with auxiliary heads\n'
+    'MACs: multiply-accumulates for one image; activations: bytes that its'
+    ' layers write in float32\n\n' + table(heading, rows)
+  )
+
+
+def compare_block() -> list[tuple[str, int, int]]:
+  """Returns weights and multiply-accumulates of module 3a and plain layers.
+
+  All read 28 x 28 x 192 and write 256 channels; biases are not counted.
+  GoogLeNet paper, table 1.
+  """
+  network = architectures.get_architecture('inception_v1')
+  module = next(s.block for s in network.stages if s.name == 'Mixed_3b')
+  blocks: dict[str, v.Block] = {
+    'Inception 3a': module,
+    'plain 3x3': v.Conv(256, 3),
+    'plain 5x5': v.Conv(256, 5),
+  }
+  rows = []
+  for name, block in blocks.items():
+    some = layers.block_layers(block, (28, 28, 192))
+    macs = sum(layer.macs for layer in some)
+    rows.append((name, macs // (28 * 28), macs))
+  return rows
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str | int]]) -> str:
+  """Returns aligned text: numbers with separators, the first column left."""
+  cells = [
+    [x if isinstance(x, str) else f'{x:,}' for x in row]
+    for row in (heading, *rows)
+  ]
+  widths = [max(map(len, column)) for column in zip(*cells)]
+  return '\n'.join(
+    '  '.join(
+      [row[0].ljust(widths[0])]
+      + [x.rjust(width) for x, width in zip(row[1:], widths[1:])]
+    ).rstrip()
+    for row in cells
+  )
+
+
+def write_csv(path: pathlib.Path, cost: Cost) -> None:
+  """Writes one row a stage.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  columns = ('name', 'shape', 'parameters', 'macs', 'activation_bytes')
+  try:
+    with path.open('w', newline='') as file:
+      writer = csv.DictWriter(file, columns)
+      writer.writeheader()
+      for stage in cost.stages:
+        row = dataclasses.asdict(stage)
+        writer.writerow({**row, 'shape': 'x'.join(map(str, stage.shape))})
+  except OSError as error:
+    raise UserError(f'cannot write {path}: {error.strerror}') from error
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

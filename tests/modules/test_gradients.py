@@ -1,0 +1,58 @@
+"""Every network learns: each parameter gets a finite, non-zero gradient."""
+
+import functools
+
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from inception import architectures
+from inception.architectures import layers
+from inception.modules import network
+from tests.architectures.reference import NUMBERS
+from tests.variables import random_variables
+
+
+@pytest.mark.parametrize('name', NUMBERS)
+def test_every_parameter_has_a_gradient_in_training(name):
+  config = default.get_config().model
+  config.architecture = name
+  config.num_classes = 10
+  config.width = 0.1
+  config.scan_blocks = True
+  config.squeeze_excite = 4
+  model = network.create_model(config)
+  size = max(32, layers.smallest_input(architectures.get_architecture(name)))
+  images = jax.random.normal(jax.random.key(1), (8, size, size, 3))
+
+  variables = random_variables(model, images)
+
+  # Compiling is what takes time here.
+  @functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+  )
+  def gradients(params, batch_stats):
+    def loss(params):
+      outputs, _ = model.apply(
+        {'params': params, 'batch_stats': batch_stats},
+        images,
+        train=True,
+        mutable=['batch_stats'],
+        rngs={'dropout': jax.random.key(2)},
+      )
+      every = jnp.stack([outputs.logits, *outputs.aux_logits])
+      return -jnp.mean(jax.nn.log_softmax(every)[..., 0])
+
+    return jax.grad(loss)(params)
+
+  flat = traverse_util.flatten_dict(
+    gradients(variables['params'], variables.get('batch_stats', {})), sep='/'
+  )
+  heads = architectures.get_architecture(name).aux_heads
+  assert all(any(k.startswith(head.name) for k in flat) for head in heads)
+  for path, gradient in flat.items():
+    assert np.all(np.isfinite(gradient)), path
+    assert np.any(gradient != 0), path
