@@ -190,10 +190,10 @@ def test_names_count_convolutions_along_a_branch():
     v.Conv(8, 3, stride=2, padding='VALID'),
   )
   assert naming.convolution_names(branch) == (
-    'Conv2d_0a_1x1',
-    'Conv2d_0b_3x3',
-    'Conv2d_0c_1x3',
-    'Conv2d_0d_3x1',
+    'Conv2d_0b_1x1',  # Pooling was 0a.
+    'Conv2d_0c_3x3',
+    'Conv2d_0d_1x3',
+    'Conv2d_0e_3x1',
     'Conv2d_1a_3x3',
   )
 

@@ -101,7 +101,7 @@ def test_parameters_are_found_by_stage_branch_and_convolution():
   flat = traverse_util.flatten_dict(params, sep='/')
   assert flat['Conv2d_1a_7x7/kernel'].shape == (7, 7, 3, 64)
   assert flat['Mixed_3b/Branch_2/Conv2d_0b_5x5/kernel'].shape == (5, 5, 16, 32)
-  assert flat['Mixed_5c/Branch_3/Conv2d_0a_1x1/kernel'].shape == (
+  assert flat['Mixed_5c/Branch_3/Conv2d_0b_1x1/kernel'].shape == (
     1,
     1,
     832,
