@@ -27,6 +27,9 @@ def define_flags() -> None:
     lower_bound=1,
   )
   flags.DEFINE_string(
+    'dataset', None, "TFDS name or folder; unset, the config's."
+  )
+  flags.DEFINE_string(
     'data_dir', None, "Where the data set lies; unset, the config's."
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
@@ -42,7 +45,12 @@ def main() -> None:
 
   values = flags.FLAGS
   results = restore.evaluate_workdir(
-    workdir, values.step, values.split, values.batch_size, values.data_dir
+    workdir,
+    values.step,
+    values.split,
+    values.batch_size,
+    values.dataset,
+    values.data_dir,
   )
   path = restore.write_results(workdir, results)
   print(evaluate.report(results))

@@ -27,6 +27,14 @@ def get_config() -> ml_collections.ConfigDict:
   config.num_epochs = 100.0
   config.num_steps = placeholder(int)
 
+  # A folder that `python -m inception.pretrained` wrote, or the workdir of a
+  # run: training starts from its weights, with new heads where the number of
+  # classes differs. Unset: from random ones.
+  config.pretrained = placeholder(str)
+  # Name of the last stage whose pretrained parameters and statistics stay as
+  # they are, such as 'Mixed_6e'. Unset: all learn.
+  config.freeze = placeholder(str)
+
   config.model = _model()
   config.data = _data()
   config.loss = _loss()
@@ -66,8 +74,8 @@ def _model() -> ml_collections.ConfigDict:
   model.dropout = placeholder(float)
   # Auxiliary classifiers during training, where the architecture has any.
   model.aux_heads = True
-  # Scale (gamma) in batch norm, besides its bias. TF-slim's and Keras's Inception
-  # networks have none: a ReLU and another layer follow each.
+  # Scale (gamma) in batch norm, besides its bias. The Inception networks of
+  # TF-slim and Keras have none: a ReLU and another layer follow each.
   model.batch_norm_scale = True
   # Share of the old moving statistics kept at each step. The papers' 0.9997
   # needs tens of thousands of steps before the statistics can be used.
@@ -101,8 +109,25 @@ def _data() -> ml_collections.ConfigDict:
   data.crop_aspect = (3 / 4, 4 / 3)
   # Mirror half of the training images left to right.
   data.flip = True
-  # Evaluation crop: the central share of height and of width.
+  # What the network sees is (pixel - mean) / std, pixels from 0 to 255, one
+  # number each for red, green and blue. Unset: those of the pretrained weights,
+  # else 127.5, which is [-1, 1] and what all weights trained at Google expect.
+  data.mean = placeholder(tuple)
+  data.std = placeholder(tuple)
+  # Order of the channels that the network sees: 'RGB' or 'BGR'.
+  data.channel_order = 'RGB'
+  # Logit of the first class. TF-slim's weights have a background before it.
+  data.class_offset = 0
+  # Evaluation images. Where eval_short_side (pixels) is set, the short side is
+  # resized to it and the central square taken, as in torchvision and timm.
+  # Unset: the central share eval_crop of height and of width is resized to the
+  # square, as in TF-slim.
+  data.eval_short_side = placeholder(int)
   data.eval_crop = 0.875
+  # 'bilinear', 'bicubic', or 'bilinear_tf1', TensorFlow 1's with corners of
+  # pixels where others have their centres; and whether shrinking averages.
+  data.eval_resize = 'bilinear'
+  data.eval_antialias = False
   return data
 
 

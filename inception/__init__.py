@@ -9,9 +9,10 @@ from typing import Any
 _EXPORTS = {
   'create_model': 'inception.modules.network',
   'get_architecture': 'inception.architectures',
+  'load_pretrained': 'inception.pretrained.load',
 }
 
-__all__ = ['create_model', 'get_architecture']
+__all__ = ['create_model', 'get_architecture', 'load_pretrained']
 
 
 def __getattr__(name: str) -> Any:

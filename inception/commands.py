@@ -36,15 +36,19 @@ def define_config(default_file: str) -> None:
   )
 
 
-def require(name: str) -> str:
+def require(name: str, example: str = 'runs/digits') -> str:
   """Returns the value of a flag that must be given.
+
+  Args:
+    name: of the flag.
+    example: a value for the error to propose.
 
   Raises:
     UserError: it was not.
   """
   value = flags.FLAGS[name].value
   if not value:
-    raise UserError(f'--{name} is missing; try --{name}=runs/digits')
+    raise UserError(f'--{name} is missing; try --{name}={example}')
   return value
 
 

@@ -15,6 +15,8 @@ _CHOICES = {
   'precision': ('float32', 'bfloat16', 'float16'),
   'model.head_pooling': ('average', 'attention'),
   'model.initializer': ('he_normal', 'glorot_uniform', 'truncated_normal'),
+  'data.channel_order': ('RGB', 'BGR'),
+  'data.eval_resize': ('bilinear', 'bicubic', 'bilinear_tf1'),
   'optimizer.name': ('sgd', 'rmsprop'),
   'schedule.name': ('cosine', 'stairs', 'constant'),
 }
@@ -33,10 +35,12 @@ _RANGES = {
   'keep_checkpoints': _POSITIVE,
   'model.width': _POSITIVE,
   'model.num_classes': _POSITIVE,
+  'model.squeeze_excite': _POSITIVE,
   'model.dropout': _SHARE_BELOW_ONE,
   'model.batch_norm_decay': _SHARE_BELOW_ONE,
   'model.batch_norm_epsilon': _POSITIVE,
   'data.image_size': _POSITIVE,
+  'data.class_offset': (0, math.inf, False),
   'data.eval_crop': (0, math.nextafter(1, 2), True),
   'loss.label_smoothing': _SHARE_BELOW_ONE,
   'loss.aux_weight': (0, math.inf, False),
@@ -74,8 +78,11 @@ def check(config: ml_collections.ConfigDict, device_count: int) -> None:
     _check_range(name, fields[name], low, high, open_ends)
   _check_interval('data.crop_area', config.data.crop_area, 1.0)
   _check_interval('data.crop_aspect', config.data.crop_aspect, math.inf)
+  _check_channels('data.mean', config.data.mean)
+  _check_channels('data.std', config.data.std)
   _check_batch_size(config.batch_size, device_count)
   _check_image_size(config)
+  _check_freeze(config)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -139,6 +146,17 @@ def _check_interval(name: str, value: Any, largest: float) -> None:
     )
 
 
+def _check_channels(name: str, value: Any) -> None:
+  if value is None:
+    return
+  if len(value) != 3 or (name == 'data.std' and min(value) <= 0):
+    raise UserError(
+      f'{name}={value} must be three numbers, one a channel'
+      + (', above 0' if name == 'data.std' else '')
+      + f"; try --config.{name}='(127.5, 127.5, 127.5)'"
+    )
+
+
 def _check_batch_size(batch_size: int, device_count: int) -> None:
   if batch_size % device_count == 0:
     return
@@ -152,6 +170,12 @@ def _check_batch_size(batch_size: int, device_count: int) -> None:
 def _check_image_size(config: ml_collections.ConfigDict) -> None:
   table = architectures.get_architecture(config.model.architecture)
   size = config.data.image_size
+  short_side = config.data.eval_short_side
+  if short_side is not None and short_side < size:
+    raise UserError(
+      f'data.eval_short_side={short_side} is less than data.image_size={size};'
+      f' set it to {round(size / 0.875)}, or to None'
+    )
   try:
     layers.stage_shapes(table, size, size)
   except ValueError as error:
@@ -160,3 +184,20 @@ def _check_image_size(config: ml_collections.ConfigDict) -> None:
       f' {config.model.architecture}: {error}; the smallest is'
       f' {layers.smallest_input(table)}'
     ) from error
+
+
+def _check_freeze(config: ml_collections.ConfigDict) -> None:
+  if config.freeze is None:
+    return
+  table = architectures.get_architecture(config.model.architecture)
+  names = [stage.name for stage in table.stages]
+  if config.freeze not in names:
+    raise UserError(
+      f'freeze={config.freeze!r} is no stage of {config.model.architecture};'
+      f' its stages are {", ".join(names)}'
+    )
+  if config.pretrained is None:
+    raise UserError(
+      f'freeze={config.freeze!r} without pretrained would keep random weights;'
+      ' set --config.pretrained=DIR'
+    )

@@ -18,13 +18,13 @@ from inception.architectures.vocabulary import (
 
 
 def inception(
+  b2_kernel: int,
   b0: int,
   b1_reduce: int,
   b1: int,
   b2_reduce: int,
   b2: int,
   b3: int,
-  b2_kernel: int,
 ) -> Concat:  # Figure 2(b).
   """The Inception module: 1x1, 3x3 and 5x5 convolutions and pooling."""
   return Concat(
@@ -45,7 +45,7 @@ def modules(pool4: Stage, b2_kernel: int) -> tuple[Stage, ...]:  # Table 1.
   """
 
   def mixed(name: str, *features: int) -> Stage:
-    return Stage(name, inception(*features, b2_kernel=b2_kernel))
+    return Stage(name, inception(b2_kernel, *features))
 
   return (
     mixed('Mixed_3b', 64, 96, 128, 16, 32, 32),  # 28 x 28 x 256

@@ -10,15 +10,29 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 Array = jax.Array
+
+_CENTRE = (127.5, 127.5, 127.5)  # Maps 0 to 255 to [-1, 1].
 Tree = TypeVar('Tree')
 
 
-def scale(images: Array) -> Array:
-  """Maps uint8 images to float32 in [-1, 1], as Inception weights expect."""
-  return images.astype(jnp.float32) / 127.5 - 1
+def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
+  """Maps uint8 images to what the network sees, float32.
+
+  Args:
+    images: [..., 3], red, green, blue.
+    config: `config.data`.
+
+  Returns:
+    (pixel - mean) / std in the order of channels of the network.
+  """
+  mean = jnp.array(config.mean or _CENTRE, jnp.float32)
+  std = jnp.array(config.std or _CENTRE, jnp.float32)
+  images = (images.astype(jnp.float32) - mean) / std
+  return images[..., ::-1] if config.channel_order == 'BGR' else images
 
 
 def flip(key: Array, images: Array, places: Array) -> Array:

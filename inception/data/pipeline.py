@@ -15,13 +15,13 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from inception.data import images
 from inception.data.datasets import Source
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
 Batch = Mapping[str, np.ndarray]
 
-_CROP_ATTEMPTS = 10  # As in TensorFlow's and flax's ImageNet pipelines.
 _PREFETCHED_BATCHES = 2
 _PARALLEL_CALLS = os.cpu_count() or 1
 _ENDLESS = 2**40  # Batches.
@@ -85,8 +85,8 @@ def train_batches(
 
   def load(position: Any) -> dict[str, Any]:
     encoded, label = source.load(index_of(position))
-    image = _random_crop(encoded, tf.stack([seed, position]), config)
-    return {'image': image, 'label': tf.cast(label, tf.int32)}
+    image = images.random_crop(encoded, tf.stack([seed, position]), config)
+    return {'image': image, 'label': _label(label, config)}
 
   positions = _Positions(share, first_step, _ENDLESS)
   yield from _batches(positions, index_of, load, source)
@@ -124,8 +124,8 @@ def eval_batches(
   def load(position: Any) -> dict[str, Any]:
     encoded, label = source.load(index_of(position))
     return {
-      'image': _central_crop(encoded, config),
-      'label': tf.cast(label, tf.int32),
+      'image': images.eval_image(encoded, config),
+      'label': _label(label, config),
       'mask': tf.cast(position < count, tf.float32),
     }
 
@@ -200,55 +200,8 @@ def _loads(load: Callable[[Any], dict[str, Any]], position: int) -> bool:
     return False
 
 
-def _random_crop(
-  encoded: Any, seed: Any, config: ml_collections.ConfigDict
-) -> Any:
-  """Decodes a random window and resizes it to the square, ignoring aspect."""
-  shape = _image_shape(encoded)
-  begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-    shape,
-    tf.zeros((1, 0, 4)),
-    seed,
-    min_object_covered=0.0,
-    aspect_ratio_range=config.crop_aspect,
-    area_range=config.crop_area,
-    max_attempts=_CROP_ATTEMPTS,
-    use_image_if_no_bounding_boxes=True,
-  )
-  return _decode_window(encoded, begin[:2], size[:2], config.image_size)
-
-
-def _central_crop(encoded: Any, config: ml_collections.ConfigDict) -> Any:
-  """Decodes the central share of each side and resizes it to the square."""
-  sides = _image_shape(encoded)[:2]
-  size = tf.cast(tf.cast(sides, tf.float64) * config.eval_crop, tf.int32)
-  size = tf.maximum(size, 1)
-  return _decode_window(encoded, (sides - size) // 2, size, config.image_size)
-
-
-def _image_shape(encoded: Any) -> Any:
-  return tf.cond(
-    tf.io.is_jpeg(encoded),
-    lambda: tf.io.extract_jpeg_shape(encoded),
-    lambda: tf.shape(_decode(encoded)),
-  )
-
-
-def _decode(encoded: Any) -> Any:
-  return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-
-
-def _decode_window(encoded: Any, begin: Any, size: Any, side: int) -> Any:
-  window = tf.concat([begin, size], 0)
-  image = tf.cond(
-    tf.io.is_jpeg(encoded),
-    lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
-    lambda: tf.image.crop_to_bounding_box(
-      _decode(encoded), begin[0], begin[1], size[0], size[1]
-    ),
-  )
-  image = tf.image.resize(image, (side, side))
-  return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+def _label(label: Any, config: ml_collections.ConfigDict) -> Any:
+  return tf.cast(label, tf.int32) + config.class_offset
 
 
 def _noise(source: Source, side: int, share: Share) -> Iterator[Batch]:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
+import ml_collections
 import optax
 
 from inception.data import device
@@ -18,11 +19,16 @@ AXIS = 'batch'
 EvalStep = Callable[[Any, dict[str, Array]], dict[str, Array]]
 
 
-def make_eval_step(model: Inception, devices: Sequence[jax.Device]) -> EvalStep:
+def make_eval_step(
+  model: Inception,
+  config: ml_collections.ConfigDict,
+  devices: Sequence[jax.Device],
+) -> EvalStep:
   """Compiles the evaluation of one batch.
 
   Args:
     model: the network.
+    config: `config.data`.
     devices: local devices.
 
   Returns:
@@ -32,7 +38,8 @@ def make_eval_step(model: Inception, devices: Sequence[jax.Device]) -> EvalStep:
   """
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
-    outputs: Any = model.apply(variables, device.scale(batch['image']))
+    images = device.normalize(batch['image'], config)
+    outputs: Any = model.apply(variables, images)
     sums = masked_sums(outputs.logits, batch['label'], batch['mask'])
     return lax.psum(sums, AXIS)
 

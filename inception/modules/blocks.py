@@ -202,7 +202,7 @@ class RepeatedBlock(nn.Module):
     }
     update = train and self.is_mutable_collection('batch_stats')
 
-    def body(x: Array, variables: Any) -> tuple[Array, Any]:
+    def body(x: Array, variables: Any) -> Any:
       if not update:
         return block.apply(variables, x, train), None
       return block.apply(variables, x, train, mutable=['batch_stats'])

@@ -118,6 +118,14 @@ class Inception(nn.Module):
       logits, aux_logits if train else (), outputs if endpoints else {}
     )
 
+  @property
+  def frozen_stages(self) -> tuple[str, ...]:
+    """Names of the stages that do not learn."""
+    if self.freeze is None:
+      return ()
+    names = [stage.name for stage in self.architecture.stages]
+    return tuple(names[: names.index(self.freeze) + 1])
+
   def _aux_classifier(self, head: Any) -> heads.AuxClassifier:
     return heads.AuxClassifier(
       head, self.num_classes, self.options, self.axis_name, name=head.name

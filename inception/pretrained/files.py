@@ -79,7 +79,10 @@ def sha256(path: pathlib.Path) -> str:
   path = checkpoint_prefix(path)
   paths = [path]
   if _index_file(path).exists():
-    paths = [_index_file(path), *sorted(path.parent.glob(f'{path.name}.data-*'))]
+    paths = [
+      _index_file(path),
+      *sorted(path.parent.glob(f'{path.name}.data-*')),
+    ]
   digest = hashlib.sha256()
   for part in paths:
     with part.open('rb') as file:

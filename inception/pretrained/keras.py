@@ -4,7 +4,7 @@ Keras numbers layers without a name of their own as they are made, from wherever
 its counter stands: their rank counts, not the number. Arrays lie as ours do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import re
 
 from inception.architectures.layers import Layer
@@ -15,9 +15,7 @@ _PROJECTION = re.compile(
 )
 
 
-def name_tensors(
-  layers: NetworkLayers, names: Iterable[str]
-) -> list[Tensor]:
+def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
   """Names all variables of a network: `<layer>/<number of the variable>`.
 
   Args:
@@ -42,7 +40,7 @@ def name_tensors(
   return tensors + _with_bias(classifier, 'predictions')
 
 
-def _ranked(kind: str, names: Iterable[str]) -> Iterable[str]:
+def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
   """Yields layers of a kind in the order in which they were made."""
   numbers = sorted(
     int(match.group(1) or 0)
@@ -57,9 +55,7 @@ def _ranked(kind: str, names: Iterable[str]) -> Iterable[str]:
     yield f'{kind} number {missing}'
 
 
-def _with_batch_norm(
-  layer: Layer, convolution: str, norm: str
-) -> list[Tensor]:
+def _with_batch_norm(layer: Layer, convolution: str, norm: str) -> list[Tensor]:
   params, statistics = f'params/{layer.scope}', f'batch_stats/{layer.scope}'
   channels = layer.output[2:]
   return [

@@ -1,4 +1,4 @@
-"""From a file's arrays to variables: which network they are, and that all fit."""
+"""From the arrays of a file to variables: which network, and do they fit?"""
 
 from collections.abc import Iterator, Mapping
 import dataclasses

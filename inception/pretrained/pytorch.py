@@ -1,8 +1,8 @@
 """torchvision, timm, pytorch-fid and facenet-pytorch: names of tensors.
 
 All of them define their convolutions in the order of our tables, so a list of
-names in that order is the whole mapping. PyTorch's kernels are [out, in, height,
-width] and its matrices [out, in].
+names in that order is the whole mapping. In PyTorch kernels are [out, in,
+height, width] and matrices [out, in].
 """
 
 from collections.abc import Callable, Iterable, Iterator

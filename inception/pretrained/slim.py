@@ -11,7 +11,12 @@ import re
 import numpy as np
 
 from inception.architectures.layers import Dense, Layer
-from inception.pretrained.tensors import NetworkLayers, Project, Tensor
+from inception.pretrained.tensors import (
+  NetworkLayers,
+  Project,
+  Shape,
+  Tensor,
+)
 
 _AVERAGE = '/ExponentialMovingAverage'
 
@@ -118,50 +123,49 @@ def _layer(architecture: str, layer: Layer) -> list[Tensor]:
   tensors = []
   for name, shape in layer.parameters(batch_norm_scale=False).items():
     path = f'params/{layer.scope}/{name}'
-    if name == 'depthwise_kernel':
-      # [height, width, in, multiplier] to [height, width, 1, in * multiplier].
-      height, width, _, inner = shape
-      channels = layer.input[2]
-      tensors.append(
-        Tensor(
-          f'{root}/depthwise_weights',
-          (height, width, channels, inner // channels),
-          path,
-          lambda x, shape=shape: x.reshape(shape),
-        )
-      )
-    elif name == 'kernel' and 'depthwise_kernel' in layer.weights:
-      tensors.append(Tensor(f'{root}/pointwise_weights', shape, path))
-    elif name == 'kernel':
-      convolutional = architecture in _CONVOLUTIONAL
-      if isinstance(layer.operation, Dense) and convolutional:
-        tensors.append(
-          Tensor(f'{root}/weights', (1, 1, *shape), path, lambda x: x[0, 0])
-        )
-      else:
-        tensors.append(Tensor(f'{root}/weights', shape, path))
-    elif name == 'bias':
-      tensors.append(Tensor(f'{root}/biases', shape, path))
-    else:
-      tensors.append(Tensor(f'{root}/{_STATISTICS[name]}', shape, path))
+    tensors.append(_parameter(architecture, layer, root, name, shape, path))
   for name, shape in layer.statistics.items():
     path = f'batch_stats/{layer.scope}/{name}'
     tensors.append(Tensor(f'{root}/{_STATISTICS[name]}', shape, path))
   return tensors
 
 
+def _parameter(
+  architecture: str,
+  layer: Layer,
+  root: str,
+  name: str,
+  shape: Shape,
+  path: str,
+) -> Tensor:
+  if name == 'bias':
+    return Tensor(f'{root}/biases', shape, path)
+  if name in _STATISTICS:
+    return Tensor(f'{root}/{_STATISTICS[name]}', shape, path)
+
+  def reshape(x: np.ndarray) -> np.ndarray:
+    return x.reshape(shape)
+
+  if name == 'depthwise_kernel':
+    # [height, width, in, multiplier] to [height, width, 1, in * multiplier].
+    height, width, _, inner = shape
+    channels = layer.input[2]
+    theirs: Shape = (height, width, channels, inner // channels)
+    return Tensor(f'{root}/depthwise_weights', theirs, path, reshape)
+  if 'depthwise_kernel' in layer.weights:
+    return Tensor(f'{root}/pointwise_weights', shape, path)
+  if isinstance(layer.operation, Dense) and architecture in _CONVOLUTIONAL:
+    return Tensor(f'{root}/weights', (1, 1, *shape), path, reshape)
+  return Tensor(f'{root}/weights', shape, path)
+
+
 def _classifier(architecture: str) -> str:
-  (pattern,) = (
-    [new for old, new in _RENAMES[architecture].items() if old == 'Logits/Logits']
-    or ['Logits/Logits']
-  )
-  return f'{_ROOTS[architecture]}/{pattern}/biases'
+  scope = _RENAMES[architecture].get('Logits/Logits', 'Logits/Logits')
+  return f'{_ROOTS[architecture]}/{scope}/biases'
 
 
 SLIM = Project(
-  networks={
-    name: functools.partial(name_tensors, name) for name in _RENAMES
-  },
+  networks={name: functools.partial(name_tensors, name) for name in _RENAMES},
   classifier={name: _classifier(name) for name in _RENAMES},
   aux_prefix={
     name: f'{_ROOTS[name]}/AuxLogits/'

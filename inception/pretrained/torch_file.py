@@ -35,7 +35,10 @@ _STORAGES: dict[str, Any] = {
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
-_TENSOR_CALLS = ('torch._utils._rebuild_tensor_v2', 'torch._utils._rebuild_tensor')
+_TENSOR_CALLS = (
+  'torch._utils._rebuild_tensor_v2',
+  'torch._utils._rebuild_tensor',
+)
 _PARAMETER_CALL = 'torch._utils._rebuild_parameter'
 
 _MARK = object()
@@ -203,11 +206,11 @@ class _Machine:
       'SETITEMS': lambda _: self._set(self._marked()),
       'APPEND': lambda _: self._extend(self._last(1)),
       'APPENDS': lambda _: self._extend(self._marked()),
-      'ADDITEMS': lambda _: self._marked() and None,
-      'POP': lambda _: self.stack.pop() and None,
+      'ADDITEMS': lambda _: self._drop_marked(),
+      'POP': lambda _: self._drop(),
       'PROTO': lambda _: None,
       'FRAME': lambda _: None,
-      'BUILD': lambda _: self.stack.pop() and None,  # Attributes: not needed.
+      'BUILD': lambda _: self._drop(),  # Attributes: not needed.
       'GLOBAL': lambda name: self.stack.append(_Inert(name.replace(' ', '.'))),
       'STACK_GLOBAL': lambda _: self.stack.append(
         _Inert('.'.join(self._last(2)))
@@ -238,6 +241,12 @@ class _Machine:
     values = tuple(self.stack[-count:])
     del self.stack[-count:]
     return values
+
+  def _drop(self) -> None:
+    self._last(1)
+
+  def _drop_marked(self) -> None:
+    self._marked()
 
   def _marked(self) -> list[Any]:
     values = []

@@ -14,15 +14,16 @@ import jax
 import ml_collections
 
 from inception import config as config_lib
-from inception.checkpoints import Checkpoints, restore_into
+from inception.checkpoints import Checkpoints
 from inception.data import datasets, device, pipeline
 from inception.errors import UserError
 from inception.evaluation import evaluate
-from inception.modules.network import Inception, create_model
+from inception.modules.network import create_model
 from inception.training import schedule as schedule_lib
+from inception.training import start as start_lib
 from inception.training.logs import Logs
 from inception.training.meter import Meter
-from inception.training.state import TrainState, create_state, initial_state
+from inception.training.state import TrainState
 from inception.training.step import AXIS, TrainStep, make_train_step
 
 
@@ -58,12 +59,14 @@ def train(
   schedule = schedule_lib.make_schedule(
     config.schedule, config.batch_size, duration
   )
-  model = create_model(config.model, config.precision, AXIS)
+  model = create_model(config.model, config.precision, AXIS, config.freeze)
 
   with contextlib.ExitStack() as stack:
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     stack.callback(checkpoints.close)
-    state = create_or_resume(checkpoints, config, model)
+    start = start_lib.find_start(checkpoints, config)
+    config = start_lib.with_images(config, start)
+    state = start_lib.make_state(start, checkpoints, config, model)
     first = int(state.step)
     state = device.replicate(state, devices)
     last = min(stop_at_step or duration.steps, duration.steps)
@@ -80,7 +83,7 @@ def train(
     batches = pipeline.train_batches(
       train_source, config.data, share, config.seed, first
     )
-    eval_step = evaluate.make_eval_step(model, devices)
+    eval_step = evaluate.make_eval_step(model, config.data, devices)
 
     def evaluate_split(variables: Any) -> dict[str, float]:
       eval_batches = pipeline.eval_batches(eval_source, config.data, share)
@@ -182,42 +185,16 @@ def with_classes(
       f' {", ".join(odd[:3])} in only one of them'
     )
   config = config.copy_and_resolve_references()
-  in_data = len(train_source.classes)
+  in_data = len(train_source.classes) + config.data.class_offset
   if config.model.num_classes is None:
     config.model.num_classes = in_data
   if config.model.num_classes != in_data:
     raise UserError(
       f'model.num_classes={config.model.num_classes} contradicts the data:'
-      f' {train_source.name} has {in_data}; leave the field unset or set it'
+      f' {train_source.name} needs {in_data}; leave the field unset or set it'
       f' to {in_data}'
     )
   return config.lock()
-
-
-def create_or_resume(
-  checkpoints: Checkpoints,
-  config: ml_collections.ConfigDict,
-  model: Inception,
-) -> TrainState:
-  """Returns the newest good checkpoint's state, or a new one without any.
-
-  Raises:
-    UserError: the checkpoint has another config; names the fields that differ.
-  """
-  loaded = checkpoints.load_newest_good()
-  if loaded is None:
-    return create_state(config, model)
-  tree, saved_config = loaded
-  changes = config_lib.differences(saved_config, config)
-  if changes:
-    raise UserError(
-      f'{checkpoints.folder.parent} was started with another config:'
-      f' {"; ".join(changes)}. Use another workdir, or the old values'
-    )
-  target = jax.eval_shape(lambda: initial_state(config, model))
-  state = restore_into(target, tree)
-  checkpoints.delete_after(int(state.step))
-  return state
 
 
 @contextlib.contextmanager

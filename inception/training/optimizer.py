@@ -1,5 +1,6 @@
 """Optimizers: gradients to updates."""
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -8,7 +9,9 @@ import optax
 
 
 def make_optimizer(
-  config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
+  config: ml_collections.ConfigDict,
+  learning_rate: jax.typing.ArrayLike,
+  frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
   """Chains weight decay, clipping and the optimizer.
 
@@ -19,6 +22,7 @@ def make_optimizer(
     config: `config.optimizer`.
     learning_rate: of this step; the optimizer's state does not depend on it,
       so that it has no counter of its own.
+    frozen: stages whose parameters get no update and have no state.
   """
   parts = [optax.add_decayed_weights(config.weight_decay, mask=kernels)]
   if config.clip_norm:
@@ -27,7 +31,18 @@ def make_optimizer(
     parts.append(optax.sgd(learning_rate, config.momentum, config.nesterov))
   else:
     parts.append(_tensorflow_rmsprop(config, learning_rate))
-  return optax.chain(*parts)
+  optimizer = optax.chain(*parts)
+  if not frozen:
+    return optimizer
+
+  def label(params: Any) -> Any:
+    return {
+      scope: 'frozen' if scope in frozen else 'learns' for scope in params
+    }
+
+  return optax.partition(
+    {'learns': optimizer, 'frozen': optax.set_to_zero()}, label
+  )
 
 
 def kernels(params: Any) -> Any:

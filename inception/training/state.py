@@ -53,12 +53,15 @@ def initial_state(
   params = variables['params']
   batch_stats = variables.get('batch_stats', {})
   averaged = {'params': params, 'batch_stats': batch_stats}
+  optimizer = optimizer_lib.make_optimizer(
+    config.optimizer, 0, model.frozen_stages
+  )
   is_float16 = config.precision == 'float16'
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=batch_stats,
-    opt_state=optimizer_lib.make_optimizer(config.optimizer, 0).init(params),
+    opt_state=optimizer.init(params),
     ema=averaged if config.optimizer.ema_decay is not None else None,
     loss_scale=dynamic_scale.DynamicScale() if is_float16 else None,
   )

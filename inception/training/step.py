@@ -75,7 +75,7 @@ def train_step(
   flip_key, dropout_key = jax.random.split(key)
 
   labels = batch['label']
-  images = device.scale(batch['image'])
+  images = device.normalize(batch['image'], config.data)
   if config.data.flip:
     first = lax.axis_index(AXIS) * labels.size
     places = first + jnp.arange(labels.size)
@@ -111,7 +111,9 @@ def train_step(
   loss, top1 = lax.pmean((loss, top1), AXIS)
 
   learning_rate = schedule(state.step)
-  optimizer = make_optimizer(config.optimizer, learning_rate)
+  optimizer = make_optimizer(
+    config.optimizer, learning_rate, model.frozen_stages
+  )
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   averaged = {'params': params, 'batch_stats': batch_stats}

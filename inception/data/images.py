@@ -1,0 +1,140 @@
+"""One encoded image to the square that the network sees, in TensorFlow."""
+
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+
+_CROP_ATTEMPTS = 10  # As in TensorFlow's and flax's ImageNet pipelines.
+
+
+def random_crop(
+  encoded: Any, seed: Any, config: ml_collections.ConfigDict
+) -> Any:
+  """Decodes a random window and resizes it to the square, ignoring aspect.
+
+  Args:
+    encoded: string scalar tensor.
+    seed: int64 [2]; the window follows from it.
+    config: `config.data`.
+
+  Returns:
+    uint8 [image_size, image_size, 3].
+  """
+  shape = _image_shape(encoded)
+  begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+    shape,
+    tf.zeros((1, 0, 4)),
+    seed,
+    min_object_covered=0.0,
+    aspect_ratio_range=config.crop_aspect,
+    area_range=config.crop_area,
+    max_attempts=_CROP_ATTEMPTS,
+    use_image_if_no_bounding_boxes=True,
+  )
+  window = _decode_window(encoded, tf.concat([begin[:2], size[:2]], 0))
+  return _to_uint8(tf.image.resize(window, (config.image_size,) * 2))
+
+
+def load_image(path: str, config: ml_collections.ConfigDict) -> np.ndarray:
+  """Reads one image file as evaluation sees it.
+
+  Args:
+    path: of a JPEG, PNG, GIF or BMP.
+    config: `config.data`.
+
+  Returns:
+    uint8 [image_size, image_size, 3].
+
+  Raises:
+    UserError: it cannot be read or decoded.
+  """
+  try:
+    return eval_image(tf.io.read_file(str(path)), config).numpy()
+  except tf.errors.NotFoundError as error:
+    raise UserError(f'no such file: {path}') from error
+  except tf.errors.OpError as error:
+    reason = str(error).split('\n')[0]
+    raise UserError(f'cannot read the image {path}: {reason}') from error
+
+
+def eval_image(encoded: Any, config: ml_collections.ConfigDict) -> Any:
+  """Decodes and crops as the config says for evaluation; see `random_crop`."""
+  if config.eval_short_side is not None:
+    return _square_of_short_side(encoded, config)
+  return _central_crop(encoded, config)
+
+
+def _central_crop(encoded: Any, config: ml_collections.ConfigDict) -> Any:
+  """Decodes the central share of each side and resizes it to the square.
+
+  TF-slim's; the window is that of tf.image.central_crop.
+  """
+  sides = _image_shape(encoded)[:2]
+  exact = tf.cast(sides, tf.float64)
+  begin = tf.cast((exact - exact * config.eval_crop) / 2, tf.int32)
+  window = tf.concat([begin, sides - 2 * begin], 0)
+  image = _resize(
+    _decode_window(encoded, window), (config.image_size,) * 2, config
+  )
+  return _to_uint8(image)
+
+
+def _square_of_short_side(
+  encoded: Any, config: ml_collections.ConfigDict
+) -> Any:
+  """Resizes the short side and takes the central square.
+
+  torchvision's Resize and CenterCrop, which timm uses too: the long side is
+  rounded down, half a pixel of the margin to even.
+  """
+  image = _decode(encoded)
+  sides = tf.shape(image)[:2]
+  short = config.eval_short_side
+  sides = sides * short // tf.reduce_min(sides)
+  image = _to_uint8(_resize(image, sides, config))
+  margin = tf.cast(sides - config.image_size, tf.float64) / 2
+  begin = tf.cast(tf.round(margin), tf.int32)
+  return tf.image.crop_to_bounding_box(
+    image, begin[0], begin[1], config.image_size, config.image_size
+  )
+
+
+def _resize(image: Any, sides: Any, config: ml_collections.ConfigDict) -> Any:
+  if config.eval_resize == 'bilinear_tf1':
+    return tf.compat.v1.image.resize_bilinear(
+      image[None], sides, align_corners=False, half_pixel_centers=False
+    )[0]
+  return tf.image.resize(
+    image, sides, config.eval_resize, antialias=config.eval_antialias
+  )
+
+
+def _to_uint8(image: Any) -> Any:
+  return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+
+def _image_shape(encoded: Any) -> Any:
+  return tf.cond(
+    tf.io.is_jpeg(encoded),
+    lambda: tf.io.extract_jpeg_shape(encoded),
+    lambda: tf.shape(_decode(encoded)),
+  )
+
+
+def _decode(encoded: Any) -> Any:
+  return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def _decode_window(encoded: Any, window: Any) -> Any:
+  """Decodes (top, left, height, width) of an image."""
+  return tf.cond(
+    tf.io.is_jpeg(encoded),
+    lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+    lambda: tf.image.crop_to_bounding_box(
+      _decode(encoded), *tf.unstack(window)
+    ),
+  )
