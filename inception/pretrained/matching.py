@@ -149,7 +149,7 @@ def _differences(
       )
   expected = {tensor.name for tensor in tensors}
   for name, array in arrays.items():
-    if name not in expected and not project.ignore(name):
+    if name not in expected and not project.ignore(name, arrays):
       yield f'it has {name} {array.shape}, which {architecture} has not'
 
 

@@ -5,7 +5,7 @@ names in that order is the whole mapping. In PyTorch kernels are [out, in,
 height, width] and matrices [out, in].
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 import functools
 
 import numpy as np
@@ -199,7 +199,8 @@ def _no_aux(number: int) -> Names:
   raise AssertionError(f'there is no auxiliary head {number}')
 
 
-def _counts_batches(name: str) -> bool:
+def _counts_batches(name: str, names: Container[str]) -> bool:
+  del names
   return name.endswith('num_batches_tracked')
 
 

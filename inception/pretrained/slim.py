@@ -4,7 +4,7 @@ Its arrays lie as ours do, and its names are the ones that ours come from; here
 is where they depart from the pattern.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 import functools
 import re
 
@@ -96,13 +96,19 @@ def name_tensors(
   return tensors
 
 
-def is_no_weight(name: str) -> bool:
+def is_no_weight(name: str, names: Container[str]) -> bool:
   """Whether a variable belongs to the optimizer or to the training loop.
 
-  So does a variable that has an averaged copy, which is used in its place.
+  A variable that has an averaged copy is none either: the copy is used.
+
+  Args:
+    name: of the variable.
+    names: all names in the file.
   """
   if name.endswith(_AVERAGE):
     return False
+  if name + _AVERAGE in names:
+    return True
   last = name.split('/')[-1]
   return last not in (
     'weights',

@@ -1,6 +1,6 @@
 """What an importer says of another project: tensors and where they belong."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 import dataclasses
 
 import numpy as np
@@ -57,14 +57,15 @@ class Project:
     aux_prefix: what names of tensors of auxiliary heads begin with, by network;
       only of networks that have such heads in that project.
     batch_norm_scale: its batch norm has a scale (gamma).
-    ignore: tells by its name a tensor that is no part of the network.
+    ignore: whether a tensor is no part of the network, by its name and all
+      names in the file.
   """
 
   networks: dict[str, Callable[[NetworkLayers, Iterable[str]], list[Tensor]]]
   classifier: dict[str, str]
   aux_prefix: dict[str, str]
   batch_norm_scale: bool
-  ignore: Callable[[str], bool] = lambda _: False
+  ignore: Callable[[str, Container[str]], bool] = lambda *_: False
 
 
 def network_layers(

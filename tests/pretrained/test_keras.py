@@ -1,0 +1,109 @@
+"""Keras Applications: same logits and endpoints with imported weights."""
+
+import jax
+import numpy as np
+import pytest
+
+from inception.data.tensorflow import tf
+from inception.pretrained import files, matching
+from tests.parity import formula
+from tests.parity.test_golden import make_model
+
+# Our endpoint: Keras's layer.
+ENDPOINTS = {
+  'inception_v3': {
+    'Conv2d_2b_3x3': 'activation_2',
+    'MaxPool_5a_3x3': 'max_pooling2d_1',
+    **{
+      f'Mixed_{name}': f'mixed{i}'
+      for i, name in enumerate(
+        ('5b', '5c', '5d', '6a', '6b', '6c', '6d', '6e', '7a', '7b', '7c')
+      )
+    },
+  },
+  'inception_resnet_v2': {
+    'Mixed_5b': 'mixed_5b',
+    'Repeat': 'block35_10_ac',
+    'Mixed_6a': 'mixed_6a',
+    'Repeat_1': 'block17_20_ac',
+    'Mixed_7a': 'mixed_7a',
+    'Repeat_2': 'block8_9_ac',
+    'Block8': 'custom_scale_layer_39',
+    'Conv2d_7b_1x1': 'conv_7b_ac',
+  },
+}
+
+
+def make_keras(name):
+  """Returns Keras's network with the weights of the formula."""
+  keras = tf.keras
+  keras.utils.clear_session()
+  function = {
+    'inception_v3': keras.applications.InceptionV3,
+    'inception_resnet_v2': keras.applications.InceptionResNetV2,
+  }[name]
+  model = function(weights=None, classes=20, classifier_activation=None)
+  for layer in model.layers:
+    layer.set_weights(
+      [
+        formula.tensor(
+          f'{layer.name}/{variable.name}',
+          variable.shape,
+          range(len(variable.shape) - 1),
+        )
+        for variable in layer.weights
+      ]
+    )
+  return model
+
+
+def renumbered(arrays):
+  """Counts layers on from 7, as a session with other layers before does."""
+  moved = {}
+  for name, array in arrays.items():
+    layer, variable = name.rsplit('/', 1)
+    kind, _, number = layer.partition('_')
+    for kind in ('conv2d', 'batch_normalization'):
+      number = layer.removeprefix(kind)
+      if layer.startswith(kind) and (not number or number[1:].isdecimal()):
+        layer = f'{kind}_{int(number[1:] or 0) + 7}'
+        break
+    moved[f'{layer}/{variable}'] = array
+  return moved
+
+
+@pytest.mark.filterwarnings('ignore:__array__ implementation')  # Keras.
+@pytest.mark.parametrize('name', ENDPOINTS)
+def test_logits_and_endpoints_are_those_of_keras(name, tmp_path):
+  keras_model = make_keras(name)
+  images = formula.images(299)
+  layers = [keras_model.get_layer(n).output for n in ENDPOINTS[name].values()]
+  both = tf.keras.Model(keras_model.input, [keras_model.output, *layers])
+  wanted, *wanted_endpoints = (np.asarray(x) for x in both(images))
+
+  paths = [tmp_path / f'model{s}' for s in ('.weights.h5', '.keras', '.h5')]
+  keras_model.save_weights(paths[0])
+  for path in paths[1:]:
+    keras_model.save(path)
+  read = [files.read_arrays(path) for path in paths]
+  assert set(read[0]) == set(read[1]) == set(read[2])
+  for arrays in read[1:]:
+    for key, array in read[0].items():
+      np.testing.assert_array_equal(array, arrays[key], err_msg=key)
+
+  weights = matching.import_arrays(read[0], 'keras')
+  assert (weights.architecture, weights.num_classes) == (name, 20)
+  again = matching.import_arrays(renumbered(read[0]), 'keras')
+  jax.tree.map(
+    np.testing.assert_array_equal, weights.variables, again.variables
+  )
+  model = make_model(weights)
+  outputs = jax.jit(lambda v: model.apply(v, images, endpoints=True))(
+    weights.variables
+  )
+  compared = {'logits': (outputs.logits, wanted)}
+  for endpoint, value in zip(ENDPOINTS[name], wanted_endpoints):
+    compared[endpoint] = (outputs.endpoints[endpoint], value)
+  for what, (ours, theirs) in compared.items():
+    difference = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    assert difference < 1e-4, (what, difference)

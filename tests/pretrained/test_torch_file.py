@@ -1,0 +1,82 @@
+"""Torch files without torch: both formats, and nothing in them is run.
+
+The files in `data` were written by torch 2.14: the same tensors by torch.save
+in the new format (zip.pth), in the old one (legacy.pth), and inside a training
+checkpoint with an optimizer and arguments (training.pth).
+"""
+
+import os
+import pathlib
+import pickle
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from inception.pretrained import torch_file
+
+DATA = pathlib.Path(__file__).parent / 'data'
+
+
+@pytest.mark.parametrize('name', ['zip', 'legacy', 'training'])
+def test_tensors_are_those_that_torch_saved(name):
+  arrays = torch_file.read_torch(DATA / f'{name}.pth')
+  with np.load(DATA / 'tensors.npz') as wanted:
+    assert set(arrays) == set(wanted)
+    for key, array in arrays.items():
+      np.testing.assert_array_equal(array.astype(np.float32), wanted[key])
+  assert arrays['conv.weight'].dtype == np.float32
+  assert arrays['half'].dtype == np.float16  # Transposed in its storage.
+  assert arrays['bf'].dtype == ml_dtypes.bfloat16
+  assert arrays['bn.num_batches_tracked'].shape == ()
+
+
+class Evil:
+  def __init__(self, marker):
+    self.marker = marker
+
+  def __reduce__(self):
+    return os.mkdir, (str(self.marker),)
+
+
+def write_zip(path, content):
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('archive/data.pkl', pickle.dumps(content, protocol=2))
+
+
+def test_nothing_in_a_file_is_run(tmp_path):
+  marker, path = tmp_path / 'marker', tmp_path / 'evil.pth'
+  write_zip(path, {'state_dict': {'weight': Evil(marker)}})
+  with pytest.raises(ValueError, match='no named tensors'):
+    torch_file.read_torch(path)
+  path.write_bytes(pickle.dumps(Evil(marker)))
+  with pytest.raises(ValueError, match='not written by torch.save'):
+    torch_file.read_torch(path)
+  assert not marker.exists()
+  pickle.loads(path.read_bytes())  # What pickle would have done.
+  assert marker.exists()
+
+
+@pytest.mark.parametrize('name', ['list', 'whole_model'])
+def test_files_without_a_dict_of_tensors_are_refused(name):
+  with pytest.raises(ValueError, match='no dict of tensors'):
+    torch_file.read_torch(DATA / f'{name}.pth')
+
+
+@pytest.mark.parametrize('name', ['zip', 'legacy'])
+@pytest.mark.parametrize('share', [0.0, 0.3, 0.6, 0.9, 0.99])
+def test_a_file_cut_short_is_refused(name, share, tmp_path):
+  content = (DATA / f'{name}.pth').read_bytes()
+  path = tmp_path / 'cut.pth'
+  path.write_bytes(content[: int(share * len(content))])
+  with pytest.raises(ValueError):
+    torch_file.read_torch(path)
+
+
+def test_a_tensor_that_reaches_out_of_its_storage_is_refused():
+  storage = torch_file._Storage('0', np.dtype('<f4'), 4)
+  for shape, strides in (((5,), (1,)), ((2, 2), (3, 1)), ((2,), (-1,))):
+    tensor = torch_file._Tensor(storage, 0, shape, strides)
+    with pytest.raises(ValueError, match='out of its storage'):
+      torch_file._array(tensor, bytes(16))
