@@ -109,6 +109,9 @@ def _data() -> ml_collections.ConfigDict:
   data.crop_aspect = (3 / 4, 4 / 3)
   # Mirror half of the training images left to right.
   data.flip = True
+  # Mix pairs of training images and their labels; the share of one comes from
+  # Beta(mixup, mixup). 0 mixes none (Zhang et al., 2018).
+  data.mixup = 0.0
   # What the network sees is (pixel - mean) / std, pixels from 0 to 255, one
   # number each for red, green and blue. Unset: those of the pretrained weights,
   # else 127.5, which is [-1, 1] and what all weights trained at Google expect.

@@ -6,13 +6,52 @@ import pytest
 
 from configs import default, digits
 from inception import config as config_lib
+from inception import get_architecture
 from inception.errors import UserError
 
+FAMILIES = {
+  'googlenet': ('inception_v1', 'googlenet'),
+  'bn_inception': ('bn_inception', 'bn_inception'),
+  'inception_v3': ('inception_v3', 'inception_v3'),
+  'inception_v4': ('inception_v4', 'inception_v4'),
+  'inception_resnet_v1': ('inception_resnet_v1', 'inception_resnet_v1'),
+  'inception_resnet_v2': ('inception_resnet_v2', 'inception_resnet_v2'),
+}
 
-@pytest.mark.parametrize('name', ['default', 'digits', 'googlenet'])
+
+@pytest.mark.parametrize('name', ['default', 'digits'])
 def test_the_configs_that_come_with_the_project_are_good(name):
   config = importlib.import_module(f'configs.{name}').get_config()
   config_lib.check(config, 8)
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
+  module = importlib.import_module(f'configs.{name}')
+  modern, paper = module.get_config(), module.get_config('paper')
+  architectures = modern.model.architecture, paper.model.architecture
+  assert architectures == FAMILIES[name]
+  for config in (modern, paper):
+    config_lib.check(config, 8)
+    table = get_architecture(config.model.architecture)
+    assert config.data.image_size == table.input_size
+  peak = modern.schedule.base_learning_rate * modern.batch_size / 256
+  assert (modern.num_epochs, modern.data.mixup, peak) == (200, 0.2, 0.4)
+  with pytest.raises(UserError, match="no recipe 'fast' .* modern, paper"):
+    module.get_config('fast')
+
+
+def test_the_papers_recipe_is_rmsprop_with_stairs_clipping_and_average():
+  config = importlib.import_module('configs.inception_v3').get_config('paper')
+  optimizer, schedule = config.optimizer, config.schedule
+  assert optimizer.name == 'rmsprop'
+  assert optimizer.momentum == optimizer.rmsprop_decay == 0.9
+  assert optimizer.rmsprop_epsilon == 1.0 and optimizer.clip_norm == 2.0
+  assert optimizer.ema_decay == 0.9999 and config.data.mixup == 0
+  peak = schedule.base_learning_rate * (
+    config.batch_size / schedule.base_batch_size
+  )
+  assert (schedule.name, schedule.decay_rate, peak) == ('stairs', 0.94, 0.045)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +77,15 @@ def test_the_configs_that_come_with_the_project_are_good(name):
     ('data.crop_area', (0.5, 1.5), 'data.crop_area'),
     ('data.crop_aspect', (0.0, 1.0), 'data.crop_aspect'),
     ('data.image_size', 0, 'data.image_size'),
+    ('data.eval_resize', 'area', 'bilinear, bicubic, bilinear_tf1'),
+    ('data.channel_order', 'GBR', 'RGB, BGR'),
+    ('data.mixup', -0.1, 'data.mixup'),
+    ('data.mean', (1.0,), 'data.mean=.* must be three numbers'),
+    ('data.std', (1.0, 0.0, 1.0), 'data.std=.* above 0'),
+    ('data.eval_short_side', 47, 'less than data.image_size=48; set it to 55'),
+    ('model.squeeze_excite', 0, 'model.squeeze_excite'),
+    ('freeze', 'Mixed_9z', "'Mixed_9z' is no stage .* Conv2d_1a_7x7"),
+    ('freeze', 'Mixed_3b', 'without pretrained'),
   ],
 )
 def test_a_bad_field_is_named_with_its_value(field, value, message):

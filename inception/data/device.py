@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -20,10 +21,10 @@ Tree = TypeVar('Tree')
 
 
 def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
-  """Maps uint8 images to what the network sees, float32.
+  """Maps images to what the network sees, float32.
 
   Args:
-    images: [..., 3], red, green, blue.
+    images: [..., 3], red, green, blue, from 0 to 255.
     config: `config.data`.
 
   Returns:
@@ -50,6 +51,43 @@ def flip(key: Array, images: Array, places: Array) -> Array:
   keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
   mirror = jax.vmap(jax.random.bernoulli)(keys)
   return jnp.where(mirror[:, None, None, None], images[:, :, ::-1], images)
+
+
+def mixup(
+  key: Array,
+  images: Array,
+  targets: Array,
+  places: Array,
+  alpha: float,
+  axis_name: str,
+) -> tuple[Array, Array]:
+  """Mixes each image with another of the global batch (Zhang et al., 2018).
+
+  The partner of the image at place p of n is the one at n - 1 - p; its share
+  comes from Beta(alpha, alpha), one draw an image.
+
+  Args:
+    key: of this step.
+    images: uint8 [batch, height, width, channels], this device's.
+    targets: float32 [batch, classes], probabilities.
+    places: int32 [batch], place of each image in the global batch.
+    alpha: strength; near 0 hardly mixes, 1 mixes evenly.
+    axis_name: pmap axis that the batch is split over.
+
+  Returns:
+    float32 images in the units of the input, and targets, mixed alike.
+  """
+  devices = lax.axis_size(axis_name)
+  opposite = [(i, devices - 1 - i) for i in range(devices)]
+  partners, their_targets = (
+    lax.ppermute(x, axis_name, opposite)[::-1] for x in (images, targets)
+  )
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+  own = jax.vmap(lambda k: jax.random.beta(k, alpha, alpha))(keys)[:, None]
+  mixed_targets = own * targets + (1 - own) * their_targets
+  own = own[:, :, None, None]
+  mixed = own * images.astype(jnp.float32) + (1 - own) * partners
+  return mixed, mixed_targets
 
 
 def prefetch(

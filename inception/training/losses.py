@@ -11,43 +11,41 @@ Array = jax.Array
 
 
 def smoothed_cross_entropy(
-  logits: Array, labels: Array, smoothing: float
+  logits: Array, targets: Array, smoothing: float
 ) -> Array:
-  """Cross-entropy against (1 - smoothing) * one-hot + smoothing / classes.
+  """Cross-entropy against (1 - smoothing) * targets + smoothing / classes.
 
   Inception-v3 paper, section 7.
 
   Args:
     logits: float32 [batch, classes].
-    labels: int32 [batch].
+    targets: float32 [batch, classes], probabilities; of a label, one-hot.
     smoothing: share of the probability that is spread evenly.
 
   Returns:
     Nats, float32 [batch].
   """
-  targets = optax.smooth_labels(
-    jax.nn.one_hot(labels, logits.shape[-1]), smoothing
-  )
-  return optax.softmax_cross_entropy(logits, targets)
+  smoothed = optax.smooth_labels(targets, smoothing)
+  return optax.softmax_cross_entropy(logits, smoothed)
 
 
 def training_loss(
-  outputs: Outputs, labels: Array, config: ml_collections.ConfigDict
+  outputs: Outputs, targets: Array, config: ml_collections.ConfigDict
 ) -> Array:
   """Mean loss of a batch, the weighted loss of auxiliary heads included.
 
   Args:
     outputs: of the network in training.
-    labels: int32 [batch].
+    targets: float32 [batch, classes], probabilities.
     config: `config.loss`.
 
   Returns:
     Nats, float32 scalar.
   """
   loss = smoothed_cross_entropy(
-    outputs.logits, labels, config.label_smoothing
+    outputs.logits, targets, config.label_smoothing
   ).mean()
   for logits in outputs.aux_logits:
-    aux = smoothed_cross_entropy(logits, labels, config.label_smoothing)
+    aux = smoothed_cross_entropy(logits, targets, config.label_smoothing)
     loss += config.aux_weight * jnp.mean(aux)
   return loss

@@ -72,14 +72,18 @@ def train_step(
   # The same key on all devices: what is random belongs to an image, whose own
   # key is folded from its place in the global batch.
   key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-  flip_key, dropout_key = jax.random.split(key)
+  flip_key, dropout_key, mixup_key = jax.random.split(key, 3)
 
-  labels = batch['label']
-  images = device.normalize(batch['image'], config.data)
+  images, labels = batch['image'], batch['label']
+  targets = jax.nn.one_hot(labels, model.num_classes)
+  places = lax.axis_index(AXIS) * labels.size + jnp.arange(labels.size)
   if config.data.flip:
-    first = lax.axis_index(AXIS) * labels.size
-    places = first + jnp.arange(labels.size)
     images = device.flip(flip_key, images, places)
+  if config.data.mixup:
+    images, targets = device.mixup(
+      mixup_key, images, targets, places, config.data.mixup, AXIS
+    )
+  images = device.normalize(images, config.data)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
     outputs, updated = model.apply(
@@ -89,7 +93,7 @@ def train_step(
       mutable=['batch_stats'],
       rngs={'dropout': dropout_key},
     )
-    loss = losses.training_loss(outputs, labels, config.loss)
+    loss = losses.training_loss(outputs, targets, config.loss)
     return loss, (outputs.logits, updated.get('batch_stats', {}))
 
   loss_scale, finite = state.loss_scale, None

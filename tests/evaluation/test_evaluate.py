@@ -29,7 +29,7 @@ def evaluate_split(config, source, batch_size, devices=1):
     source, config.data, pipeline.Share(rows, devices)
   )
   return evaluate.evaluate(
-    evaluate.make_eval_step(model, chosen),
+    evaluate.make_eval_step(model, config.data, chosen),
     {k: variables[k] for k in ('params', 'batch_stats')},
     device.prefetch(batches, chosen),
   )
