@@ -1,7 +1,7 @@
 """Inception-ResNet-v1 on ImageNet, 299 x 299.
 
-Run:     python train.py --config=configs/inception_resnet_v1.py --workdir=runs/ir1
-         python train.py --config=configs/inception_resnet_v1.py:paper --workdir=...
+Run:     python train.py --workdir=runs/ir1 --config=FILE, where FILE is
+         configs/inception_resnet_v1.py or configs/inception_resnet_v1.py:paper
 Needs:   ImageNet prepared by TFDS; accelerators. Not yet run on either.
 Expect:  top-1 not yet measured here. Elsewhere: 78.7 % in the paper, one crop.
 """

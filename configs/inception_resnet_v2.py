@@ -1,7 +1,7 @@
 """Inception-ResNet-v2 on ImageNet, 299 x 299.
 
-Run:     python train.py --config=configs/inception_resnet_v2.py --workdir=runs/ir2
-         python train.py --config=configs/inception_resnet_v2.py:paper --workdir=...
+Run:     python train.py --workdir=runs/ir2 --config=FILE, where FILE is
+         configs/inception_resnet_v2.py or configs/inception_resnet_v2.py:paper
 Needs:   ImageNet prepared by TFDS; accelerators. Not yet run on either.
 Expect:  top-1 not yet measured here. Elsewhere: 80.1 % in the paper, one crop.
 """

@@ -1,0 +1,162 @@
+"""Training from pretrained weights: new heads, frozen stages, refusals."""
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+from sklearn import datasets
+
+from inception.checkpoints import Checkpoints
+from inception.errors import UserError
+from inception.evaluation import restore
+from inception.pretrained import load
+from inception.training import loop, start
+
+ONE = jax.devices()[:1]
+
+
+def small_digits(root):
+  """Writes the digits 0 to 4 of the training half as a folder of images."""
+  images = datasets.load_digits()
+  for i, (pixels, label) in enumerate(zip(images.images, images.target)):
+    if label < 5 and i < 900:
+      split = 'val' if i % 10 == 0 else 'train'
+      folder = root / split / str(label)
+      folder.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(np.uint8(pixels * 15)).save(folder / f'{i}.png')
+  return root
+
+
+def assert_same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture
+def pretrained(config, tmp_path):
+  """A workdir with a network that knows the digits 0 to 4."""
+  small = config.copy_and_resolve_references()
+  small.data.dataset = 'folder'
+  small.data.data_dir = str(small_digits(tmp_path / 'small'))
+  small.data.eval_split = 'val'
+  small.data.mean, small.data.std = (60.0,) * 3, (100.0,) * 3
+  small.schedule.base_learning_rate = 3.0
+  small.num_steps = 1000
+  small.log_every_steps = 500
+  loop.train(small, tmp_path / 'pretrained', ONE)
+  config.pretrained = str(tmp_path / 'pretrained')
+  return config
+
+
+def test_fine_tuning_beats_training_from_scratch_at_equal_steps(
+  pretrained, tmp_path
+):
+  config = pretrained
+  config.num_steps = 100
+  config.log_every_steps = 100
+  config.schedule.base_learning_rate = 3.0
+  config.schedule.warmup_epochs = 0.0
+  config.data.eval_split = 'test'
+  loop.train(config, tmp_path / 'tuned', ONE)
+  config.pretrained = None
+  loop.train(config, tmp_path / 'scratch', ONE)
+  tuned, scratch = (
+    restore.evaluate_workdir(tmp_path / name, devices=ONE)
+    for name in ('tuned', 'scratch')
+  )
+  assert tuned['top1'] > scratch['top1'] + 0.1
+  assert tuned['loss'] < scratch['loss']
+
+
+def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
+  config = pretrained
+  config.schedule.base_learning_rate = 1e-30
+  config.num_steps = 1
+  state = jax.device_get(loop.train(config, tmp_path / 'tuned', ONE))
+  given = load.load_variables(tmp_path / 'pretrained').variables['params']
+  for scope in ('Conv2d_1a_3x3', 'Mixed_2b'):
+    assert_same(state.params[scope], given[scope])
+  kernel = state.params['Logits']['Logits']['kernel']
+  assert kernel.shape == (16, 10)
+  assert given['Logits']['Logits']['kernel'].shape == (16, 5)
+  assert_same(
+    state.params['AuxLogits_2b']['Conv2d_0a_1x1'],
+    given['AuxLogits_2b']['Conv2d_0a_1x1'],
+  )
+  # Images are made as the weights expect them.
+  _, saved = Checkpoints(tmp_path / 'tuned').load(1)
+  assert list(saved.data.mean) == [60.0] * 3
+  assert list(saved.data.std) == [100.0] * 3
+
+
+def test_frozen_stages_stay_and_a_run_resumes(pretrained, tmp_path):
+  config = pretrained
+  config.freeze = 'Conv2d_1a_3x3'
+  config.num_steps = 4
+  whole = jax.device_get(loop.train(config, tmp_path / 'whole', ONE))
+  loop.train(config, tmp_path / 'broken', ONE, stop_at_step=2)
+  broken = jax.device_get(loop.train(config, tmp_path / 'broken', ONE))
+  assert jax.tree.structure(whole) == jax.tree.structure(broken)
+  assert_same(whole, broken)
+  given = load.load_variables(tmp_path / 'pretrained').variables
+  for kind in ('params', 'batch_stats'):
+    ours = getattr(whole, kind)
+    assert_same(ours['Conv2d_1a_3x3'], given[kind]['Conv2d_1a_3x3'])
+    moved = jax.tree.map(
+      np.array_equal, ours['Mixed_2b'], given[kind]['Mixed_2b']
+    )
+    assert not any(jax.tree.leaves(moved))
+  assert_same(
+    whole.ema['params']['Conv2d_1a_3x3'], whole.params['Conv2d_1a_3x3']
+  )
+
+
+def test_a_run_resumes_without_the_pretrained_weights(pretrained, tmp_path):
+  loop.train(pretrained, tmp_path / 'tuned', ONE, stop_at_step=1)
+  (tmp_path / 'pretrained').rename(tmp_path / 'moved')
+  state = loop.train(pretrained, tmp_path / 'tuned', ONE, stop_at_step=2)
+  assert int(state.step) == 2
+
+
+def test_batch_norm_without_scale_becomes_one_with_ones(config):
+  from inception.modules.network import create_model
+  from inception.training.state import create_state
+
+  config.model.num_classes = 10
+  model = create_model(config.model)
+  state = create_state(config, model)
+  weights = jax.device_get(
+    {'params': state.params, 'batch_stats': state.batch_stats}
+  )
+  norm = weights['params']['Conv2d_1a_3x3']['BatchNorm']
+  del norm['scale']
+  norm['bias'] = norm['bias'] + 3
+  taken = start.take_pretrained(state, weights, model)
+  found = taken.params['Conv2d_1a_3x3']['BatchNorm']
+  np.testing.assert_array_equal(found['scale'], np.ones(8))
+  np.testing.assert_array_equal(found['bias'], np.full(8, 3.0))
+  # And no scale is thrown away.
+  config.model.batch_norm_scale = False
+  bare = create_model(config.model)
+  with pytest.raises(UserError, match='BatchNorm/scale.*batch_norm_scale'):
+    start.take_pretrained(create_state(config, bare), weights, bare)
+
+
+def test_weights_that_do_not_fit_are_refused(pretrained, tmp_path):
+  config = pretrained
+  config.model.width = 2.0
+  with pytest.raises(
+    UserError, match=r'bias is \(16,\) in the network.*\(8,\)'
+  ):
+    loop.train(config, tmp_path / 'a', ONE)
+  config.model.width = 1.0
+  config.model.architecture = 'inception_v1'
+  config.data.image_size = 32
+  with pytest.raises(UserError, match='holds tiny, .* asks for inception_v1'):
+    loop.train(config, tmp_path / 'b', ONE)
+  config.model.architecture = 'tiny'
+  config.data.channel_order = 'BGR'
+  with pytest.raises(UserError, match='channel_order=RGB'):
+    loop.train(config, tmp_path / 'c', ONE)
+  config.pretrained = str(tmp_path / 'nowhere')
+  with pytest.raises(UserError, match='no checkpoints in .*nowhere'):
+    loop.train(config, tmp_path / 'd', ONE)
