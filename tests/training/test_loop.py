@@ -10,6 +10,7 @@ import pytest
 from inception.checkpoints import Checkpoints
 from inception.errors import UserError
 from inception.evaluation import restore
+from inception.pretrained import load
 from inception.training import loop, meter
 
 ONE = jax.devices()[:1]
@@ -155,7 +156,7 @@ def test_the_meter_averages_an_interval_and_starts_again():
 
 def test_the_number_of_classes_must_be_that_of_the_data(config, tmp_path):
   config.model.num_classes = 7
-  with pytest.raises(UserError, match='num_classes=7 contradicts .* has 10'):
+  with pytest.raises(UserError, match='num_classes=7 contradicts .* needs 10'):
     loop.train(config, tmp_path / 'run', ONE)
   assert not (tmp_path / 'run').exists()
 
@@ -182,17 +183,17 @@ def test_steps_are_chosen_by_number_or_name(config, tmp_path):
     restore.evaluate_workdir(tmp_path)
   loop.train(config, tmp_path, ONE, stop_at_step=2)
   checkpoints = Checkpoints(tmp_path)
-  assert restore.choose_step(checkpoints, 'latest') == 2
-  assert restore.choose_step(checkpoints, '2') == 2
+  assert load.choose_step(checkpoints, 'latest') == 2
+  assert load.choose_step(checkpoints, '2') == 2
   with pytest.raises(UserError, match='was evaluated yet'):
-    restore.choose_step(checkpoints, 'best')
+    load.choose_step(checkpoints, 'best')
   for wanted in ('3', '-2', 'newest'):
     with pytest.raises(UserError, match=f'--step={wanted} does not exist.* 2'):
-      restore.choose_step(checkpoints, wanted)
+      load.choose_step(checkpoints, wanted)
   checkpoints.close()
   loop.train(config, tmp_path, ONE)
   checkpoints = Checkpoints(tmp_path)
-  assert restore.choose_step(checkpoints, 'best') == 6
+  assert load.choose_step(checkpoints, 'best') == 6
   checkpoints.close()
 
 
