@@ -13,24 +13,6 @@ from configs import recipes
 
 def get_config(recipe: str = 'modern') -> ml_collections.ConfigDict:
   """Returns the config; `recipe` is 'modern' or 'paper'."""
-  return recipes.choose(recipe, {'modern': _modern, 'paper': _paper})
-
-
-def _modern(config: ml_collections.ConfigDict) -> None:
-  recipes.modern(config)
-  _network(config)
-
-
-def _paper(config: ml_collections.ConfigDict) -> None:
-  """Section 4."""
-  recipes.rmsprop(config)
-  _network(config)
-  config.num_epochs = 160.0
-  # 20 replicas of 32 images, here in one synchronous step.
-  config.batch_size = 20 * 32
-  config.schedule.base_batch_size = 20 * 32
-
-
-def _network(config: ml_collections.ConfigDict) -> None:
-  config.model.architecture = 'inception_resnet_v1'
-  config.data.image_size = 299
+  return recipes.at_299(
+    recipe, 'inception_resnet_v1', paper_epochs=160.0, paper_replicas=20
+  )

@@ -61,7 +61,6 @@ def rmsprop(config: ml_collections.ConfigDict) -> None:
   statistics move as slowly as in that code: they need some 50,000 steps.
   """
   config.loss.label_smoothing = 0.1
-  config.loss.aux_weight = 0.4
   config.model.batch_norm_decay = 0.9997
   config.optimizer.name = 'rmsprop'
   config.optimizer.momentum = 0.9
@@ -75,3 +74,32 @@ def rmsprop(config: ml_collections.ConfigDict) -> None:
   config.schedule.warmup_epochs = 0.0
   config.schedule.decay_rate = 0.94
   config.schedule.decay_every_epochs = 2.0
+
+
+def at_299(
+  name: str, architecture: str, paper_epochs: float, paper_replicas: int
+) -> ml_collections.ConfigDict:
+  """Returns the config of a family whose paper trained with `rmsprop`.
+
+  Args:
+    name: 'modern' or 'paper'.
+    architecture: name of the network, for images of 299 x 299.
+    paper_epochs: length of training in the paper.
+    paper_replicas: of 32 images each in the paper, one synchronous step here.
+
+  Raises:
+    UserError: there is no such recipe.
+  """
+
+  def paper(config: ml_collections.ConfigDict) -> None:
+    rmsprop(config)
+    config.num_epochs = paper_epochs
+    config.batch_size = paper_replicas * 32
+    config.schedule.base_batch_size = paper_replicas * 32
+
+  config = choose(name, {'modern': modern, 'paper': paper})
+  config.model.architecture = architecture
+  config.data.image_size = 299
+  # As in all of TensorFlow's code; 0.3 belongs to GoogLeNet.
+  config.loss.aux_weight = 0.4
+  return config

@@ -5,7 +5,7 @@ import dataclasses
 import math
 
 from inception.architectures import layers
-from inception.architectures.layers import Layer
+from inception.architectures.layer import Layer
 from inception.architectures.shapes import Shape
 from inception.architectures.vocabulary import Architecture
 

@@ -7,7 +7,7 @@ its counter stands: their rank counts, not the number. Arrays lie as ours do.
 from collections.abc import Iterable, Iterator
 import re
 
-from inception.architectures.layers import Layer
+from inception.architectures.layer import Layer
 from inception.pretrained.tensors import NetworkLayers, Project, Tensor
 
 _PROJECTION = re.compile(

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from inception.architectures.layers import Layer
+from inception.architectures.layer import Layer
 from inception.pretrained.tensors import NetworkLayers, Project, Tensor
 
 # Name of a tensor of `<convolution>.bn` to where it goes.

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from inception.architectures.layers import Dense, Layer
+from inception.architectures.layer import Dense, Layer
 from inception.pretrained.tensors import (
   NetworkLayers,
   Project,

@@ -7,7 +7,7 @@ import numpy as np
 
 from inception import architectures
 from inception.architectures import layers
-from inception.architectures.layers import Layer
+from inception.architectures.layer import Layer
 
 Shape = tuple[int, ...]
 

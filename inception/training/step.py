@@ -72,18 +72,10 @@ def train_step(
   # The same key on all devices: what is random belongs to an image, whose own
   # key is folded from its place in the global batch.
   key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-  flip_key, dropout_key, mixup_key = jax.random.split(key, 3)
-
-  images, labels = batch['image'], batch['label']
+  image_key, dropout_key = jax.random.split(key)
+  labels = batch['label']
   targets = jax.nn.one_hot(labels, model.num_classes)
-  places = lax.axis_index(AXIS) * labels.size + jnp.arange(labels.size)
-  if config.data.flip:
-    images = device.flip(flip_key, images, places)
-  if config.data.mixup:
-    images, targets = device.mixup(
-      mixup_key, images, targets, places, config.data.mixup, AXIS
-    )
-  images = device.normalize(images, config.data)
+  images, targets = augment(image_key, batch['image'], targets, config.data)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
     outputs, updated = model.apply(
@@ -138,6 +130,32 @@ def train_step(
       lambda new, old: jnp.where(finite, new, old), new_state, kept
     )
   return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
+
+
+def augment(
+  key: Array, images: Array, targets: Array, config: ml_collections.ConfigDict
+) -> tuple[Array, Array]:
+  """Makes training images of what the host read, in a pmap over `AXIS`.
+
+  Args:
+    key: of this step, the same on all devices.
+    images: uint8 [batch, height, width, 3].
+    targets: float32 [batch, classes], probabilities.
+    config: `config.data`.
+
+  Returns:
+    float32 images as the network sees them, and their targets.
+  """
+  flip_key, mixup_key = jax.random.split(key)
+  rows = images.shape[0]
+  places = lax.axis_index(AXIS) * rows + jnp.arange(rows)
+  if config.flip:
+    images = device.flip(flip_key, images, places)
+  if config.mixup:
+    images, targets = device.mixup(
+      mixup_key, images, targets, places, config.mixup, AXIS
+    )
+  return device.normalize(images, config), targets
 
 
 def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
