@@ -4,7 +4,7 @@ Run:     python train.py --config=configs/inception_v4.py --workdir=runs/v4
          python train.py --config=configs/inception_v4.py:paper --workdir=...
 Needs:   ImageNet prepared by TFDS; accelerators. Not yet run on either.
 Expect:  top-1 not yet measured here. Elsewhere: 80.0 % in the paper, one crop;
-         80.77 % with the modern recipe (PaddleClas).
+         80.77 % in PaddleClas, whose recipe is like the modern one.
 """
 
 import ml_collections

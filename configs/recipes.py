@@ -36,8 +36,10 @@ def choose(name: str, recipes: dict[str, Recipe]) -> ml_collections.ConfigDict:
 def modern(config: ml_collections.ConfigDict) -> None:
   """Sets SGD with a cosine, label smoothing and mixup, for 200 epochs.
 
-  What reached the best accuracies of Inception networks with plain training in
-  GluonCV (v3: 78.77 %) and PaddleClas (v4: 80.77 %).
+  After the recipes that reached the best accuracies of Inception networks with
+  plain training: GluonCV's (v3: 78.77 %, without auxiliary head) and that of
+  PaddleClas (v4: 80.77 %, with a learning rate of 0.045 for 64 images).
+  Nesterov's momentum is ours.
   """
   config.batch_size = 1024
   config.num_epochs = 200.0

@@ -6,6 +6,7 @@ from a damaged one. This is the only file that imports Orbax.
 """
 
 from collections.abc import Mapping
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -147,7 +148,13 @@ class Checkpoints:
       raise self._not_written(error) from error
 
   def close(self) -> None:
-    """Releases Orbax's threads."""
+    """Releases Orbax's threads, when they are done.
+
+    One of them clears up behind the opening, and complains in pages of
+    tracebacks where it is not let finish. What failed was said before.
+    """
+    with contextlib.suppress(OSError, ValueError):
+      self._manager.wait_until_finished()
     self._manager.close()
 
   def load(self, step: int) -> tuple[dict[str, Any], ml_collections.ConfigDict]:
@@ -261,7 +268,7 @@ def make_writable(folder: pathlib.Path) -> None:
     probe.unlink()
   except OSError as error:
     raise UserError(
-      f'cannot write to {folder}: {error.strerror}; choose another --workdir'
+      f'cannot write to {folder}: {error.strerror}; choose another folder'
     ) from error
 
 

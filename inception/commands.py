@@ -68,17 +68,22 @@ def _parse(
 ) -> Sequence[str]:
   try:
     define_flags()
-    rest = flags.FLAGS(argv)[1:]
-    if rest:
-      raise UserError(f'unexpected argument {rest[0]!r}; flags begin with --')
+    others = flags.FLAGS(argv)[1:]
+    if others:
+      raise UserError(f'unexpected argument {others[0]!r}; flags begin with --')
     if not flags.FLAGS['verbosity'].present:
       # Orbax and TFDS tell every detail; what matters comes as an exception.
       logging.set_verbosity(logging.ERROR)
     if 'config' in flags.FLAGS:
       # A config file that failed to load says so when it is first read.
       flags.FLAGS.config.lock()
-  except (UserError, flags.Error, OSError) as error:
+  except (UserError, OSError) as error:
     sys.exit(_report(error))
+  except flags.Error as error:
+    # A config file that fails is reported with its whole traceback inside.
+    place, traceback, rest_of_it = str(error).partition('Error whilst parsing')
+    last = rest_of_it.strip().split('\n')[-1]
+    sys.exit(_report(place + last.strip() if traceback else place))
   except (AttributeError, KeyError) as error:
     # What ml_collections raises for a field that the config does not have; the
     # message is the argument, since str() of a KeyError is its repr.

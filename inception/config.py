@@ -130,6 +130,7 @@ def _check_range(
   if value is None:
     return
   inside = low < value < high if open_ends else low <= value <= high
+  inside = inside and math.isfinite(value)
   if not inside:
     bounds = f'above {low}' if open_ends else f'at least {low}'
     if high < math.inf:
@@ -150,7 +151,9 @@ def _check_interval(name: str, value: Any, largest: float) -> None:
 def _check_channels(name: str, value: Any) -> None:
   if value is None:
     return
-  if len(value) != 3 or (name == 'data.std' and min(value) <= 0):
+  numbers = [x for x in value if isinstance(x, (int, float))]
+  good = len(value) == len(numbers) == 3 and all(map(math.isfinite, numbers))
+  if not good or (name == 'data.std' and min(value) <= 0):
     raise UserError(
       f'{name}={value} must be three numbers, one a channel'
       + (', above 0' if name == 'data.std' else '')
@@ -175,7 +178,7 @@ def _check_image_size(config: ml_collections.ConfigDict) -> None:
   if short_side is not None and short_side < size:
     raise UserError(
       f'data.eval_short_side={short_side} is less than data.image_size={size};'
-      f' set it to {round(size / 0.875)}, or to None'
+      f' set it to {round(size / 0.875)}'
     )
   try:
     layers.stage_shapes(table, size, size)

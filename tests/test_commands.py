@@ -44,7 +44,9 @@ def test_train_evaluate_and_draw(tmp_path):
   results = json.loads(evaluated.stdout.splitlines()[-1])
   assert results['step'] == 22 and results['split'] == 'test'
   assert results['examples'] == 360 and 0 < results['top1'] <= results['top5']
-  written = json.loads((tmp_path / 'evaluation_22_test.json').read_text())
+  written = json.loads(
+    (tmp_path / 'evaluation_22_digits_test.json').read_text()
+  )
   assert written == results
 
   drawn = run('-m', 'inception.analysis.curves', f'--workdir={tmp_path}')

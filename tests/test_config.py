@@ -80,6 +80,8 @@ def test_the_papers_recipe_is_rmsprop_with_stairs_clipping_and_average():
     ('data.eval_resize', 'area', 'bilinear, bicubic, bilinear_tf1'),
     ('data.channel_order', 'GBR', 'RGB, BGR'),
     ('data.mixup', -0.1, 'data.mixup'),
+    ('data.mixup', float('inf'), 'data.mixup=inf'),
+    ('data.std', ('a', 'b', 'c'), 'data.std=.* three numbers'),
     ('data.mean', (1.0,), 'data.mean=.* must be three numbers'),
     ('data.std', (1.0, 0.0, 1.0), 'data.std=.* above 0'),
     ('data.eval_short_side', 47, 'less than data.image_size=48; set it to 55'),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import csv
 import dataclasses
 import json
+import math
 import pathlib
 
 from absl import flags
@@ -29,7 +30,7 @@ def define_flags() -> None:
     'image_size', None, "Pixels; unset, the architecture's.", lower_bound=1
   )
   flags.DEFINE_integer('num_classes', 1000, 'Logits.', lower_bound=1)
-  flags.DEFINE_float('width', 1.0, 'Factor on features, as model.width.', 0.01)
+  flags.DEFINE_float('width', 1.0, 'Factor on features, as model.width.')
   flags.DEFINE_integer(
     'squeeze_excite', None, 'As model.squeeze_excite.', lower_bound=1
   )
@@ -45,6 +46,8 @@ def main() -> None:
   """Reads the flags and prints the table."""
   values = flags.FLAGS
   if values.compare_block:
+    if values.csv:
+      raise UserError('--csv writes stages; --compare_block has none')
     rows = compare_block()
     print(table(('block', 'weights', 'multiply-accumulates'), rows))
     if values.json:
@@ -69,6 +72,8 @@ def cost_of_flags() -> Cost:
   values = flags.FLAGS
   network = architectures.get_architecture(values.architecture)
   size = values.image_size or network.input_size
+  if not 0 < values.width < math.inf:
+    raise UserError(f'--width={values.width} must be above 0, such as 0.5')
   network = dataclasses.replace(
     scale_width(network, values.width), squeeze_excite=values.squeeze_excite
   )

@@ -36,8 +36,8 @@ def evaluate_workdir(
     devices: local devices; None takes all.
 
   Returns:
-    `step`, `split`, `examples`, `loss` (mean nats), `top1` and `top5`
-    (fractions).
+    `step`, `dataset`, `split`, `examples`, `loss` (mean nats), `top1` and
+    `top5` (fractions).
 
   Raises:
     UserError: no such checkpoint, split or data set, or a damaged checkpoint.
@@ -65,7 +65,12 @@ def evaluate_workdir(
     loaded.variables,
     device.prefetch(pipeline.eval_batches(source, data, share), devices),
   )
-  return {'step': loaded.step, 'split': split, **results}
+  return {
+    'step': loaded.step,
+    'dataset': data.dataset,
+    'split': split,
+    **results,
+  }
 
 
 def write_results(
@@ -76,7 +81,8 @@ def write_results(
   Raises:
     UserError: the workdir cannot be written.
   """
-  name = re.sub(r'\W+', '_', results['split']).strip('_')
+  of = f'{results["dataset"]}_{results["split"]}'
+  name = re.sub(r'\W+', '_', of).strip('_')
   path = workdir / f'evaluation_{results["step"]}_{name}.json'
   try:
     path.write_text(json.dumps(results, indent=2) + '\n')

@@ -89,14 +89,13 @@ class Inception(nn.Module):
     """
     x = images.astype(self.options.dtype)
     outputs = {}
-    learns = self.freeze is None
     for stage in self.architecture.stages:
-      name = stage.name
-      x = blocks.run_stage(name, stage.block, self.options, x, train and learns)
-      if name == self.freeze:
-        x = lax.stop_gradient(x)
-        learns = True
-      outputs[name] = x
+      name, frozen = stage.name, stage.name in self.frozen_stages
+      x = blocks.run_stage(
+        name, stage.block, self.options, x, train and not frozen
+      )
+      # Each of them: auxiliary heads read stages before the last frozen one.
+      outputs[name] = x = lax.stop_gradient(x) if frozen else x
     aux_logits: tuple[Array, ...] = ()
     # Initialisation runs the heads too: it is how parameters come to be.
     if self.use_aux_heads and (train or self.is_initializing()):

@@ -45,11 +45,8 @@ def read_arrays(path: pathlib.Path) -> Arrays:
     if is_checkpoint:
       return _read_checkpoint(path)
     match path.suffix:
-      case '.ckpt':
-        raise ValueError(
-          'TensorFlow checkpoints before version 2, one file each, are not'
-          ' read; load and save it with tf.compat.v1.train.Saver'
-        )
+      case '.ckpt':  # Before version 2 a checkpoint was one file.
+        return _read_checkpoint(path)
       case '.h5':
         with h5py.File(path) as file:
           return _read_keras(file)

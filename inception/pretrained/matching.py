@@ -91,7 +91,7 @@ def import_arrays(
   if best.difference:
     raise UserError(
       f'the file does not fit {best.architecture}: {best.difference};'
-      f' {_advice(arrays, best.architecture)}'
+      f' {_advice(arrays, (project_name, best.architecture))}'
     )
   flat = {
     tensor.path: np.ascontiguousarray(
@@ -117,7 +117,9 @@ def _match(
   with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
   layers = network_layers(architecture, num_classes, with_aux)
   tensors = project.networks[architecture](layers, arrays)
-  differences = _differences(arrays, project, architecture, tensors)
+  differences = _differences(
+    arrays, project, architecture, num_classes, tensors
+  )
   return _Match(
     architecture,
     num_classes,
@@ -137,6 +139,7 @@ def _differences(
   arrays: Mapping[str, np.ndarray],
   project: Project,
   architecture: str,
+  num_classes: int,
   tensors: list[Tensor],
 ) -> Iterator[str]:
   for tensor in tensors:
@@ -147,17 +150,19 @@ def _differences(
         f'its {tensor.name} is {arrays[tensor.name].shape}, that of'
         f' {architecture} {tensor.shape}'
       )
+  if not project.has_classes(num_classes):
+    yield f'it has {num_classes} classes'
   expected = {tensor.name for tensor in tensors}
   for name, array in arrays.items():
     if name not in expected and not project.ignore(name, arrays):
       yield f'it has {name} {array.shape}, which {architecture} has not'
 
 
-def _advice(arrays: Mapping[str, np.ndarray], tried: str) -> str:
+def _advice(arrays: Mapping[str, np.ndarray], tried: tuple[str, str]) -> str:
   """Says which network of which project would fit."""
   for project_name, project in PROJECTS.items():
     for architecture in project.networks:
-      if architecture == tried:
+      if (project_name, architecture) == tried:
         continue
       if _match(arrays, project, architecture).difference is None:
         return (

@@ -59,7 +59,6 @@ PREPROCESSING = {
     std=(128.0, 128.0, 128.0),
     crop=1.0,
     resize='bilinear_tf1',
-    class_offset=1,
   ),
   # Faces that were cut out and aligned.
   'facenet': Preprocessing(

@@ -199,6 +199,11 @@ def _no_aux(number: int) -> Names:
   raise AssertionError(f'there is no auxiliary head {number}')
 
 
+# The FID network has the names and shapes of torchvision's, and other pooling:
+# only its number of classes tells them apart.
+_FID_CLASSES = 1008
+
+
 def _counts_batches(name: str, names: Container[str]) -> bool:
   del names
   return name.endswith('num_batches_tracked')
@@ -222,6 +227,7 @@ TORCHVISION = Project(
     'inception_v3_torchvision': 'AuxLogits.',
   },
   batch_norm_scale=True,
+  has_classes=lambda count: count != _FID_CLASSES,
   ignore=_counts_batches,
 )
 
@@ -242,6 +248,7 @@ TIMM = Project(
   },
   aux_prefix={'inception_v3_torchvision': 'AuxLogits.'},
   batch_norm_scale=True,
+  has_classes=lambda count: count != _FID_CLASSES,
   ignore=_counts_batches,
 )
 
@@ -250,6 +257,7 @@ FID = Project(
   classifier={'inception_v3_fid': 'fc.bias'},
   aux_prefix={},
   batch_norm_scale=True,
+  has_classes=lambda count: count == _FID_CLASSES,
   ignore=_counts_batches,
 )
 

@@ -20,6 +20,8 @@ from inception.pretrained.tensors import (
 
 _AVERAGE = '/ExponentialMovingAverage'
 
+_COUNTER = re.compile(r'global_step|beta\d_power')
+
 _STATISTICS = {
   'BatchNorm/bias': 'BatchNorm/beta',
   'BatchNorm/mean': 'BatchNorm/moving_mean',
@@ -97,7 +99,9 @@ def name_tensors(
 
 
 def is_no_weight(name: str, names: Container[str]) -> bool:
-  """Whether a variable belongs to the optimizer or to the training loop.
+  """Whether a variable is the optimizer's or the training loop's.
+
+  The optimizer's are named after the variable that they belong to.
 
   A variable that has an averaged copy is none either: the copy is used.
 
@@ -109,14 +113,8 @@ def is_no_weight(name: str, names: Container[str]) -> bool:
     return False
   if name + _AVERAGE in names:
     return True
-  last = name.split('/')[-1]
-  return last not in (
-    'weights',
-    'biases',
-    'depthwise_weights',
-    'pointwise_weights',
-    *(statistic.split('/')[-1] for statistic in _STATISTICS.values()),
-  )
+  owner = name.rpartition('/')[0]
+  return owner in names or bool(_COUNTER.fullmatch(name))
 
 
 def _layer(architecture: str, layer: Layer) -> list[Tensor]:

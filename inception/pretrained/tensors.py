@@ -57,6 +57,7 @@ class Project:
     aux_prefix: what names of tensors of auxiliary heads begin with, by network;
       only of networks that have such heads in that project.
     batch_norm_scale: its batch norm has a scale (gamma).
+    has_classes: whether its networks can have so many classes.
     ignore: whether a tensor is no part of the network, by its name and all
       names in the file.
   """
@@ -65,6 +66,7 @@ class Project:
   classifier: dict[str, str]
   aux_prefix: dict[str, str]
   batch_norm_scale: bool
+  has_classes: Callable[[int], bool] = lambda _: True
   ignore: Callable[[str, Container[str]], bool] = lambda *_: False
 
 

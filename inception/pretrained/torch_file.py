@@ -91,6 +91,10 @@ def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     EOFError,
     struct.error,
     zipfile.BadZipFile,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
   ) as error:
     raise ValueError(f'not a file of tensors by torch.save: {error}') from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -66,7 +67,9 @@ def with_images(
   Raises:
     UserError: the weights expect another order of channels.
   """
-  source = start.checkpoint[1] if start.checkpoint else None
+  source = None
+  if start.checkpoint is not None and config.pretrained is not None:
+    source = start.checkpoint[1]
   if start.pretrained is not None:
     source = start.pretrained.config
     order = source.data.channel_order
@@ -100,16 +103,18 @@ def make_state(
   state = create_state(config, model)
   if start.pretrained is None:
     return state
-  return take_pretrained(state, start.pretrained.variables, model)
+  state, new = take_pretrained(state, start.pretrained.variables, model)
+  print(f'weights of {config.pretrained}; new: {", ".join(new) or "nothing"}')
+  return state
 
 
 def take_pretrained(
   state: TrainState, variables: Mapping[str, Any], model: Inception
-) -> TrainState:
+) -> tuple[TrainState, list[str]]:
   """Puts pretrained weights in the place of random ones.
 
-  Parameters of heads stay new where the shapes differ, as they do for another
-  number of classes. Batch norm that has a scale here and none there gets ones,
+  Layers of heads stay new where a shape differs, as it does for another number
+  of classes. Batch norm that has a scale here and none there gets ones,
   which compute the same.
 
   Args:
@@ -117,30 +122,39 @@ def take_pretrained(
     variables: {'params', 'batch_stats'} of the weights.
     model: the network to train.
 
+  Returns:
+    The state, and the names of the layers that stayed new.
+
   Raises:
     UserError: names the first parameter outside of heads that does not fit.
   """
   new = {'params': state.params, 'batch_stats': state.batch_stats}
   wanted = traverse_util.flatten_dict(new, sep='/')
   given = traverse_util.flatten_dict(dict(variables), sep='/')
-  aux = tuple(head.name for head in model.architecture.aux_heads)
+  heads = ('Logits', *(head.name for head in model.architecture.aux_heads))
+  misfits = {
+    path: np.shape(given[path]) if path in given else 'not there'
+    for path, value in wanted.items()
+    if np.shape(given.get(path, math.nan)) != value.shape
+    and not (path not in given and path.endswith('BatchNorm/scale'))
+  }
+  for path, theirs in misfits.items():
+    if path.split('/')[1] not in heads:
+      raise UserError(
+        f'the pretrained weights do not fit: {path} is {wanted[path].shape} in'
+        f' the network, and {theirs} in the weights'
+      )
+  new_layers = {_layer_of(path) for path in misfits}
   taken = {}
   for path, value in wanted.items():
-    in_head = path.split('/')[1] in ('Logits', *aux)
-    if path not in given and path.endswith('BatchNorm/scale'):
-      taken[path] = jnp.ones_like(value)
-    elif path in given and np.shape(given[path]) == value.shape:
-      taken[path] = jnp.asarray(given[path])
-    elif in_head:
+    if _layer_of(path) in new_layers:
       taken[path] = value
+    elif path in given:
+      taken[path] = jnp.asarray(given[path])
     else:
-      shape = np.shape(given[path]) if path in given else 'not there'
-      raise UserError(
-        f'the pretrained weights do not fit: {path} is {value.shape} in the'
-        f' network, and {shape} in the weights'
-      )
+      taken[path] = jnp.ones_like(value)
   for path in given.keys() - wanted.keys():
-    if path.split('/')[1] not in ('Logits', *aux):
+    if path.split('/')[1] not in heads:
       raise UserError(
         f'the pretrained weights do not fit: they have {path}, the network has'
         ' not; see model.batch_norm_scale and model.squeeze_excite'
@@ -149,7 +163,14 @@ def take_pretrained(
   start.setdefault('batch_stats', {})
   # The average must not share memory with what it averages: the step donates.
   ema = state.ema and jax.tree.map(jnp.copy, start)
-  return dataclasses.replace(state, **start, ema=ema)
+  state = dataclasses.replace(state, **start, ema=ema)
+  return state, sorted(new_layers)
+
+
+def _layer_of(path: str) -> str:
+  """'params/Logits/Logits/kernel' and the like to 'Logits/Logits'."""
+  scope = path.split('/', 1)[1].rpartition('/')[0]
+  return scope.removesuffix('/BatchNorm')
 
 
 def _resume(

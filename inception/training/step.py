@@ -73,8 +73,7 @@ def train_step(
   # key is folded from its place in the global batch.
   key = jax.random.fold_in(jax.random.key(config.seed), state.step)
   image_key, dropout_key = jax.random.split(key)
-  labels = batch['label']
-  targets = jax.nn.one_hot(labels, model.num_classes)
+  targets = jax.nn.one_hot(batch['label'], model.num_classes)
   images, targets = augment(image_key, batch['image'], targets, config.data)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
@@ -103,7 +102,8 @@ def train_step(
   # Statistics differ between devices where batch norm is not synchronised; the
   # state has room for one of them.
   batch_stats = lax.pmean(batch_stats, AXIS)
-  top1 = jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+  # Of a mixed image, the label with the larger share.
+  top1 = jnp.mean(jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1))
   loss, top1 = lax.pmean((loss, top1), AXIS)
 
   learning_rate = schedule(state.step)

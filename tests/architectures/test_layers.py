@@ -41,7 +41,7 @@ def parameters(some_layers, batch_norm_scale=True):
 
 
 def test_every_network_has_its_reference_numbers():
-  assert list(NUMBERS) == list(architectures.ARCHITECTURES)[: len(NUMBERS)]
+  assert set(architectures.ARCHITECTURES) - {'tiny'} == set(NUMBERS)
 
 
 @pytest.mark.parametrize('name', NUMBERS)

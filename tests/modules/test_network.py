@@ -12,6 +12,7 @@ import pytest
 
 from configs import default
 from inception.architectures import layers
+from inception.architectures import vocabulary as v
 from inception.modules import heads, network
 from tests.architectures.reference import NUMBERS
 from tests.variables import random_variables
@@ -185,8 +186,11 @@ def test_any_size_that_leaves_a_grid_works(size):
     model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, 'f4')
   )
   outputs = jax.eval_shape(
-    lambda v: model.apply(
-      v, jnp.zeros(shape), train=True, rngs={'dropout': jax.random.key(0)}
+    lambda variables: model.apply(
+      variables,
+      jnp.zeros(shape),
+      train=True,
+      rngs={'dropout': jax.random.key(0)},
     ),
     variables,
   )
@@ -218,6 +222,41 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
   assert np.mean(y) == pytest.approx(1, abs=0.02)
   assert not np.array_equal(y[0], y[1])
   np.testing.assert_array_equal(dropout.apply({}, x, False), x)
+
+
+def test_no_gradient_enters_a_frozen_stage_through_an_auxiliary_head():
+  first = v.Stage('first', v.Conv(8, 3))
+  table = v.Architecture(
+    8,
+    (first, v.Stage('second', v.Conv(8, 3)), v.Stage('third', v.Conv(8))),
+    dropout=0.0,
+    aux_heads=(v.AuxHead('AuxLogits', 'first', v.Conv(8)),),
+  )
+  model = make('tiny').clone(architecture=table, freeze='second')
+  images = jax.random.normal(jax.random.key(1), (4, 8, 8, 3))
+  variables = random_variables(model, images)
+
+  def loss(params):
+    outputs, _ = model.apply(
+      {**variables, 'params': params},
+      images,
+      train=True,
+      mutable=['batch_stats'],
+    )
+    return outputs.logits[:, 0].sum() + outputs.aux_logits[0][:, 0].sum()
+
+  gradients = jax.grad(loss)(variables['params'])
+  learns = {
+    name: any(map(np.any, jax.tree.leaves(tree)))
+    for name, tree in gradients.items()
+  }
+  assert learns == {
+    'first': False,
+    'second': False,
+    'third': True,
+    'AuxLogits': True,
+    'Logits': True,
+  }
 
 
 def test_a_frozen_stage_keeps_its_statistics_and_gets_no_gradient():

@@ -68,6 +68,47 @@ def test_a_checkpoint_by_slim_is_imported_whole(peer, tmp_path):
   assert found == pytest.approx(total, abs=1e-6)
 
 
+def test_a_checkpoint_of_version_1_is_read_too(tmp_path):
+  arrays = arrays_of('slim_inception_v1_slim', 3)
+  path = tmp_path / 'inception_v1.ckpt'
+  tf.raw_ops.Save(
+    filename=str(path),
+    tensor_names=list(arrays),
+    data=[tf.constant(array) for array in arrays.values()],
+  )
+  read = files.read_arrays(path)
+  assert read.keys() == arrays.keys()
+  for name, array in arrays.items():
+    np.testing.assert_array_equal(read[name], array)
+  assert len(files.sha256(path)) == 64
+
+
+def test_a_variable_that_the_network_has_not_is_no_optimizers(tmp_path):
+  arrays = arrays_of('slim_inception_v1_slim', 3)
+  arrays['InceptionV1/Conv2d_1a_7x7/BatchNorm/gamma'] = np.ones(64, np.float32)
+  with pytest.raises(UserError, match=r'has InceptionV1.*gamma \(64,\), which'):
+    matching.import_arrays(arrays, 'slim')
+
+
+@pytest.mark.parametrize(
+  'classes, project, wanted',
+  [
+    (1008, 'timm', 'inception_v3_fid would fit, with --from=fid'),
+    (
+      1000,
+      'fid',
+      'inception_v3_torchvision would fit, with --from=torchvision',
+    ),
+  ],
+)
+def test_the_network_of_fid_is_told_by_its_number_of_classes(
+  classes, project, wanted
+):
+  arrays = arrays_of('fid_inception_v3', classes)
+  with pytest.raises(UserError, match=f'it has {classes} classes; {wanted}'):
+    matching.import_arrays(arrays, project)
+
+
 def leaves(tree):
   for value in tree.values():
     if isinstance(value, dict):
@@ -162,7 +203,7 @@ def test_a_network_that_a_project_has_no_weights_for_is_refused():
     ('weights.h5', b'hello', 'cannot read'),
     ('weights.keras', b'hello', 'cannot read'),
     ('weights.safetensors', b'hello', 'cannot read'),
-    ('weights.ckpt', b'hello', 'before version 2'),
+    ('weights.ckpt', b'hello', 'cannot read'),
     ('weights.ckpt.index', b'hello', 'cannot read'),
   ],
 )
@@ -176,3 +217,11 @@ def test_a_file_that_cannot_be_read_is_one_line(
     files.read_arrays(path)
   assert name.removesuffix('.index') in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_the_same_network_of_another_project_is_proposed():
+  arrays = arrays_of('slim_inception_v4', 1001)
+  with pytest.raises(
+    UserError, match='inception_v4 would fit, with --from=slim'
+  ):
+    matching.import_arrays(arrays, 'timm', 'inception_v4')

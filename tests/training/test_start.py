@@ -9,8 +9,10 @@ from sklearn import datasets
 from inception.checkpoints import Checkpoints
 from inception.errors import UserError
 from inception.evaluation import restore
+from inception.modules.network import create_model
 from inception.pretrained import load
 from inception.training import loop, start
+from inception.training.state import create_state
 
 ONE = jax.devices()[:1]
 
@@ -110,6 +112,30 @@ def test_frozen_stages_stay_and_a_run_resumes(pretrained, tmp_path):
   )
 
 
+def test_only_weights_give_a_resumed_run_its_mean(config, tmp_path):
+  config.data.mean = (1.0, 2.0, 3.0)
+  loop.train(config, tmp_path, ONE, stop_at_step=1)
+  config.data.mean = None
+  with pytest.raises(UserError, match='another config: data.mean: .* now None'):
+    loop.train(config, tmp_path, ONE)
+
+
+def test_a_head_is_new_layer_by_layer(config):
+  config.model.num_classes = 10
+  model = create_model(config.model)
+  state = create_state(config, model)
+  weights = jax.device_get(
+    {'params': state.params, 'batch_stats': state.batch_stats}
+  )
+  convolution = weights['params']['AuxLogits_2b']['Conv2d_0a_1x1']
+  convolution['kernel'] = np.zeros((5, 5, 16, 8), np.float32)
+  convolution['BatchNorm']['bias'] = np.full(8, 3.0, np.float32)
+  taken, new = start.take_pretrained(state, weights, model)
+  assert new == ['AuxLogits_2b/Conv2d_0a_1x1']
+  bias = taken.params['AuxLogits_2b']['Conv2d_0a_1x1']['BatchNorm']['bias']
+  np.testing.assert_array_equal(bias, np.zeros(8))
+
+
 def test_a_run_resumes_without_the_pretrained_weights(pretrained, tmp_path):
   loop.train(pretrained, tmp_path / 'tuned', ONE, stop_at_step=1)
   (tmp_path / 'pretrained').rename(tmp_path / 'moved')
@@ -118,9 +144,6 @@ def test_a_run_resumes_without_the_pretrained_weights(pretrained, tmp_path):
 
 
 def test_batch_norm_without_scale_becomes_one_with_ones(config):
-  from inception.modules.network import create_model
-  from inception.training.state import create_state
-
   config.model.num_classes = 10
   model = create_model(config.model)
   state = create_state(config, model)
@@ -130,7 +153,8 @@ def test_batch_norm_without_scale_becomes_one_with_ones(config):
   norm = weights['params']['Conv2d_1a_3x3']['BatchNorm']
   del norm['scale']
   norm['bias'] = norm['bias'] + 3
-  taken = start.take_pretrained(state, weights, model)
+  taken, new = start.take_pretrained(state, weights, model)
+  assert new == []
   found = taken.params['Conv2d_1a_3x3']['BatchNorm']
   np.testing.assert_array_equal(found['scale'], np.ones(8))
   np.testing.assert_array_equal(found['bias'], np.full(8, 3.0))
