@@ -6,7 +6,6 @@ from a damaged one. This is the only file that imports Orbax.
 """
 
 from collections.abc import Mapping
-import contextlib
 import hashlib
 import json
 import pathlib
@@ -50,13 +49,15 @@ class Checkpoints:
     read_only = keep is None
     if not read_only:
       make_writable(self.folder)
+      # Orbax would do it in a thread that outlives an early refusal.
+      for unfinished in self.folder.glob('*.orbax-checkpoint-tmp*'):
+        shutil.rmtree(unfinished)
     policy = ocp.checkpoint_managers
     self._manager = ocp.CheckpointManager(
       self.folder,
       options=ocp.CheckpointManagerOptions(
         create=False,
         read_only=read_only,
-        cleanup_tmp_directories=not read_only,
         best_fn=_top1,  # Without it, metrics are not written.
         preservation_policy=policy.AnyPreservationPolicy(
           [
@@ -148,13 +149,7 @@ class Checkpoints:
       raise self._not_written(error) from error
 
   def close(self) -> None:
-    """Releases Orbax's threads, when they are done.
-
-    One of them clears up behind the opening, and complains in pages of
-    tracebacks where it is not let finish. What failed was said before.
-    """
-    with contextlib.suppress(OSError, ValueError):
-      self._manager.wait_until_finished()
+    """Releases Orbax's threads."""
     self._manager.close()
 
   def load(self, step: int) -> tuple[dict[str, Any], ml_collections.ConfigDict]:

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
 from configs import default
@@ -154,3 +155,12 @@ def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='cannot write to .*file'):
     Checkpoints(tmp_path / 'file', keep=1)
+
+
+def test_what_a_killed_run_left_unfinished_is_cleared(tmp_path):
+  unfinished = tmp_path / 'checkpoints' / f'3{TMP_DIR_SUFFIX}'
+  (unfinished / 'state').mkdir(parents=True)
+  Checkpoints(tmp_path).close()  # Reading changes nothing.
+  assert unfinished.exists()
+  Checkpoints(tmp_path, keep=2).close()
+  assert not unfinished.exists()
