@@ -101,6 +101,11 @@ def _data() -> ml_collections.ConfigDict:
   # Splits in TFDS slicing syntax, as in 'train[:90%]'.
   data.train_split = 'train'
   data.eval_split = 'validation'
+  # Bytes of encoded images kept in memory by each process; 0 keeps none.
+  data.cache_bytes = 0
+  # Broken images of a data set that training puts up with, as a share of all.
+  # Each is named, and the next good one in the data set stands in for it.
+  data.max_broken = 0.0
   # Height and width of the images that the network sees, pixels.
   data.image_size = 224
   # Training crops: share of the image's area and width over height, each

@@ -40,6 +40,8 @@ _RANGES = {
   'model.batch_norm_decay': _SHARE_BELOW_ONE,
   'model.batch_norm_epsilon': _POSITIVE,
   'data.image_size': _POSITIVE,
+  'data.cache_bytes': (0, math.inf, False),
+  'data.max_broken': _SHARE_BELOW_ONE,
   'data.mixup': (0, math.inf, False),
   'data.class_offset': (0, math.inf, False),
   'data.eval_crop': (0, math.nextafter(1, 2), True),

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import io
 import pathlib
+import threading
 from typing import Any
 
 import ml_collections
@@ -31,8 +32,8 @@ class Source:
     name: data set and split, for messages.
     num_examples: how many there are.
     classes: name of each label.
-    load: index (int64 scalar tensor) to encoded image (string scalar tensor)
-      and label (int64 scalar tensor), within a tf.data graph.
+    load: indices (int64 [n] tensor) to encoded images (string [n] tensor) and
+      labels (int64 [n] tensor), within a tf.data graph.
     describe: names an example for a person.
     fake: there are no images; batches are noise.
   """
@@ -62,9 +63,45 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
   return _open_tfds(config, split)
 
 
+def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:
+  """Reads some examples; returns an object array of bytes [n]."""
+  encoded = np.empty(len(indices), object)
+  for place, index in enumerate(indices):
+    encoded[place] = read(int(index))
+  return encoded
+
+
+def cached(
+  read: Callable[[int], bytes], cache_bytes: int
+) -> Callable[[int], bytes]:
+  """Returns a reader that keeps what it reads until `cache_bytes` are full.
+
+  Nothing is thrown out again: in the random order of training every example is
+  as likely to be next as any other.
+  """
+  if not cache_bytes:
+    return read
+  kept: dict[int, bytes] = {}
+  free = cache_bytes
+  lock = threading.Lock()
+
+  def read_once(index: int) -> bytes:
+    nonlocal free
+    data = kept.get(index)
+    if data is None:
+      data = read(index)
+      with lock:
+        if index not in kept and len(data) <= free:
+          kept[index] = data
+          free -= len(data)
+    return data
+
+  return read_once
+
+
 def _open_fake() -> Source:
-  def load(index: Any) -> Any:
-    raise AssertionError(f'fake example {index} has no image')
+  def load(indices: Any) -> Any:
+    raise AssertionError(f'fake examples {indices} have no images')
 
   classes = tuple(f'class {label}' for label in range(FAKE_CLASSES))
   return Source('fake', FAKE_EXAMPLES, classes, load, str, fake=True)
@@ -89,11 +126,17 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
   paths = [images.paths[i] for i in chosen]
   labels = np.array(images.labels, np.int64)[chosen]
 
-  # Made once, outside the graph, which would hold a copy of them.
-  all_paths, all_labels = tf.constant(paths), tf.constant(labels)
+  read = cached(
+    lambda index: pathlib.Path(paths[index]).read_bytes(), config.cache_bytes
+  )
 
-  def load(index: Any) -> tuple[Any, Any]:
-    return tf.io.read_file(all_paths[index]), all_labels[index]
+  def load(indices: Any) -> tuple[Any, Any]:
+    return tf.numpy_function(
+      lambda chosen: (read_all(read, chosen), labels[chosen]),
+      [indices],
+      (tf.string, tf.int64),
+      stateful=False,
+    )
 
   return Source(
     name=f'{root} {split}',
@@ -139,16 +182,23 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
   if not len(index):
     raise UserError(f'split {split!r} of {config.dataset} holds no examples')
 
-  def read(position: np.ndarray) -> bytes:
-    return index.read(int(position))
+  read = cached(index.read, config.cache_bytes)
 
-  def load(position: Any) -> tuple[Any, Any]:
-    record = tf.numpy_function(read, [position], tf.string, stateful=False)
-    example = builder.info.features.deserialize_example(
-      tf.ensure_shape(record, []),
-      decoders={image: tfds.decode.SkipDecoding()},
+  def load(indices: Any) -> tuple[Any, Any]:
+    serialized = tf.numpy_function(
+      lambda chosen: read_all(read, chosen),
+      [indices],
+      tf.string,
+      stateful=False,
     )
-    return example[image], tf.cast(example[label], tf.int64)
+    examples = tf.io.parse_example(
+      tf.ensure_shape(serialized, [None]),
+      {
+        image: tf.io.FixedLenFeature([], tf.string),
+        label: tf.io.FixedLenFeature([], tf.int64),
+      },
+    )
+    return examples[image], examples[label]
 
   return Source(
     name=f'{config.dataset} {split}',

@@ -9,7 +9,9 @@ processes and threads it was read.
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 import os
+import sys
 from typing import Any
 
 import ml_collections
@@ -23,6 +25,10 @@ from inception.errors import UserError
 Batch = Mapping[str, np.ndarray]
 
 _PREFETCHED_BATCHES = 2
+# Images a call: calls into Python wait for each other, so few are better, but
+# the graph grows with it.
+_CHUNK = 32
+_SHUFFLE_ROUNDS = 4  # TensorFlow's default.
 _PARALLEL_CALLS = os.cpu_count() or 1
 _ENDLESS = 2**40  # Batches.
 
@@ -70,26 +76,48 @@ def train_batches(
     int32 [devices, rows per device].
 
   Raises:
-    UserError: an image cannot be decoded; names it.
+    UserError: more images are broken than `config.max_broken` allows.
   """
   if source.fake:
     yield from _noise(source, config.image_size, share)
 
   count = source.num_examples
 
-  def index_of(position: Any) -> Any:
-    key = tf.stack([tf.constant(seed, tf.int64), position // count])
-    return tf.random.experimental.index_shuffle(
-      position % count, key, tf.constant(count - 1, tf.int64)
+  def indices_of(positions: Any) -> Any:
+    epochs = positions // count
+    keys = tf.stack(
+      [tf.fill(tf.shape(epochs), _int64(seed)), epochs, tf.zeros_like(epochs)],
+      axis=1,
+    )
+    # The public name, tf.random.experimental.index_shuffle, takes one key only.
+    return tf.raw_ops.RandomIndexShuffle(
+      index=positions % count,
+      seed=keys,
+      max_index=_int64(count - 1),
+      rounds=_SHUFFLE_ROUNDS,
     )
 
-  def load(position: Any) -> dict[str, Any]:
-    encoded, label = source.load(index_of(position))
-    image = images.random_crop(encoded, tf.stack([seed, position]), config)
-    return {'image': image, 'label': _label(label, config)}
+  def load(positions: Any, indices: Any) -> dict[str, Any]:
+    encoded, labels = source.load(indices)
+    windows = [
+      images.random_window(encoded[i], tf.stack([seed, positions[i]]), config)
+      for i in range(positions.shape[0])
+    ]
+    squares = tf.numpy_function(
+      functools.partial(images.resize_windows, config.image_size),
+      windows,
+      tf.uint8,
+      stateful=False,
+    )
+    side = config.image_size
+    return {
+      'image': tf.ensure_shape(squares, (len(windows), side, side, 3)),
+      'label': _labels(labels, config),
+    }
 
   positions = _Positions(share, first_step, _ENDLESS)
-  yield from _batches(positions, index_of, load, source)
+  broken = _Broken(source, config.max_broken, indices_of, load)
+  yield from _batches(positions, indices_of, load, share, broken.stand_in)
 
 
 def eval_batches(
@@ -118,90 +146,158 @@ def eval_batches(
       yield {**batch, 'mask': mask}
     return
 
-  def index_of(position: Any) -> Any:
-    return tf.minimum(position, count - 1)
+  def indices_of(positions: Any) -> Any:
+    return tf.minimum(positions, count - 1)
 
-  def load(position: Any) -> dict[str, Any]:
-    encoded, label = source.load(index_of(position))
+  def load(positions: Any, indices: Any) -> dict[str, Any]:
+    encoded, labels = source.load(indices)
+    squares = [
+      images.eval_image(encoded[i], config) for i in range(positions.shape[0])
+    ]
     return {
-      'image': images.eval_image(encoded, config),
-      'label': _label(label, config),
-      'mask': tf.cast(position < count, tf.float32),
+      'image': tf.stack(squares),
+      'label': _labels(labels, config),
+      'mask': tf.cast(positions < count, tf.float32),
     }
 
-  yield from _batches(_Positions(share, 0, batches), index_of, load, source)
+  # Evaluation is of every example, so none may stand in for another.
+  broken = _Broken(source, 0.0, indices_of, load)
+  positions = _Positions(share, 0, batches)
+  yield from _batches(positions, indices_of, load, share, broken.stand_in)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Positions:
-  """Positions of this process's rows in batches [first_batch, end_batch)."""
+  """Positions of this process's rows in batches [first_batch, end_batch).
+
+  They come in chunks of equal size: one call of the host's work each.
+  """
 
   share: Share
   first_batch: int
   end_batch: int
 
-  def dataset(self) -> Any:
+  @property
+  def chunk(self) -> int:
+    """Rows of a chunk: the largest divisor of a batch's rows below a limit."""
     rows = self.share.rows
-    first_place = self.share.process * rows
+    return max(n for n in range(1, _CHUNK + 1) if rows % n == 0)
 
-    def position(row: Any) -> Any:
-      return row // rows * self.share.batch_size + first_place + row % rows
-
+  def dataset(self) -> Any:
+    chunks = self.share.rows // self.chunk
     dataset = tf.data.Dataset.range(
-      self.first_batch * rows, self.end_batch * rows
+      self.first_batch * chunks, self.end_batch * chunks
     )
-    return dataset.map(position)
+    return dataset.map(self.of_chunk)
 
-  def of_batch(self, batch: int) -> range:
-    first = batch * self.share.batch_size + self.share.process * self.share.rows
-    return range(first, first + self.share.rows)
+  def of_chunk(self, number: Any) -> Any:
+    """Returns the int64 positions [chunk] of a chunk by its number."""
+    rows = _int64(number) * self.chunk + tf.range(self.chunk, dtype=tf.int64)
+    batch, row = rows // self.share.rows, rows % self.share.rows
+    first_place = self.share.process * self.share.rows
+    return batch * self.share.batch_size + first_place + row
+
+
+class _Broken:
+  """Finds broken images, and puts others in their place."""
+
+  def __init__(
+    self,
+    source: Source,
+    max_share: float,
+    indices_of: Callable[[Any], Any],
+    load: Callable[[Any, Any], dict[str, Any]],
+  ):
+    self._source = source
+    self._max_share = max_share
+    self._indices_of = indices_of
+    self._load = load
+    self._known: set[int] = set()
+
+  def stand_in(self, positions: Any) -> dict[str, np.ndarray]:
+    """Loads a chunk one by one, the next good example for each broken one.
+
+    Raises:
+      UserError: more than the allowed share of the data set is broken.
+    """
+    rows = [self._load_one(positions[i : i + 1]) for i in range(len(positions))]
+    return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+
+  def _load_one(self, position: Any) -> dict[str, np.ndarray]:
+    index = int(self._indices_of(position)[0])
+    while True:
+      try:
+        loaded = self._load(position, tf.constant([index], tf.int64))
+        return {name: value.numpy() for name, value in loaded.items()}
+      except tf.errors.OpError:
+        self._report(index)
+      index = (index + 1) % self._source.num_examples
+
+  def _report(self, index: int) -> None:
+    if index in self._known:
+      return
+    self._known.add(index)
+    name = self._source.describe(index)
+    count, of = len(self._known), self._source.num_examples
+    if count > self._max_share * of:
+      raise UserError(
+        f'{name} is broken; that makes {count} of {of} images of'
+        f' {self._source.name}, more than data.max_broken={self._max_share}'
+        ' allows; replace them, or allow more in training'
+      )
+    print(
+      f'warning: {name} is broken, the next image stands in for it ({count} of'
+      f' {of})',
+      file=sys.stderr,
+    )
 
 
 def _batches(
   positions: _Positions,
-  index_of: Callable[[Any], Any],
-  load: Callable[[Any], dict[str, Any]],
-  source: Source,
+  indices_of: Callable[[Any], Any],
+  load: Callable[[Any, Any], dict[str, Any]],
+  share: Share,
+  stand_in: Callable[[Any], dict[str, np.ndarray]],
 ) -> Iterator[Batch]:
-  share = positions.share
   dataset = positions.dataset()
   # With automatic tuning, closing a pipeline waits for its tuner to wake up:
   # 17 s at the end of a short run.
   options = tf.data.Options()
   options.autotune.enabled = False
   dataset = dataset.with_options(options)
-  dataset = dataset.map(load, _PARALLEL_CALLS, deterministic=True)
-  dataset = dataset.batch(share.rows, drop_remainder=True)
-  batches = dataset.prefetch(_PREFETCHED_BATCHES).as_numpy_iterator()
-  for number in range(positions.first_batch, positions.end_batch):
+  dataset = dataset.map(
+    lambda p: load(p, indices_of(p)), _PARALLEL_CALLS, deterministic=True
+  )
+  chunks_per_batch = share.rows // positions.chunk
+  dataset = dataset.prefetch(_PREFETCHED_BATCHES * chunks_per_batch)
+  chunks = dataset.as_numpy_iterator()
+
+  def chunk(number: int) -> Batch:
     try:
-      batch = next(batches)
-    except tf.errors.InvalidArgumentError as error:
-      broken = [
-        source.describe(int(index_of(tf.constant(position, tf.int64))))
-        for position in positions.of_batch(number)
-        if not _loads(load, position)
-      ]
-      raise UserError(
-        f'{len(broken)} broken images in batch {number} of {source.name}:'
-        f' {", ".join(broken[:3])}; replace or remove them'
-      ) from error
+      return next(chunks)
+    except tf.errors.OpError:
+      return stand_in(positions.of_chunk(number))
+
+  for batch in range(positions.first_batch, positions.end_batch):
+    first = batch * chunks_per_batch
+    parts = [chunk(first + i) for i in range(chunks_per_batch)]
     yield {
-      name: value.reshape(share.devices, -1, *value.shape[1:])
-      for name, value in batch.items()
+      name: _join([part[name] for part in parts], share.devices)
+      for name in parts[0]
     }
 
 
-def _loads(load: Callable[[Any], dict[str, Any]], position: int) -> bool:
-  try:
-    load(tf.constant(position, tf.int64))
-    return True
-  except tf.errors.InvalidArgumentError:
-    return False
+def _join(parts: list[np.ndarray], devices: int) -> np.ndarray:
+  whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+  return whole.reshape(devices, -1, *whole.shape[1:])
 
 
-def _label(label: Any, config: ml_collections.ConfigDict) -> Any:
-  return tf.cast(label, tf.int32) + config.class_offset
+def _labels(labels: Any, config: ml_collections.ConfigDict) -> Any:
+  return tf.cast(labels, tf.int32) + config.class_offset
+
+
+def _int64(value: Any) -> Any:
+  return tf.cast(value, tf.int64)
 
 
 def _noise(source: Source, side: int, share: Share) -> Iterator[Batch]:

@@ -19,10 +19,10 @@ def test_digits_are_scikit_learns_every_fifth_held_out(config):
     (np.round(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
     for image, label in zip(originals.images[::5], originals.target[::5])
   )
-  loaded = []
-  for i in range(360):
-    encoded, label = test.load(tf.constant(i, tf.int64))
-    loaded.append((tf.io.decode_png(encoded).numpy().tobytes(), int(label)))
+  loaded = [
+    (tf.io.decode_png(encoded).numpy().tobytes(), int(label))
+    for encoded, label in zip(*test.load(tf.range(360, dtype=tf.int64)))
+  ]
   assert sorted(loaded) == wanted
 
 
@@ -37,10 +37,10 @@ def test_slices_of_splits(config):
 def test_a_slice_holds_the_examples_of_its_place(config):
   whole = datasets.open_source(config.data, 'test')
   part = datasets.open_source(config.data, 'test[100:103]')
-  for i in range(3):
-    a = whole.load(tf.constant(100 + i, tf.int64))
-    b = part.load(tf.constant(i, tf.int64))
-    assert a[0].numpy() == b[0].numpy() and a[1] == b[1]
+  a = whole.load(tf.constant([100, 101, 102], tf.int64))
+  b = part.load(tf.constant([0, 1, 2], tf.int64))
+  for x, y in zip(a, b):
+    np.testing.assert_array_equal(x, y)
 
 
 def test_slices_cross_the_files_of_a_data_set(config, tmp_path):
@@ -53,9 +53,10 @@ def test_slices_cross_the_files_of_a_data_set(config, tmp_path):
   whole = datasets.open_source(config.data, 'test')
   part = datasets.open_source(config.data, 'test[100:300]')
   assert part.num_examples == 200
-  for i in (0, 20, 100, 199):
-    wanted = whole.load(tf.constant(100 + i, tf.int64))[0]
-    assert part.load(tf.constant(i, tf.int64))[0].numpy() == wanted.numpy()
+  places = tf.constant([0, 20, 100, 199], tf.int64)
+  np.testing.assert_array_equal(
+    part.load(places)[0], whole.load(100 + places)[0]
+  )
 
 
 def test_records_of_several_files_and_skips(tmp_path):
@@ -105,7 +106,7 @@ def open_folder(config, root, split='train'):
 def test_folder_labels_are_the_places_of_class_names(config, image_folder):
   source = open_folder(config, image_folder)
   assert source.classes == ('cat', 'dog') and source.num_examples == 13
-  labels = [int(source.load(tf.constant(i, tf.int64))[1]) for i in range(13)]
+  labels = source.load(tf.range(13, dtype=tf.int64))[1].numpy().tolist()
   for i, label in enumerate(labels):
     assert f'/{source.classes[label]}/' in source.describe(i)
   assert labels != sorted(labels)  # Mixed, so that slices have both classes.
@@ -181,3 +182,17 @@ def test_a_data_set_without_classes_is_refused(config, tmp_path):
   config.data.dataset, config.data.data_dir = 'unlabelled', str(tmp_path)
   with pytest.raises(UserError, match='not for image classification'):
     datasets.open_source(config.data, 'train')
+
+
+def test_a_cache_keeps_what_fits_and_reads_the_rest_again():
+  reads = []
+
+  def read(index):
+    reads.append(index)
+    return bytes([index]) * 10
+
+  cached = datasets.cached(read, cache_bytes=25)
+  for _ in range(2):
+    assert [cached(i) for i in range(4)] == [bytes([i]) * 10 for i in range(4)]
+  assert reads == [0, 1, 2, 3, 2, 3]
+  assert datasets.cached(read, cache_bytes=0) is read

@@ -1,5 +1,6 @@
 """Order, resuming, sharing between processes, crops, broken images."""
 
+import io
 import itertools
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from inception.data import datasets, device, pipeline
+from inception.data import datasets, device, images, pipeline
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
@@ -16,9 +17,12 @@ from inception.errors import UserError
 def numbers():
   """13 examples whose label is their index, with a picture each."""
 
-  def load(index):
+  def encode(index):
     image = tf.fill([12, 10, 3], tf.cast(index * 15, tf.uint8))
-    return tf.io.encode_png(image), index
+    return tf.io.encode_png(image)
+
+  def load(indices):
+    return tf.map_fn(encode, indices, tf.string), indices
 
   return datasets.Source('numbers', 13, ('',) * 13, load, lambda i: f'no. {i}')
 
@@ -114,7 +118,7 @@ def photograph(tmp_path):
 
 def source_of(encoded, count=1):
   return datasets.Source(
-    'one', count, ('',), lambda i: (tf.constant(encoded), i * 0), str
+    'one', count, ('',), lambda i: (tf.fill(tf.shape(i), encoded), i * 0), str
   )
 
 
@@ -169,18 +173,101 @@ def test_a_grey_image_becomes_three_equal_channels(config):
   assert image[0, 0, 0] == 0 and image[-1, -1, 0] == 255
 
 
-def test_a_broken_image_is_named(config, image_folder):
-  broken = image_folder / 'train' / 'dog' / '1.jpg'
-  broken.write_bytes(broken.read_bytes()[:100])
+@pytest.fixture
+def broken_source(config, image_folder):
+  """13 images of which two are cut short, a JPEG and a PNG."""
+  dogs = image_folder / 'train' / 'dog'
+  (dogs / '1.jpg').write_bytes((dogs / '1.jpg').read_bytes()[:100])
+  (dogs / '2.png').write_bytes((dogs / '2.png').read_bytes()[:30])
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
-  source = datasets.open_source(config.data, 'train')
+  return datasets.open_source(config.data, 'train')
+
+
+def test_broken_images_are_named_and_refused(config, broken_source):
   share = pipeline.Share(13, 1)
   for batches in (
-    pipeline.train_batches(source, config.data, share, 0, 0),
-    pipeline.eval_batches(source, config.data, share),
+    pipeline.train_batches(broken_source, config.data, share, 0, 0),
+    pipeline.eval_batches(broken_source, config.data, share),
   ):
-    with pytest.raises(UserError, match='1 broken images .*dog/1.jpg'):
+    with pytest.raises(UserError, match='dog/.* is broken; that makes 1 of 13'):
       next(batches)
+  config.data.max_broken = 0.1
+  batches = pipeline.train_batches(broken_source, config.data, share, 0, 0)
+  with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
+    next(batches)
+
+
+def test_the_next_good_image_stands_in_for_a_broken_one(
+  config, broken_source, capsys
+):
+  config.data.max_broken = 0.2
+
+  def stream(batch_size, first_step, count):
+    batches = pipeline.train_batches(
+      broken_source,
+      config.data,
+      pipeline.Share(batch_size, 1),
+      seed=3,
+      first_step=first_step,
+    )
+    return np.concatenate(
+      [b['image'][0] for b in itertools.islice(batches, count)]
+    )
+
+  whole = stream(13, 0, 4)
+  said = capsys.readouterr().err
+  assert said.count('warning:') == 2
+  assert 'dog/1.jpg is broken' in said and '(2 of 13)' in said
+  # The same whatever the batches and where a run resumes.
+  np.testing.assert_array_equal(whole, stream(4, 0, 13))
+  np.testing.assert_array_equal(whole[26:], stream(13, 2, 2))
+
+
+def test_threads_do_not_change_the_stream(config, numbers, monkeypatch):
+  config.data.crop_area = (0.1, 0.9)
+  streams = []
+  for threads in (1, 7):
+    monkeypatch.setattr(pipeline, '_PARALLEL_CALLS', threads)
+    batches = pipeline.train_batches(
+      numbers, config.data, pipeline.Share(35, 1), 7, 0
+    )
+    streams.append([b['image'] for b in itertools.islice(batches, 4)])
+  np.testing.assert_array_equal(*streams)
+
+
+def test_chunks_do_not_change_the_stream(config, numbers, monkeypatch):
+  streams = []
+  for chunk in (1, 5, 32):
+    monkeypatch.setattr(pipeline, '_CHUNK', chunk)
+    batches = pipeline.train_batches(
+      numbers, config.data, pipeline.Share(10, 2), 7, 1
+    )
+    streams.append([b['image'] for b in itertools.islice(batches, 3)])
+  np.testing.assert_array_equal(streams[0], streams[1])
+  np.testing.assert_array_equal(streams[0], streams[2])
+
+
+@pytest.mark.parametrize('shrink', [1, 2, 4, 8])
+def test_large_jpegs_are_decoded_smaller(config, shrink):
+  """The scaled decoding shows the same window as a whole one, averaged."""
+  config.data.image_size = 32
+  config.data.crop_area, config.data.crop_aspect = (1.0, 1.0), (1.0, 1.0)
+  side = 32 * shrink + 5
+  rows, columns = np.mgrid[0:side, 0:side] * (200 / side)
+  pixels = np.stack([rows, columns, np.full((side, side), 99)], -1)
+  buffer = io.BytesIO()
+  Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=95)
+  encoded = tf.constant(buffer.getvalue())
+  seed = tf.constant([0, 0], tf.int64)
+  window = images.random_window(encoded, seed, config.data).numpy()
+  assert 32 <= min(window.shape[:2]) <= 32 + 5
+  (square,) = images.resize_windows(32, window)
+  wanted = np.asarray(
+    Image.fromarray(pixels.astype(np.uint8)).resize(
+      (32, 32), Image.Resampling.BOX
+    )
+  )
+  assert np.abs(square.astype(int) - wanted).mean() < 2
 
 
 def test_fake_data_is_one_batch_over_and_over(config):
