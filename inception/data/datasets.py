@@ -35,6 +35,7 @@ class Source:
     load: indices (int64 [n] tensor) to encoded images (string [n] tensor) and
       labels (int64 [n] tensor), within a tf.data graph.
     describe: names an example for a person.
+    jpeg: all images should be JPEGs.
     fake: there are no images; batches are noise.
   """
 
@@ -43,6 +44,7 @@ class Source:
   classes: tuple[str, ...]
   load: Callable[[Any], tuple[Any, Any]]
   describe: Callable[[int], str]
+  jpeg: bool = False
   fake: bool = False
 
 
@@ -126,17 +128,24 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
   paths = [images.paths[i] for i in chosen]
   labels = np.array(images.labels, np.int64)[chosen]
 
+  # Made once, outside the graph, which would hold a copy of them.
+  all_paths, all_labels = tf.constant(paths), tf.constant(labels)
   read = cached(
     lambda index: pathlib.Path(paths[index]).read_bytes(), config.cache_bytes
   )
 
   def load(indices: Any) -> tuple[Any, Any]:
-    return tf.numpy_function(
-      lambda chosen: (read_all(read, chosen), labels[chosen]),
-      [indices],
-      (tf.string, tf.int64),
-      stateful=False,
-    )
+    if config.cache_bytes:
+      encoded = tf.numpy_function(
+        lambda chosen: read_all(read, chosen),
+        [indices],
+        tf.string,
+        stateful=False,
+      )
+    else:  # Python's threads would wait for each other.
+      chosen = tf.unstack(tf.gather(all_paths, indices))
+      encoded = tf.stack([tf.io.read_file(path) for path in chosen])
+    return encoded, tf.gather(all_labels, indices)
 
   return Source(
     name=f'{root} {split}',
@@ -144,6 +153,7 @@ def _open_folder(config: ml_collections.ConfigDict, split: str) -> Source:
     classes=images.classes,
     load=load,
     describe=paths.__getitem__,
+    jpeg=all(path.lower().endswith(('.jpg', '.jpeg')) for path in paths),
   )
 
 
@@ -206,6 +216,7 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
     classes=tuple(builder.info.features[label].names),
     load=load,
     describe=index.describe,
+    jpeg=builder.info.features[image].encoding_format == 'jpeg',
   )
 
 

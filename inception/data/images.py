@@ -1,6 +1,6 @@
 """One encoded image to the square that the network sees, in TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -14,38 +14,53 @@ from inception.errors import UserError
 # cores.
 cv2.setNumThreads(1)
 
+# At which JPEGs can be decoded.
+_RATIOS = (1, 2, 4, 8)
+
 _CROP_ATTEMPTS = 10  # As in TensorFlow's and flax's ImageNet pipelines.
 
 
-def random_window(
-  encoded: Any, seed: Any, config: ml_collections.ConfigDict
-) -> Any:
-  """Decodes a random window of an image, and no more than the window.
+def random_windows(
+  encoded: Sequence[Any],
+  seeds: Sequence[Any],
+  config: ml_collections.ConfigDict,
+  jpeg: bool,
+) -> list[Any]:
+  """Decodes a random window of each image, and no more than the window.
 
   GoogLeNet paper, section 6. Where the window is at least twice as large as
   what the network sees, a JPEG is decoded at a half, a quarter or an eighth of
   its size, which its transform gives for less than the whole.
 
   Args:
-    encoded: string scalar tensor.
-    seed: int64 [2]; the window follows from it.
+    encoded: string scalar tensors.
+    seeds: int64 [2] tensors; the windows follow from them.
     config: `config.data`.
+    jpeg: all are JPEGs, so that nobody needs to ask; others raise.
 
   Returns:
-    uint8 [height, width, 3] of any size.
+    uint8 [height, width, 3] tensors of any size.
   """
-  begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-    _image_shape(encoded),
-    tf.zeros((1, 0, 4)),
-    seed,
-    min_object_covered=0.0,
-    aspect_ratio_range=config.crop_aspect,
-    area_range=config.crop_area,
-    max_attempts=_CROP_ATTEMPTS,
-    use_image_if_no_bounding_boxes=True,
-  )
-  window = tf.concat([begin[:2], size[:2]], 0)
-  return _decode_window(encoded, window, config.image_size)
+  begins, sizes = [], []
+  for image, seed in zip(encoded, seeds):
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+      tf.io.extract_jpeg_shape(image) if jpeg else _image_shape(image),
+      tf.zeros((1, 0, 4)),
+      seed,
+      min_object_covered=0.0,
+      aspect_ratio_range=config.crop_aspect,
+      area_range=config.crop_area,
+      max_attempts=_CROP_ATTEMPTS,
+      use_image_if_no_bounding_boxes=True,
+    )
+    begins.append(begin)
+    sizes.append(size)
+  # Few operations on many numbers: each costs microseconds.
+  windows = tf.concat([tf.stack(begins)[:, :2], tf.stack(sizes)[:, :2]], 1)
+  return [
+    _decode_shrunk(image, window, config.image_size, jpeg)
+    for image, window in zip(encoded, tf.unstack(windows))
+  ]
 
 
 def resize_windows(side: int, *windows: np.ndarray) -> np.ndarray:
@@ -157,29 +172,33 @@ def _decode(encoded: Any) -> Any:
   return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
 
-def _decode_window(encoded: Any, window: Any, side: int | None = None) -> Any:
-  """Decodes (top, left, height, width) of an image.
+def _decode_window(encoded: Any, window: Any) -> Any:
+  """Decodes (top, left, height, width) of an image."""
+  return tf.cond(
+    tf.io.is_jpeg(encoded),
+    lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+    lambda: _decode_and_crop(encoded, window),
+  )
 
-  Args:
-    encoded: string scalar tensor.
-    window: int32 [4].
-    side: pixels that are wanted; a JPEG may come out smaller than the window,
-      but not smaller than this. None takes the window as it is.
-  """
 
-  def jpeg(ratio: int) -> Callable[[], Any]:
-    # Its window is one of the image at that ratio.
+def _decode_shrunk(encoded: Any, window: Any, side: int, jpeg: bool) -> Any:
+  """Decodes a window; of a JPEG less, but no less than `side` pixels."""
+
+  def at(ratio: int) -> Callable[[], Any]:
+    # The window is one of the image at that ratio.
     return lambda: tf.io.decode_and_crop_jpeg(
       encoded, window // ratio, channels=3, ratio=ratio
     )
 
-  def other() -> Any:
-    return tf.image.crop_to_bounding_box(_decode(encoded), *tf.unstack(window))
-
-  if side is None:
-    return tf.cond(tf.io.is_jpeg(encoded), jpeg(1), other)
   shortest = tf.reduce_min(window[2:])
-  ratios = (1, 2, 4, 8)
-  shrunk = sum(tf.cast(shortest >= side * r, tf.int32) for r in ratios[1:])
-  case = tf.where(tf.io.is_jpeg(encoded), shrunk, len(ratios))
-  return tf.switch_case(case, [*map(jpeg, ratios), other])
+  enough = [tf.cast(shortest >= side * r, tf.int32) for r in _RATIOS[1:]]
+  case = tf.add_n(enough)
+  branches = [at(ratio) for ratio in _RATIOS]
+  if not jpeg:
+    case = tf.where(tf.io.is_jpeg(encoded), case, len(_RATIOS))
+    branches.append(lambda: _decode_and_crop(encoded, window))
+  return tf.switch_case(case, branches)
+
+
+def _decode_and_crop(encoded: Any, window: Any) -> Any:
+  return tf.image.crop_to_bounding_box(_decode(encoded), *tf.unstack(window))

@@ -99,10 +99,13 @@ def train_batches(
 
   def load(positions: Any, indices: Any) -> dict[str, Any]:
     encoded, labels = source.load(indices)
-    windows = [
-      images.random_window(encoded[i], tf.stack([seed, positions[i]]), config)
-      for i in range(positions.shape[0])
-    ]
+    seeds = tf.stack([tf.fill(tf.shape(positions), _int64(seed)), positions], 1)
+    # One by one, where an image is broken: it may be one in another format.
+    jpeg = source.jpeg and not tf.executing_eagerly()
+    rows = positions.shape[0]
+    windows = images.random_windows(
+      tf.unstack(encoded, rows), tf.unstack(seeds), config, jpeg
+    )
     squares = tf.numpy_function(
       functools.partial(images.resize_windows, config.image_size),
       windows,

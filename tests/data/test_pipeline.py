@@ -259,9 +259,10 @@ def test_large_jpegs_are_decoded_smaller(config, shrink):
   Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=95)
   encoded = tf.constant(buffer.getvalue())
   seed = tf.constant([0, 0], tf.int64)
-  window = images.random_window(encoded, seed, config.data).numpy()
-  assert 32 <= min(window.shape[:2]) <= 32 + 5
-  (square,) = images.resize_windows(32, window)
+  for jpeg in (True, False):
+    (window,) = images.random_windows([encoded], [seed], config.data, jpeg)
+    assert 32 <= min(window.shape[:2]) <= 32 + 5
+  (square,) = images.resize_windows(32, window.numpy())
   wanted = np.asarray(
     Image.fromarray(pixels.astype(np.uint8)).resize(
       (32, 32), Image.Resampling.BOX
