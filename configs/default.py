@@ -114,9 +114,19 @@ def _data() -> ml_collections.ConfigDict:
   data.crop_aspect = (3 / 4, 4 / 3)
   # Mirror half of the training images left to right.
   data.flip = True
-  # Mix pairs of training images and their labels; the share of one comes from
-  # Beta(mixup, mixup). 0 mixes none (Zhang et al., 2018).
+  # Strength of TF-slim's colour distortions, 0 for none. At 1 brightness moves
+  # by up to 32 of 255, saturation and contrast by factors of 0.5 to 1.5, hue by
+  # up to a fifth of the circle, in one of four orders.
+  data.color = 0.0
+  # Probability that a random rectangle of a training image is grey (random
+  # erasing, Zhong et al., 2020); 0.25 is usual.
+  data.erase = 0.0
+  # Mix pairs of training images and their labels: all pixels, with a share from
+  # Beta(mixup, mixup) (Zhang et al., 2018), or a rectangle of pixels, its area
+  # from Beta(cutmix, cutmix) (Yun et al., 2019); with both, each image gets one
+  # of them. 0 for none.
   data.mixup = 0.0
+  data.cutmix = 0.0
   # What the network sees is (pixel - mean) / std, pixels from 0 to 255, one
   # number each for red, green and blue. Unset: those of the pretrained weights,
   # else 127.5, which is [-1, 1] and what all weights trained at Google expect.

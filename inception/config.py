@@ -42,7 +42,10 @@ _RANGES = {
   'data.image_size': _POSITIVE,
   'data.cache_bytes': (0, math.inf, False),
   'data.max_broken': _SHARE_BELOW_ONE,
+  'data.color': (0, 1, False),
+  'data.erase': (0, 1, False),
   'data.mixup': (0, math.inf, False),
+  'data.cutmix': (0, math.inf, False),
   'data.class_offset': (0, math.inf, False),
   'data.eval_crop': (0, math.nextafter(1, 2), True),
   'loss.label_smoothing': _SHARE_BELOW_ONE,
@@ -136,7 +139,9 @@ def _check_range(
   if not inside:
     bounds = f'above {low}' if open_ends else f'at least {low}'
     if high < math.inf:
-      bounds += f' and {"at most" if open_ends else "below"} {round(high)}'
+      # The number below 1 stands for an open end.
+      word = 'below' if high == math.nextafter(1, 0) else 'at most'
+      bounds += f' and {word} {round(high)}'
     raise UserError(f'{name}={value} is out of range; it must be {bounds}')
 
 

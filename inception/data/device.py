@@ -1,7 +1,7 @@
-"""The device's part: uint8 batches to what the network sees, and prefetching.
+"""Batches on their way to the devices, and there to what the network sees.
 
 A byte moves four times faster than a float, and a device has time that a host
-core has not: images are flipped, scaled and cast here, inside the step.
+core has not: images travel as bytes and are normalised inside the step.
 """
 
 import collections
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -34,60 +33,6 @@ def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
   std = jnp.array(config.std or _CENTRE, jnp.float32)
   images = (images.astype(jnp.float32) - mean) / std
   return images[..., ::-1] if config.channel_order == 'BGR' else images
-
-
-def flip(key: Array, images: Array, places: Array) -> Array:
-  """Mirrors each image left to right with probability one half.
-
-  Args:
-    key: of this step.
-    images: [batch, height, width, channels].
-    places: int32 [batch], place of each image in the global batch; what happens
-      to an image follows from it and the key, not from the device.
-
-  Returns:
-    Images of the same shape and dtype.
-  """
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-  mirror = jax.vmap(jax.random.bernoulli)(keys)
-  return jnp.where(mirror[:, None, None, None], images[:, :, ::-1], images)
-
-
-def mixup(
-  key: Array,
-  images: Array,
-  targets: Array,
-  places: Array,
-  alpha: float,
-  axis_name: str,
-) -> tuple[Array, Array]:
-  """Mixes each image with another of the global batch (Zhang et al., 2018).
-
-  The partner of the image at place p of n is the one at n - 1 - p; its share
-  comes from Beta(alpha, alpha), one draw an image.
-
-  Args:
-    key: of this step.
-    images: uint8 [batch, height, width, channels], this device's.
-    targets: float32 [batch, classes], probabilities.
-    places: int32 [batch], place of each image in the global batch.
-    alpha: strength; near 0 hardly mixes, 1 mixes evenly.
-    axis_name: pmap axis that the batch is split over.
-
-  Returns:
-    float32 images in the units of the input, and targets, mixed alike.
-  """
-  devices = lax.axis_size(axis_name)
-  opposite = [(i, devices - 1 - i) for i in range(devices)]
-  partners, their_targets = (
-    lax.ppermute(x, axis_name, opposite)[::-1] for x in (images, targets)
-  )
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-  own = jax.vmap(lambda k: jax.random.beta(k, alpha, alpha))(keys)[:, None]
-  mixed_targets = own * targets + (1 - own) * their_targets
-  own = own[:, :, None, None]
-  mixed = own * images.astype(jnp.float32) + (1 - own) * partners
-  return mixed, mixed_targets
 
 
 def prefetch(

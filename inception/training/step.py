@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from inception.data import device
+from inception.data import augment, device
 from inception.modules.network import Inception
 from inception.training import losses
 from inception.training.optimizer import make_optimizer
@@ -74,7 +74,12 @@ def train_step(
   key = jax.random.fold_in(jax.random.key(config.seed), state.step)
   image_key, dropout_key = jax.random.split(key)
   targets = jax.nn.one_hot(batch['label'], model.num_classes)
-  images, targets = augment(image_key, batch['image'], targets, config.data)
+  images = batch['image']
+  places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
+  images, targets = augment.augment(
+    image_key, images, targets, places, config.data, AXIS
+  )
+  images = device.normalize(images, config.data)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
     outputs, updated = model.apply(
@@ -130,32 +135,6 @@ def train_step(
       lambda new, old: jnp.where(finite, new, old), new_state, kept
     )
   return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
-
-
-def augment(
-  key: Array, images: Array, targets: Array, config: ml_collections.ConfigDict
-) -> tuple[Array, Array]:
-  """Makes training images of what the host read, in a pmap over `AXIS`.
-
-  Args:
-    key: of this step, the same on all devices.
-    images: uint8 [batch, height, width, 3].
-    targets: float32 [batch, classes], probabilities.
-    config: `config.data`.
-
-  Returns:
-    float32 images as the network sees them, and their targets.
-  """
-  flip_key, mixup_key = jax.random.split(key)
-  rows = images.shape[0]
-  places = lax.axis_index(AXIS) * rows + jnp.arange(rows)
-  if config.flip:
-    images = device.flip(flip_key, images, places)
-  if config.mixup:
-    images, targets = device.mixup(
-      mixup_key, images, targets, places, config.mixup, AXIS
-    )
-  return device.normalize(images, config), targets
 
 
 def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:

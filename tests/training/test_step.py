@@ -55,7 +55,8 @@ def assert_close(a, b, **tolerance):
 
 def test_any_number_of_devices_gives_the_same_step(config):
   config.data.flip = True  # Dropout is on in the tiny network, twice.
-  config.data.mixup = 0.4
+  config.data.mixup = config.data.cutmix = 0.4
+  config.data.color, config.data.erase = 1.0, 0.5
   one = take_steps(config, 1)
   start = take_steps(config, 1, steps=0)[0]
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one[0], start)
@@ -156,18 +157,6 @@ def test_loss_smooths_labels_and_weighs_auxiliary_heads(config):
   )
 
 
-def test_flip_mirrors_about_half_and_follows_the_image():
-  images = jax.random.uniform(jax.random.key(0), (200, 2, 3, 1))
-  key, places = jax.random.key(1), jnp.arange(200)
-  flipped = device.flip(key, images, places)
-  mirrored = np.all(flipped == images[:, :, ::-1], axis=(1, 2, 3))
-  same = np.all(flipped == images, axis=(1, 2, 3))
-  assert np.all(mirrored ^ same)
-  assert 70 < mirrored.sum() < 130
-  part = device.flip(key, images[50:60], places[50:60])
-  np.testing.assert_array_equal(part, flipped[50:60])
-
-
 def test_bytes_become_minus_one_to_one_unless_the_weights_expect_else(config):
   pixels = jnp.array([[0, 51, 255]], jnp.uint8)
   normalized = device.normalize(pixels, config.data)
@@ -176,30 +165,3 @@ def test_bytes_become_minus_one_to_one_unless_the_weights_expect_else(config):
   config.data.channel_order = 'BGR'
   normalized = device.normalize(pixels, config.data)
   np.testing.assert_allclose(normalized, [[25, 0, 0]], atol=1e-6)
-
-
-@pytest.mark.parametrize('devices', [1, 2])
-def test_mixup_mixes_images_and_targets_alike(devices):
-  generator = np.random.default_rng(0)
-  images = generator.integers(0, 256, (6, 2, 2, 3), np.uint8)
-  targets = np.eye(6, dtype=np.float32)
-
-  def mix(images, targets, places):
-    return device.mixup(
-      jax.random.key(0), images, targets, places, 0.7, 'batch'
-    )
-
-  split = [
-    x.reshape(devices, -1, *x.shape[1:])
-    for x in (images, targets, np.arange(6))
-  ]
-  mixed, mixed_targets = (
-    np.asarray(x).reshape(6, *x.shape[2:])
-    for x in jax.pmap(mix, 'batch')(*split)
-  )
-  shares = mixed_targets[np.arange(6), np.arange(6)]
-  assert len(set(shares.tolist())) == 6 and 0 < shares.min() < shares.max() < 1
-  for i, share in enumerate(shares):
-    assert mixed_targets[i, 5 - i] == pytest.approx(1 - share)
-    wanted = share * images[i] + (1 - share) * images[5 - i].astype(np.float64)
-    np.testing.assert_allclose(mixed[i], wanted, rtol=1e-5, atol=1e-3)
