@@ -244,7 +244,8 @@ def _make_builder(name: str, data_dir: str | None) -> Any:
   if not builder.info.splits:
     raise UserError(
       f'data set {name!r} is not prepared in {builder.data_dir}; prepare it'
-      f' with: tfds build {name.split(":")[0]}, or set --config.data.data_dir'
+      f' with: python -m inception.data.prepare --dataset={name.split(":")[0]},'
+      ' or set --config.data.data_dir'
     )
   if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
     raise UserError(

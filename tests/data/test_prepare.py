@@ -1,0 +1,132 @@
+"""ImageNet from tar files in its real form, quirks included."""
+
+import io
+import tarfile
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from inception.data import datasets, pipeline, prepare
+from inception.errors import UserError
+
+# What TFDS repairs, by name: a PNG called JPEG, and CMYK images.
+PNG = 'n02105855_2933.JPEG'
+CMYK = 'n01739381_1309.JPEG'
+
+
+def picture(size, mode='RGB', kind='JPEG', **options):
+  generator = np.random.default_rng(size[0])
+  channels = {'RGB': (3,), 'L': (), 'CMYK': (4,)}[mode]
+  pixels = generator.integers(0, 256, (size[1], size[0], *channels), np.uint8)
+  image = Image.fromarray(pixels, mode)
+  buffer = io.BytesIO()
+  image.save(buffer, kind, **options)
+  return buffer.getvalue()
+
+
+def rotated(size):
+  exif = Image.Exif()
+  exif[0x0112] = 6  # Turned by 90 degrees.
+  return picture(size, exif=exif.tobytes())
+
+
+def add(archive, name, content):
+  member = tarfile.TarInfo(name)
+  member.size = len(content)
+  archive.addfile(member, io.BytesIO(content))
+
+
+def tar_of(members):
+  buffer = io.BytesIO()
+  with tarfile.open(fileobj=buffer, mode='w') as archive:
+    for name, content in members.items():
+      add(archive, name, content)
+  return buffer.getvalue()
+
+
+@pytest.fixture(scope='module')
+def manual_dir(tmp_path_factory):
+  """Both tar files: three synsets with nine images, and four for validation."""
+  folder = tmp_path_factory.mktemp('manual')
+  synsets = {
+    'n01440764': {
+      'n01440764_1.JPEG': picture((50, 40)),
+      'n01440764_2.JPEG': picture((40, 50), 'L'),
+      'n01440764_3.JPEG': rotated((60, 30)),
+      'n01440764_4.JPEG': picture((1, 1)),
+    },
+    'n01739381': {
+      CMYK: picture((33, 44), 'CMYK'),
+      'n01739381_1.JPEG': picture((700, 900)),
+    },
+    'n02105855': {
+      PNG: picture((31, 45), kind='PNG'),
+      'n02105855_1.JPEG': picture((1500, 80)),
+      'n02105855_2.JPEG': picture((64, 64), quality=5, progressive=True),
+    },
+  }
+  train = tar_of({f'{name}.tar': tar_of(x) for name, x in synsets.items()})
+  (folder / 'ILSVRC2012_img_train.tar').write_bytes(train)
+  val = {
+    f'ILSVRC2012_val_{i:08d}.JPEG': picture((40 + i, 50)) for i in range(1, 5)
+  }
+  (folder / 'ILSVRC2012_img_val.tar').write_bytes(tar_of(val))
+  return folder
+
+
+def test_tar_files_become_a_data_set_that_trains(config, manual_dir, tmp_path):
+  prepare.check_archives(manual_dir, sample=True)
+  prepare.prepare('imagenet2012', manual_dir, str(tmp_path))
+  found = prepare.verify('imagenet2012', str(tmp_path))
+  assert found == {
+    'train': {
+      'examples': 9,
+      'classes': 1000,
+      'first_class': 'n01440764',
+      'looked_at': 8,
+    },
+    'validation': {
+      'examples': 4,
+      'classes': 1000,
+      'first_class': 'n01440764',
+      'looked_at': 4,
+    },
+  }
+  config.data.dataset, config.data.data_dir = 'imagenet2012', str(tmp_path)
+  source = datasets.open_source(config.data, 'train')
+  assert source.jpeg
+  batches = pipeline.train_batches(
+    source, config.data, pipeline.Share(9, 1), 0, 0
+  )
+  labels = [source.classes[i] for i in next(batches)['label'][0]]
+  assert sorted(labels) == (
+    ['n01440764'] * 4 + ['n01739381'] * 2 + ['n02105855'] * 3
+  )
+
+
+def test_wrong_archives_are_named(manual_dir, tmp_path):
+  with pytest.raises(UserError, match='--manual_dir is missing: download ILSV'):
+    prepare.check_archives(None, sample=False)
+  with pytest.raises(UserError, match='img_train.tar is missing'):
+    prepare.check_archives(tmp_path, sample=False)
+  with pytest.raises(
+    UserError, match='the release 147,897,477,120: .*incomple'
+  ):
+    prepare.check_archives(manual_dir, sample=False)
+  train = (manual_dir / 'ILSVRC2012_img_train.tar').read_bytes()
+  (tmp_path / 'ILSVRC2012_img_train.tar').write_bytes(train)
+  (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(train)
+  with pytest.raises(UserError, match='val.tar begins with n01440764.tar, not'):
+    prepare.check_archives(tmp_path, sample=True)
+  (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(b'no tar file')
+  with pytest.raises(UserError, match='val.tar cannot be read as a tar file'):
+    prepare.check_archives(tmp_path, sample=True)
+
+
+def test_other_data_sets_go_the_same_way(tmp_path):
+  prepare.prepare('digits', None, str(tmp_path))
+  found = prepare.verify('digits', str(tmp_path))
+  assert found['train']['examples'] == 1437
+  with pytest.raises(UserError, match="cannot prepare 'nothing_like_it'"):
+    prepare.prepare('nothing_like_it', None, str(tmp_path))
