@@ -136,7 +136,10 @@ def _data() -> ml_collections.ConfigDict:
   data.channel_order = 'RGB'
   # Logit of the first class. TF-slim's weights have a background before it.
   data.class_offset = 0
-  # Evaluation images. Where eval_short_side (pixels) is set, the short side is
+  # Evaluation images as 'slim', 'torchvision' or 'timm' make them, keeping the
+  # share eval_crop; the other eval_ fields are then not read. Unset: they are.
+  data.eval_preset = placeholder(str)
+  # Where eval_short_side (pixels) is set, the short side is
   # resized to it and the central square taken, as in torchvision and timm.
   # Unset: the central share eval_crop of height and of width is resized to the
   # square, as in TF-slim.

@@ -17,6 +17,7 @@ _CHOICES = {
   'model.initializer': ('he_normal', 'glorot_uniform', 'truncated_normal'),
   'data.channel_order': ('RGB', 'BGR'),
   'data.eval_resize': ('bilinear', 'bicubic', 'bilinear_tf1'),
+  'data.eval_preset': (None, 'slim', 'torchvision', 'timm'),
   'optimizer.name': ('sgd', 'rmsprop'),
   'schedule.name': ('cosine', 'stairs', 'constant'),
 }
@@ -78,7 +79,7 @@ def check(config: ml_collections.ConfigDict, device_count: int) -> None:
   for name, choices in _CHOICES.items():
     if fields[name] not in choices:
       raise UserError(
-        f'{name}={fields[name]!r} is not one of {", ".join(choices)}'
+        f'{name}={fields[name]!r} is not one of {", ".join(map(str, choices))}'
       )
   for name, (low, high, open_ends) in _RANGES.items():
     _check_range(name, fields[name], low, high, open_ends)

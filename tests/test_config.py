@@ -77,6 +77,7 @@ def test_the_papers_recipe_is_rmsprop_with_stairs_clipping_and_average():
     ('data.crop_area', (0.5, 1.5), 'data.crop_area'),
     ('data.crop_aspect', (0.0, 1.0), 'data.crop_aspect'),
     ('data.image_size', 0, 'data.image_size'),
+    ('data.eval_preset', 'caffe', 'None, slim, torchvision, timm'),
     ('data.eval_resize', 'area', 'bilinear, bicubic, bilinear_tf1'),
     ('data.channel_order', 'GBR', 'RGB, BGR'),
     ('data.mixup', -0.1, 'data.mixup'),

@@ -1,6 +1,7 @@
 """One encoded image to the square that the network sees, in TensorFlow."""
 
 from collections.abc import Callable, Sequence
+import dataclasses
 from typing import Any
 
 import cv2
@@ -104,30 +105,75 @@ def load_image(path: str, config: ml_collections.ConfigDict) -> np.ndarray:
     raise UserError(f'cannot read the image {path}: {reason}') from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How an image becomes the square that evaluation sees.
+
+  Attributes:
+    crop: central share of each side, where `short_side` is None.
+    short_side: pixels that the short side is resized to before the central
+      square is taken, or None.
+    resize: 'bilinear', 'bicubic' or 'bilinear_tf1'.
+    antialias: shrinking averages.
+  """
+
+  crop: float
+  short_side: int | None
+  resize: str
+  antialias: bool
+
+
+def eval_protocol(config: ml_collections.ConfigDict) -> Protocol:
+  """Returns what `config.data` asks for: a preset, or its single fields."""
+  exact = config.image_size / config.eval_crop
+  match config.eval_preset:
+    case 'slim':
+      return Protocol(config.eval_crop, None, 'bilinear_tf1', False)
+    case 'torchvision':  # 342 for 299, 256 for 224.
+      return Protocol(config.eval_crop, round(exact), 'bilinear', True)
+    case 'timm':  # It rounds down: 341 for 299.
+      return Protocol(config.eval_crop, int(exact), 'bicubic', True)
+  return Protocol(
+    config.eval_crop,
+    config.eval_short_side,
+    config.eval_resize,
+    config.eval_antialias,
+  )
+
+
 def eval_image(encoded: Any, config: ml_collections.ConfigDict) -> Any:
-  """Decodes and crops as the config says for evaluation; see `random_crop`."""
-  if config.eval_short_side is not None:
-    return _square_of_short_side(encoded, config)
-  return _central_crop(encoded, config)
+  """Decodes and crops an image for evaluation.
+
+  Args:
+    encoded: string scalar tensor.
+    config: `config.data`.
+
+  Returns:
+    uint8 [image_size, image_size, 3].
+  """
+  protocol = eval_protocol(config)
+  if protocol.short_side is not None:
+    return _square_of_short_side(
+      encoded, config.image_size, protocol.short_side, protocol
+    )
+  return _central_share(encoded, config.image_size, protocol)
 
 
-def _central_crop(encoded: Any, config: ml_collections.ConfigDict) -> Any:
+def _central_share(encoded: Any, side: int, protocol: Protocol) -> Any:
   """Decodes the central share of each side and resizes it to the square.
 
   TF-slim's; the window is that of tf.image.central_crop.
   """
   sides = _image_shape(encoded)[:2]
   exact = tf.cast(sides, tf.float64)
-  begin = tf.cast((exact - exact * config.eval_crop) / 2, tf.int32)
+  begin = tf.cast((exact - exact * protocol.crop) / 2, tf.int32)
   window = tf.concat([begin, sides - 2 * begin], 0)
-  image = _resize(
-    _decode_window(encoded, window), (config.image_size,) * 2, config
-  )
-  return _to_uint8(image)
+  image = _decode_window(encoded, window)
+  return _to_uint8(_resize(image, (side, side), protocol))
 
 
 def _square_of_short_side(
-  encoded: Any, config: ml_collections.ConfigDict
+  encoded: Any, side: int, short: int, protocol: Protocol
 ) -> Any:
   """Resizes the short side and takes the central square.
 
@@ -136,23 +182,20 @@ def _square_of_short_side(
   """
   image = _decode(encoded)
   sides = tf.shape(image)[:2]
-  short = config.eval_short_side
   sides = sides * short // tf.reduce_min(sides)
-  image = _to_uint8(_resize(image, sides, config))
-  margin = tf.cast(sides - config.image_size, tf.float64) / 2
+  image = _to_uint8(_resize(image, sides, protocol))
+  margin = tf.cast(sides - side, tf.float64) / 2
   begin = tf.cast(tf.round(margin), tf.int32)
-  return tf.image.crop_to_bounding_box(
-    image, begin[0], begin[1], config.image_size, config.image_size
-  )
+  return tf.image.crop_to_bounding_box(image, begin[0], begin[1], side, side)
 
 
-def _resize(image: Any, sides: Any, config: ml_collections.ConfigDict) -> Any:
-  if config.eval_resize == 'bilinear_tf1':
+def _resize(image: Any, sides: Any, protocol: Protocol) -> Any:
+  if protocol.resize == 'bilinear_tf1':
     return tf.compat.v1.image.resize_bilinear(
       image[None], sides, align_corners=False, half_pixel_centers=False
     )[0]
   return tf.image.resize(
-    image, sides, config.eval_resize, antialias=config.eval_antialias
+    image, sides, protocol.resize, antialias=protocol.antialias
   )
 
 

@@ -1,10 +1,12 @@
 """Evaluation images against Pillow and TensorFlow."""
 
 import io
+import pathlib
 
 import numpy as np
 from PIL import Image
 import pytest
+import skimage
 
 from inception.data import images
 from inception.data.tensorflow import tf
@@ -72,3 +74,38 @@ def test_bilinear_as_in_tensorflow_1_takes_corners_for_centres(config):
   config.data.eval_resize = 'bilinear'
   found = images.eval_image(encoded(row.repeat(3, 2)), config.data)
   np.testing.assert_array_equal(found[0, :, 0], [30, 150])
+
+
+@pytest.mark.parametrize('name', ['astronaut.png', 'chelsea.png', 'rocket.jpg'])
+@pytest.mark.parametrize('preset, short', [('torchvision', 342), ('timm', 341)])
+def test_presets_on_photographs_are_within_a_level_of_pillow(
+  config, name, preset, short
+):
+  config.data.image_size, config.data.eval_crop = 299, 0.875
+  config.data.eval_preset = preset
+  path = pathlib.Path(skimage.__file__).parent / 'data' / name
+  found = images.load_image(str(path), config.data)
+  filter_ = {'torchvision': Image.Resampling.BILINEAR}.get(
+    preset, Image.Resampling.BICUBIC
+  )
+  photograph = Image.open(path).convert('RGB')
+  shortest = min(photograph.size)
+  sides = [int(short * side / shortest) for side in photograph.size]
+  left, top = (int(round((side - 299) / 2.0)) for side in sides)
+  wanted = photograph.resize(sides, filter_).crop(
+    (left, top, left + 299, top + 299)
+  )
+  difference = np.abs(found.astype(int) - np.asarray(wanted))
+  assert difference.mean() <= 1
+
+
+@pytest.mark.parametrize('name', ['astronaut.png', 'chelsea.png', 'rocket.jpg'])
+def test_the_preset_of_slim_on_photographs_is_tensorflows(config, name):
+  config.data.image_size, config.data.eval_crop = 299, 0.875
+  config.data.eval_preset = 'slim'
+  path = pathlib.Path(skimage.__file__).parent / 'data' / name
+  found = images.load_image(str(path), config.data)
+  decoded = tf.io.decode_image(path.read_bytes(), expand_animations=False)
+  cropped = tf.image.central_crop(decoded, 0.875)
+  wanted = tf.compat.v1.image.resize_bilinear(cropped[None], (299, 299))[0]
+  assert np.abs(found - wanted.numpy()).max() <= 0.5 + 1e-3
