@@ -174,7 +174,7 @@ def erase(
     probability: that an image gets one.
 
   Returns:
-    Images of the same shape and dtype.
+    float32 images of the same shape.
   """
   height, width = images.shape[1:3]
 
@@ -188,7 +188,7 @@ def erase(
     return box & jax.random.bernoulli(keys[3], probability)
 
   inside = jax.vmap(rectangle)(_keys(key, places))[..., None]
-  return jnp.where(inside, jnp.asarray(_GREY, images.dtype), images)
+  return jnp.where(inside, _GREY, images.astype(jnp.float32))
 
 
 def mix_pairs(

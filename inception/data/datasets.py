@@ -220,17 +220,29 @@ def _open_tfds(config: ml_collections.ConfigDict, split: str) -> Source:
   )
 
 
-def _make_builder(name: str, data_dir: str | None) -> Any:
+def check_name(name: str, data_dir: str | None) -> None:
+  """Checks that TFDS has a data set; TFDS would ask the network.
+
+  Args:
+    name: in TFDS, with or without version and config.
+    data_dir: where data sets lie; None takes TFDS's own folder.
+
+  Raises:
+    UserError: there is none; names those with a similar name.
+  """
   base = name.split(':')[0].split('/')[0]
   known = tfds.list_builders(with_community_datasets=False)
   root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-  # TFDS itself would look for an unknown name in the network.
   if base not in known and not (root / base).is_dir():
     close = difflib.get_close_matches(base, [*known, 'folder', 'fake'], 3)
     raise UserError(
       f'unknown data set {name!r}; it is no TFDS name, folder or fake, and not'
       f' in {root}' + (f'; did you mean {", ".join(close)}?' if close else '')
     )
+
+
+def _make_builder(name: str, data_dir: str | None) -> Any:
+  check_name(name, data_dir)
   try:
     builder = tfds.builder(name, data_dir=data_dir)
   except (

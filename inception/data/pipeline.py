@@ -79,7 +79,7 @@ def train_batches(
     UserError: more images are broken than `config.max_broken` allows.
   """
   if source.fake:
-    yield from _noise(source, config.image_size, share)
+    yield from _noise(source, config, share)
 
   count = source.num_examples
 
@@ -138,12 +138,12 @@ def eval_batches(
     example, 0 for padding.
 
   Raises:
-    UserError: an image cannot be decoded; names it.
+    UserError: an image is broken; names it.
   """
   count = source.num_examples
   batches = -(-count // share.batch_size)
   if source.fake:
-    batch = next(_noise(source, config.image_size, share))
+    batch = next(_noise(source, config, share))
     mask = np.ones(batch['label'].shape, np.float32)
     for _ in range(batches):
       yield {**batch, 'mask': mask}
@@ -164,7 +164,7 @@ def eval_batches(
     }
 
   # Evaluation is of every example, so none may stand in for another.
-  broken = _Broken(source, 0.0, indices_of, load)
+  broken = _Broken(source, None, indices_of, load)
   positions = _Positions(share, 0, batches)
   yield from _batches(positions, indices_of, load, share, broken.stand_in)
 
@@ -207,7 +207,7 @@ class _Broken:
   def __init__(
     self,
     source: Source,
-    max_share: float,
+    max_share: float | None,
     indices_of: Callable[[Any], Any],
     load: Callable[[Any, Any], dict[str, Any]],
   ):
@@ -232,7 +232,7 @@ class _Broken:
       try:
         loaded = self._load(position, tf.constant([index], tf.int64))
         return {name: value.numpy() for name, value in loaded.items()}
-      except tf.errors.OpError:
+      except (tf.errors.OpError, OSError):
         self._report(index)
       index = (index + 1) % self._source.num_examples
 
@@ -242,11 +242,15 @@ class _Broken:
     self._known.add(index)
     name = self._source.describe(index)
     count, of = len(self._known), self._source.num_examples
+    if self._max_share is None:
+      raise UserError(
+        f'{name} is broken; evaluation is of every image, replace it'
+      )
     if count > self._max_share * of:
       raise UserError(
         f'{name} is broken; that makes {count} of {of} images of'
         f' {self._source.name}, more than data.max_broken={self._max_share}'
-        ' allows; replace them, or allow more in training'
+        ' allows; replace them, or allow more'
       )
     print(
       f'warning: {name} is broken, the next image stands in for it ({count} of'
@@ -303,12 +307,16 @@ def _int64(value: Any) -> Any:
   return tf.cast(value, tf.int64)
 
 
-def _noise(source: Source, side: int, share: Share) -> Iterator[Batch]:
+def _noise(
+  source: Source, config: ml_collections.ConfigDict, share: Share
+) -> Iterator[Batch]:
   generator = np.random.default_rng(0)
+  side, first = config.image_size, config.class_offset
   shape = (share.devices, share.rows // share.devices)
   batch = {
     'image': generator.integers(0, 256, (*shape, side, side, 3), np.uint8),
-    'label': generator.integers(0, len(source.classes), shape, np.int32),
+    'label': first
+    + generator.integers(0, len(source.classes), shape, np.int32),
   }
   while True:
     yield batch

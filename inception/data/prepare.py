@@ -26,6 +26,7 @@ _ARCHIVES = (
   ('ILSVRC2012_img_train.tar', 147_897_477_120, r'n\d{8}\.tar'),
   ('ILSVRC2012_img_val.tar', 6_744_924_160, r'ILSVRC2012_val_\d{8}\.JPEG'),
 )
+_EXAMPLES = {'train': 1_281_167, 'validation': 50_000}
 _LOOK_AT = 8  # Images of every split.
 
 
@@ -47,11 +48,16 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags, checks the tar files, prepares, verifies."""
   values = flags.FLAGS
-  manual = pathlib.Path(values.manual_dir) if values.manual_dir else None
-  if values.dataset.split(':')[0] == IMAGENET:
+  manual = None
+  if values.manual_dir:
+    manual = pathlib.Path(values.manual_dir).expanduser()
+  is_imagenet = values.dataset.split(':')[0] == IMAGENET
+  if is_imagenet and not is_prepared(values.dataset, values.data_dir):
     check_archives(manual, values.sample)
   prepare(values.dataset, manual, values.data_dir)
   found = verify(values.dataset, values.data_dir)
+  if is_imagenet and not values.sample:
+    check_counts(found)
   for split, facts in found.items():
     print(
       f'{split}: {facts["examples"]:,} images, {facts["classes"]} classes'
@@ -59,6 +65,31 @@ def main() -> None:
     )
   if values.json:
     print(json.dumps({'dataset': values.dataset, 'splits': found}))
+
+
+def is_prepared(dataset: str, data_dir: str | None) -> bool:
+  """Whether a TFDS data set is built already."""
+  from inception.data import datasets  # Slow to import: after the flags.
+  from inception.data.tensorflow import tfds
+
+  datasets.check_name(dataset, data_dir)
+  return bool(tfds.builder(dataset, data_dir=data_dir).info.splits)
+
+
+def check_counts(found: dict[str, dict[str, Any]]) -> None:
+  """Checks that all of ImageNet is there, given what `verify` found.
+
+  Raises:
+    UserError: a split is missing or incomplete.
+  """
+  for split, count in _EXAMPLES.items():
+    examples = found.get(split, {}).get('examples', 0)
+    if examples != count:
+      raise UserError(
+        f'the split {split} has {examples:,} images, ImageNet {count:,}: it was'
+        ' made of a sample; delete its folder in --data_dir and prepare again,'
+        ' or say --sample'
+      )
 
 
 def check_archives(folder: pathlib.Path | None, sample: bool) -> None:
@@ -103,13 +134,12 @@ def prepare(
     data_dir: where to write; None takes TFDS's own folder.
 
   Raises:
-    UserError: TFDS cannot build it.
+    UserError: there is no such data set, or TFDS cannot build it.
   """
-  from inception.data import (  # Slow to import: after the flags.
-    digits,  # noqa: F401  Makes TFDS know 'digits'.
-  )
+  from inception.data import datasets  # Slow to import: after the flags.
   from inception.data.tensorflow import tf, tfds
 
+  datasets.check_name(dataset, data_dir)
   try:
     builder = tfds.builder(dataset, data_dir=data_dir)
     builder.download_and_prepare(
@@ -120,6 +150,7 @@ def prepare(
   except (
     AssertionError,
     ValueError,
+    ImportError,
     OSError,
     tarfile.TarError,
     tf.errors.OpError,
@@ -149,10 +180,13 @@ def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
   config = default.get_config().data
   config.dataset, config.data_dir = dataset, data_dir
   found = {}
-  for split in tfds.builder(dataset, data_dir=data_dir).info.splits:
+  is_imagenet = dataset.split(':')[0] == IMAGENET
+  splits = tfds.builder(dataset, data_dir=data_dir).info.splits
+  for split, info in splits.items():
+    unlabelled = split == 'test' and is_imagenet
+    if unlabelled or not info.num_examples:
+      continue
     source = datasets.open_source(config, split)
-    if split == 'test' and dataset.split(':')[0] == IMAGENET:
-      continue  # Without labels.
     count = min(_LOOK_AT, source.num_examples)
     last = f'{split}[-{count}:]'
     share = pipeline.Share(count, 1)

@@ -33,6 +33,8 @@ def main() -> None:
   from inception import config as config_lib
 
   config, output = flags.FLAGS.config, pathlib.Path(flags.FLAGS.output)
+  if output.suffix != '.png':
+    raise UserError(f'--output={output} must end in .png')
   config_lib.check(config, device_count=1)
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)
   evaluation = evaluation_images(config, _COLUMNS * _EVALUATION_ROWS)
@@ -45,11 +47,14 @@ def main() -> None:
 def training_images(
   config: ml_collections.ConfigDict, count: int
 ) -> list[tuple[np.ndarray, str]]:
-  """Returns the first images of a run as its first step sees them.
+  """Returns the first images of a run, augmented as in its first step.
+
+  Mixing alone differs: these images are mixed among themselves, those of a step
+  with all of its batch.
 
   Args:
     config: a whole config.
-    count: of images; they are mixed among themselves.
+    count: of images.
 
   Returns:
     uint8 [height, width, 3] and a label of one or two classes, each.
@@ -64,8 +69,9 @@ def training_images(
   batch = next(
     iter(pipeline.train_batches(source, config.data, share, config.seed, 0))
   )
-  # Not the step's own key: that is split for dropout, too.
-  key = jax.random.key(config.seed)
+  # As in the training step.
+  step_key = jax.random.fold_in(jax.random.key(config.seed), 0)
+  key, _ = jax.random.split(step_key)
   classes = len(source.classes)
   targets = jax.nn.one_hot(batch['label'] - config.data.class_offset, classes)
   run = functools.partial(
@@ -126,7 +132,7 @@ def draw(
     axis.axis('off')
   for axis, (image, label) in zip(axes.flat, images):
     axis.imshow(image)
-    axis.set_title(label, fontsize=7)
+    axis.set_title(label, fontsize=7, parse_math=False)
   figure.suptitle(
     f'{training} training images, then {len(images) - training} of evaluation',
     fontsize=9,

@@ -147,7 +147,7 @@ def test_what_is_wrong_with_a_folder_is_named(config, image_folder, tmp_path):
   [
     ('no_such_set', 'train', "unknown data set 'no_such_set'"),
     ('mnits', 'train', 'did you mean mnist'),
-    ('mnist', 'train', 'not prepared in .*tfds build mnist'),
+    ('mnist', 'train', 'not prepared in .*data.prepare --dataset=mnist'),
     ('digits:9.9.9', 'train', 'digits:9.9.9'),
     ('digits', 'validation', "no split 'validation' in digits.*train, test"),
     ('digits', 'train[:', "split 'train\\[:'"),

@@ -185,12 +185,14 @@ def broken_source(config, image_folder):
 
 def test_broken_images_are_named_and_refused(config, broken_source):
   share = pipeline.Share(13, 1)
-  for batches in (
-    pipeline.train_batches(broken_source, config.data, share, 0, 0),
-    pipeline.eval_batches(broken_source, config.data, share),
+  batches = pipeline.train_batches(broken_source, config.data, share, 0, 0)
+  with pytest.raises(UserError, match='dog/.* is broken; that makes 1 of 13'):
+    next(batches)
+  batches = pipeline.eval_batches(broken_source, config.data, share)
+  with pytest.raises(
+    UserError, match='dog/.* is broken; evaluation is of every'
   ):
-    with pytest.raises(UserError, match='dog/.* is broken; that makes 1 of 13'):
-      next(batches)
+    next(batches)
   config.data.max_broken = 0.1
   batches = pipeline.train_batches(broken_source, config.data, share, 0, 0)
   with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
@@ -221,6 +223,34 @@ def test_the_next_good_image_stands_in_for_a_broken_one(
   # The same whatever the batches and where a run resumes.
   np.testing.assert_array_equal(whole, stream(4, 0, 13))
   np.testing.assert_array_equal(whole[26:], stream(13, 2, 2))
+
+
+@pytest.mark.parametrize('cache_bytes', [0, 10**6])
+def test_a_file_that_is_gone_is_a_broken_image(
+  config, image_folder, cache_bytes, capsys
+):
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  config.data.cache_bytes, config.data.max_broken = cache_bytes, 0.2
+  source = datasets.open_source(config.data, 'train')
+  (image_folder / 'train' / 'cat' / '0.png').unlink()
+  batches = pipeline.train_batches(
+    source, config.data, pipeline.Share(13, 1), 0, 0
+  )
+  assert next(batches)['image'].shape == (1, 13, 16, 16, 3)
+  assert 'cat/0.png is broken' in capsys.readouterr().err
+
+
+def test_a_png_among_jpegs_is_not_broken(config, image_folder, capsys):
+  for path in (image_folder / 'train').rglob('*.png'):
+    path.rename(path.with_suffix('.JPEG'))  # As one of ImageNet's.
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  source = datasets.open_source(config.data, 'train')
+  assert source.jpeg
+  batches = pipeline.train_batches(
+    source, config.data, pipeline.Share(13, 1), 0, 0
+  )
+  assert sorted(next(batches)['label'][0]) == [0] * 6 + [1] * 7
+  assert 'broken' not in capsys.readouterr().err
 
 
 def test_threads_do_not_change_the_stream(config, numbers, monkeypatch):

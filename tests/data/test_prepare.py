@@ -93,6 +93,10 @@ def test_tar_files_become_a_data_set_that_trains(config, manual_dir, tmp_path):
       'looked_at': 4,
     },
   }
+  with pytest.raises(UserError, match='train has 9 images, ImageNet 1,281,167'):
+    prepare.check_counts(found)
+  assert prepare.is_prepared('imagenet2012', str(tmp_path))
+  assert not prepare.is_prepared('imagenet2012', str(tmp_path / 'other'))
   config.data.dataset, config.data.data_dir = 'imagenet2012', str(tmp_path)
   source = datasets.open_source(config.data, 'train')
   assert source.jpeg
@@ -128,5 +132,5 @@ def test_other_data_sets_go_the_same_way(tmp_path):
   prepare.prepare('digits', None, str(tmp_path))
   found = prepare.verify('digits', str(tmp_path))
   assert found['train']['examples'] == 1437
-  with pytest.raises(UserError, match="cannot prepare 'nothing_like_it'"):
+  with pytest.raises(UserError, match="unknown data set 'nothing_like_it'"):
     prepare.prepare('nothing_like_it', None, str(tmp_path))
