@@ -2,11 +2,12 @@
 
 Run:  python -m inception.data.prepare --dataset=imagenet2012 --manual_dir=DIR
       python -m inception.data.prepare --dataset=cifar10
+      python -m inception.data.prepare --dataset=folder --data_dir=DIR
 
 ImageNet cannot be downloaded by a program: log in at image-net.org, download
 ILSVRC2012_img_train.tar (148 GB) and ILSVRC2012_img_val.tar (6.7 GB), those of
 the 2012 challenge, into DIR, and do not unpack them. As much again is written
-to --data_dir.
+to --data_dir. A folder of images, DIR/<split>/<class>/<image>, is only checked.
 """
 
 import json
@@ -32,7 +33,7 @@ _LOOK_AT = 8  # Images of every split.
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string('dataset', IMAGENET, 'Its name in TFDS.')
+  flags.DEFINE_string('dataset', IMAGENET, 'Its name in TFDS, or folder.')
   flags.DEFINE_string(
     'manual_dir', None, 'Where the tar files of ImageNet are.'
   )
@@ -54,7 +55,8 @@ def main() -> None:
   is_imagenet = values.dataset.split(':')[0] == IMAGENET
   if is_imagenet and not is_prepared(values.dataset, values.data_dir):
     check_archives(manual, values.sample)
-  prepare(values.dataset, manual, values.data_dir)
+  if values.dataset != 'folder':
+    prepare(values.dataset, manual, values.data_dir)
   found = verify(values.dataset, values.data_dir)
   if is_imagenet and not values.sample:
     check_counts(found)
@@ -164,7 +166,7 @@ def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
   """Counts every split with labels and decodes some images of it.
 
   Args:
-    dataset: its name in TFDS.
+    dataset: its name in TFDS, or 'folder'.
     data_dir: where it lies; None takes TFDS's own folder.
 
   Returns:
@@ -175,17 +177,11 @@ def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
   """
   from configs import default
   from inception.data import datasets, pipeline
-  from inception.data.tensorflow import tfds
 
   config = default.get_config().data
   config.dataset, config.data_dir = dataset, data_dir
   found = {}
-  is_imagenet = dataset.split(':')[0] == IMAGENET
-  splits = tfds.builder(dataset, data_dir=data_dir).info.splits
-  for split, info in splits.items():
-    unlabelled = split == 'test' and is_imagenet
-    if unlabelled or not info.num_examples:
-      continue
+  for split in _splits(dataset, data_dir):
     source = datasets.open_source(config, split)
     count = min(_LOOK_AT, source.num_examples)
     last = f'{split}[-{count}:]'
@@ -201,6 +197,24 @@ def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
       'looked_at': count,
     }
   return found
+
+
+def _splits(dataset: str, data_dir: str | None) -> list[str]:
+  """Returns the splits that have images with labels."""
+  from inception.data import folder
+  from inception.data.tensorflow import tfds
+
+  if dataset == 'folder':
+    if data_dir is None:
+      raise UserError('--data_dir is missing: the folder with <split>/<class>/')
+    return folder.split_folders(pathlib.Path(data_dir).expanduser())
+  splits = tfds.builder(dataset, data_dir=data_dir).info.splits
+  unlabelled = ['test'] if dataset.split(':')[0] == IMAGENET else []
+  return [
+    name
+    for name, info in splits.items()
+    if info.num_examples and name not in unlabelled
+  ]
 
 
 def _check_members(path: pathlib.Path, pattern: str) -> None:

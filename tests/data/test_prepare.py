@@ -134,3 +134,15 @@ def test_other_data_sets_go_the_same_way(tmp_path):
   assert found['train']['examples'] == 1437
   with pytest.raises(UserError, match="unknown data set 'nothing_like_it'"):
     prepare.prepare('nothing_like_it', None, str(tmp_path))
+
+
+def test_a_folder_is_checked(image_folder):
+  found = prepare.verify('folder', str(image_folder))
+  assert set(found) == {'train', 'val'}
+  assert found['val']['examples'] == 13 and found['val']['classes'] == 2
+  with pytest.raises(UserError, match='--data_dir is missing'):
+    prepare.verify('folder', None)
+  path = image_folder / 'val' / 'dog' / '1.jpg'
+  path.write_bytes(path.read_bytes()[:100])
+  with pytest.raises(UserError, match='dog/1.jpg is broken'):
+    prepare.verify('folder', str(image_folder))
