@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import os
-import sys
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from inception.data import images
+from inception.data.broken import StandIns
 from inception.data.datasets import Source
 from inception.data.tensorflow import tf
-from inception.errors import UserError
 
 Batch = Mapping[str, np.ndarray]
 
@@ -119,8 +118,8 @@ def train_batches(
     }
 
   positions = _Positions(share, first_step, _ENDLESS)
-  broken = _Broken(source, config.max_broken, indices_of, load)
-  yield from _batches(positions, indices_of, load, share, broken.stand_in)
+  stand_ins = StandIns(source, config.max_broken, indices_of, load)
+  yield from _batches(positions, indices_of, load, share, stand_ins.load_chunk)
 
 
 def eval_batches(
@@ -164,9 +163,9 @@ def eval_batches(
     }
 
   # Evaluation is of every example, so none may stand in for another.
-  broken = _Broken(source, None, indices_of, load)
+  stand_ins = StandIns(source, None, indices_of, load)
   positions = _Positions(share, 0, batches)
-  yield from _batches(positions, indices_of, load, share, broken.stand_in)
+  yield from _batches(positions, indices_of, load, share, stand_ins.load_chunk)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,64 +198,6 @@ class _Positions:
     batch, row = rows // self.share.rows, rows % self.share.rows
     first_place = self.share.process * self.share.rows
     return batch * self.share.batch_size + first_place + row
-
-
-class _Broken:
-  """Finds broken images, and puts others in their place."""
-
-  def __init__(
-    self,
-    source: Source,
-    max_share: float | None,
-    indices_of: Callable[[Any], Any],
-    load: Callable[[Any, Any], dict[str, Any]],
-  ):
-    self._source = source
-    self._max_share = max_share
-    self._indices_of = indices_of
-    self._load = load
-    self._known: set[int] = set()
-
-  def stand_in(self, positions: Any) -> dict[str, np.ndarray]:
-    """Loads a chunk one by one, the next good example for each broken one.
-
-    Raises:
-      UserError: more than the allowed share of the data set is broken.
-    """
-    rows = [self._load_one(positions[i : i + 1]) for i in range(len(positions))]
-    return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-
-  def _load_one(self, position: Any) -> dict[str, np.ndarray]:
-    index = int(self._indices_of(position)[0])
-    while True:
-      try:
-        loaded = self._load(position, tf.constant([index], tf.int64))
-        return {name: value.numpy() for name, value in loaded.items()}
-      except (tf.errors.OpError, OSError):
-        self._report(index)
-      index = (index + 1) % self._source.num_examples
-
-  def _report(self, index: int) -> None:
-    if index in self._known:
-      return
-    self._known.add(index)
-    name = self._source.describe(index)
-    count, of = len(self._known), self._source.num_examples
-    if self._max_share is None:
-      raise UserError(
-        f'{name} is broken; evaluation is of every image, replace it'
-      )
-    if count > self._max_share * of:
-      raise UserError(
-        f'{name} is broken; that makes {count} of {of} images of'
-        f' {self._source.name}, more than data.max_broken={self._max_share}'
-        ' allows; replace them, or allow more'
-      )
-    print(
-      f'warning: {name} is broken, the next image stands in for it ({count} of'
-      f' {of})',
-      file=sys.stderr,
-    )
 
 
 def _batches(

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from inception import load_pretrained
-from inception.data import folder
+from inception.data import folder, images
 from inception.errors import UserError
 from inception.evaluation import restore
 from inception.pretrained import load, preprocessing
@@ -48,7 +48,7 @@ def test_the_checkpoint_records_where_it_comes_from(imported):
   assert config.provenance.sha256 == report['sha256']
   assert config.model.batch_norm_scale is False
   assert config.data.class_offset == 1
-  assert config.data.eval_resize == 'bilinear_tf1'
+  assert (config.data.eval_preset, config.data.eval_crop) == ('slim', 0.875)
   assert list(config.data.mean) == [127.5] * 3
 
 
@@ -63,9 +63,9 @@ def test_evaluation_needs_nothing_but_the_data(imported, image_folder):
     devices=jax.local_devices()[:1],
   )
   network = load_pretrained(path)
-  images = folder.list_images(image_folder / 'val')
-  logits = network(network.read(images.paths)).logits
-  labels = np.array(images.labels) + 1  # Behind the background.
+  listed = folder.list_images(image_folder / 'val')
+  logits = network(network.read(listed.paths)).logits
+  labels = np.array(listed.labels) + 1  # Behind the background.
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   assert results['examples'] == 13
   assert results['loss'] == pytest.approx(float(losses.mean()), rel=1e-4)
@@ -132,4 +132,4 @@ def test_preprocessing_resizes_as_the_project_does(
 ):
   config.unlock()
   preprocessing.set_data_config(config.data, name, architecture)
-  assert config.data.eval_short_side == short_side
+  assert images.eval_protocol(config.data).short_side == short_side
