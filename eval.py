@@ -1,6 +1,6 @@
 """Evaluates a checkpoint: python eval.py --workdir=DIR [--step=best] [--json].
 
-The checkpoint carries its config: nothing else is needed.
+The checkpoint contains its config; nothing else is needed.
 """
 
 import json
@@ -13,24 +13,26 @@ from inception import commands
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Workdir of the run.')
+  flags.DEFINE_string(
+    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+  )
   flags.DEFINE_string(
     'step', 'latest', 'Checkpoint: a step, best (by top-1) or latest.'
   )
   flags.DEFINE_string(
-    'split', None, "Split in TFDS slicing syntax; unset, the config's."
+    'split', None, "Split in TFDS slicing syntax; by default the config's."
   )
   flags.DEFINE_integer(
     'batch_size',
     None,
-    "Images at a time, any number; unset, the config's.",
+    "Images in a batch, any number; by default the config's.",
     lower_bound=1,
   )
   flags.DEFINE_string(
-    'dataset', None, "TFDS name or folder; unset, the config's."
+    'dataset', None, "Name in TFDS, or 'folder'; by default the config's."
   )
   flags.DEFINE_string(
-    'data_dir', None, "Where the data set lies; unset, the config's."
+    'data_dir', None, "Folder of the data set; by default the config's."
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -38,13 +40,11 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
   workdir = pathlib.Path(commands.require('workdir'))
-  from inception.evaluation import (
-    evaluate,
-    restore,  # Slow to import: after the flags.
-  )
+  commands.import_tensorflow()  # Slow imports come after the flags.
+  from inception.evaluation import workdir as evaluation
 
   values = flags.FLAGS
-  results = restore.evaluate_workdir(
+  results = evaluation.evaluate_workdir(
     workdir,
     values.step,
     values.split,
@@ -52,8 +52,8 @@ def main() -> None:
     values.dataset,
     values.data_dir,
   )
-  path = restore.write_results(workdir, results)
-  print(evaluate.report(results))
+  path = evaluation.write_results(workdir, results)
+  print(evaluation.format_results(results))
   print(f'written to {path}')
   if values.json:
     print(json.dumps(results))

@@ -1,6 +1,6 @@
 """Trains a network: python train.py --config=FILE --workdir=DIR.
 
-Started again with the same workdir, it resumes where it stopped.
+Start it again with the same workdir to resume.
 """
 
 import pathlib
@@ -16,12 +16,12 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   commands.define_config(str(_DEFAULT_CONFIG))
   flags.DEFINE_string(
-    'workdir', None, 'Where checkpoints and logs of this run go.'
+    'workdir', None, 'Folder for checkpoints and logs of this run.'
   )
   flags.DEFINE_integer(
     'stop_at_step',
     None,
-    'Stop with a checkpoint after this step; start again to go on.',
+    'Stop with a checkpoint after this step; start again to continue.',
     lower_bound=1,
   )
 
@@ -29,7 +29,8 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags and trains."""
   workdir = commands.require('workdir')
-  from inception.training import loop  # Slow to import: after the flags.
+  commands.import_tensorflow()  # Slow imports come after the flags.
+  from inception.training import loop
 
   loop.train(
     flags.FLAGS.config,

@@ -1,12 +1,12 @@
-"""Time to compile a training step with residual towers unrolled and scanned.
+"""Claim: a training step compiles faster with scanned residual blocks.
 
 Run:  python -m benchmarks.compile_time --architecture=inception_resnet_v2
 
-Prints seconds of tracing and of compiling for one device, the ratio, and the
-size of the optimised program. Figures are of this machine and its load.
+Prints the seconds of tracing and of compiling for one device with the blocks
+unrolled and scanned, their ratio, and the size of the optimized program. The
+seconds are of this machine and its load.
 """
 
-import functools
 import json
 import time
 from typing import Any
@@ -15,54 +15,24 @@ from absl import flags
 import jax
 import numpy as np
 
-from configs import default
 from inception import commands
+from inception.config import default
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string('architecture', 'inception_resnet_v2', 'Its name.')
-  flags.DEFINE_integer('image_size', 299, 'Pixels.', lower_bound=1)
-  flags.DEFINE_integer('batch_size', 8, 'Images.', lower_bound=1)
+  flags.DEFINE_string(
+    'architecture', 'inception_resnet_v2', 'Name of the network.'
+  )
+  flags.DEFINE_integer(
+    'image_size', 299, 'Image height and width in pixels.', lower_bound=1
+  )
+  flags.DEFINE_integer('batch_size', 8, 'Images per step.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
-def compile_step(scan_blocks: bool) -> dict[str, Any]:
-  """Compiles the training step; returns seconds and the program's size."""
-  from inception.modules.network import create_model
-  from inception.training import state, step
-
-  values = flags.FLAGS
-  config = default.get_config()
-  config.model.architecture = values.architecture
-  config.model.scan_blocks = scan_blocks
-  config.model.num_classes = 1000
-  config.data.image_size = values.image_size
-  model = create_model(config.model, config.precision, step.AXIS)
-  shapes = jax.eval_shape(functools.partial(state.initial_state, config, model))
-  side = values.image_size
-  batch = {
-    'image': jax.ShapeDtypeStruct(
-      (1, values.batch_size, side, side, 3), np.uint8
-    ),
-    'label': jax.ShapeDtypeStruct((1, values.batch_size), np.int32),
-  }
-  train_step: Any = step.make_train_step(
-    config, model, lambda _: 0.1, jax.local_devices()[:1]
-  )
-  start = time.perf_counter()
-  lowered = train_step.lower(shapes, batch)
-  traced = time.perf_counter()
-  compiled = lowered.compile()
-  return {
-    'trace_seconds': traced - start,
-    'compile_seconds': time.perf_counter() - traced,
-    'program_characters': len(compiled.as_text()),
-  }
-
-
 def main() -> None:
-  """Compiles both ways, one after the other, and prints the figures."""
+  """Compiles both steps, one after the other, and prints the figures."""
   results: dict[str, Any] = {'architecture': flags.FLAGS.architecture}
   for name, scan_blocks in (('unrolled', False), ('scanned', True)):
     results[name] = compile_step(scan_blocks)
@@ -75,6 +45,40 @@ def main() -> None:
   print(f'unrolled over scanned: {results["unrolled_over_scanned"]:.2f}')
   if flags.FLAGS.json:
     print(json.dumps(results))
+
+
+def compile_step(scan_blocks: bool) -> dict[str, Any]:
+  """Compiles the training step; returns its seconds and the program's size."""
+  from inception.training import resolve
+  from inception.training.build import build
+
+  values = flags.FLAGS
+  config = default.get_config()
+  config.batch_size = values.batch_size
+  config.model.architecture = values.architecture
+  config.model.scan_blocks = scan_blocks
+  config.model.num_classes = 1000
+  config.data.image_size = values.image_size
+  resolve.check(config, device_count=1)
+  training = build(config, jax.local_devices()[:1], num_examples=10_000)
+  side = values.image_size
+  batch = {
+    'image': jax.ShapeDtypeStruct(
+      (1, values.batch_size, side, side, 3), np.uint8
+    ),
+    'label': jax.ShapeDtypeStruct((1, values.batch_size), np.int32),
+  }
+  step: Any = training.step
+  state = training.abstract_state  # Traced here, so not in the timed part.
+  start = time.perf_counter()
+  lowered = step.lower(state, batch)
+  traced = time.perf_counter()
+  compiled = lowered.compile()
+  return {
+    'trace_seconds': traced - start,
+    'compile_seconds': time.perf_counter() - traced,
+    'program_characters': len(compiled.as_text()),
+  }
 
 
 if __name__ == '__main__':

@@ -1,17 +1,17 @@
-"""Images per second of the host pipeline beside others' ways of the same.
+"""Claim: the host pipeline is nearly as fast as decoding the crops alone.
 
 Run:  python -m benchmarks.input_pipeline [--json]
 
-400 JPEGs of about 500 x 375 pixels, random crops of 8 to 100 % to 299 x 299, in
-alternating rounds; each figure is the median of its rounds, each ratio the
-median of the rounds' ratios.
+400 JPEGs of about 500 x 375 pixels; random crops of 8 to 100 % of the area,
+resized to 299 x 299. The pipelines run in alternating rounds. Prints the median
+images per second of each, and the medians of the rounds' ratios.
 
-  limit        decode the crop window, and nothing else
+  limit        decodes the crop and does nothing else
   ours         the host's part of this project; augmentation is on the device
-  flax         as flax's ImageNet example: bicubic, flip, float32, normalised
-  slim         as TF-slim: bilinear, flip, colour distortion, float32
-  torchvision  RandomResizedCrop, flip and ToTensor on Pillow, in a process a
-               core; null where torchvision is not installed
+  flax         as flax's ImageNet example: bicubic, flip, float32, normalized
+  slim         as TF-slim: bilinear, flip, color distortion, float32
+  torchvision  RandomResizedCrop, flip and ToTensor on Pillow, one process per
+               core; null if torchvision is not installed
 """
 
 from collections.abc import Callable, Iterator
@@ -28,81 +28,87 @@ from absl import flags
 
 from inception import commands
 
+Pipeline = Callable[[], Iterator[Any]]
+
 _SIDE = 299
-_BATCH = 64
+_BATCH_SIZE = 64
 _IMAGES = 400
 _CORES = os.cpu_count() or 1
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_integer('rounds', 5, 'Of each way, in turn.', lower_bound=1)
   flags.DEFINE_integer(
-    'batches', 12, f'Of {_BATCH} images a round.', lower_bound=1
+    'rounds', 5, 'Measurements of each pipeline.', lower_bound=1
+  )
+  flags.DEFINE_integer(
+    'batches', 12, f'Batches of {_BATCH_SIZE} images per round.', lower_bound=1
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Measures all ways in turn and prints medians and ratios."""
+  """Measures all pipelines in turn and prints medians and ratios."""
+  commands.import_tensorflow()
   from benchmarks.photographs import write_photographs
 
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     write_photographs(folder, _IMAGES)
-    ways = _ways(folder)
-    rates: dict[str, list[float]] = {way: [] for way in ways}
+    pipelines = _pipelines(folder)
+    rates: dict[str, list[float]] = {name: [] for name in pipelines}
     for _ in range(flags.FLAGS.rounds):
-      for way, batches in ways.items():
-        rates[way].append(_rate(batches))
+      for name, pipeline in pipelines.items():
+        rates[name].append(_images_per_second(pipeline))
   results: dict[str, Any] = {
-    way: statistics.median(values) for way, values in rates.items()
+    name: statistics.median(values) for name, values in rates.items()
   }
   results.setdefault('torchvision', None)
   for other in ('limit', 'flax'):
     results[f'ours_over_{other}'] = statistics.median(
       ours / theirs for ours, theirs in zip(rates['ours'], rates[other])
     )
-  for name_, value in results.items():
-    print(f'{name_:16} {"not installed" if value is None else f"{value:.4g}"}')
+  for name, value in results.items():
+    print(f'{name:16} {"not installed" if value is None else f"{value:.4g}"}')
   if flags.FLAGS.json:
     print(json.dumps({**results, 'cores': _CORES}))
 
 
-def _rate(batches: Callable[[], Iterator[Any]]) -> float:
-  """Returns images per second after the first batch."""
-  iterator = batches()
-  next(iterator)
+def _images_per_second(pipeline: Pipeline) -> float:
+  """Measures a pipeline after its first batch."""
+  batches = pipeline()
+  next(batches)
   count = flags.FLAGS.batches
   start = time.perf_counter()
   for _ in range(count):
-    next(iterator)
-  return count * _BATCH / (time.perf_counter() - start)
+    next(batches)
+  return count * _BATCH_SIZE / (time.perf_counter() - start)
 
 
-def _ways(folder: pathlib.Path) -> dict[str, Callable[[], Iterator[Any]]]:
+def _pipelines(folder: pathlib.Path) -> dict[str, Pipeline]:
   paths = sorted(str(path) for path in folder.rglob('*.jpg'))
-  ways = {
+  pipelines: dict[str, Pipeline] = {
     'limit': lambda: _tensorflow(paths, _limit),
     'ours': lambda: _ours(folder),
     'flax': lambda: _tensorflow(paths, _flax),
     'slim': lambda: _tensorflow(paths, _slim),
   }
   if importlib.util.find_spec('torchvision'):
-    ways['torchvision'] = lambda: _torchvision(folder)
-  return ways
+    pipelines['torchvision'] = lambda: _torchvision(folder)
+  return pipelines
 
 
 def _ours(folder: pathlib.Path) -> Iterator[Any]:
-  from configs import default
-  from inception.data import datasets, pipeline
+  from inception.config import default
+  from inception.data import pipeline
+  from inception.data.sources.catalog import open_source
 
   config = default.get_config().data
   config.dataset, config.data_dir = 'folder', str(folder)
   config.image_size = _SIDE
-  source = datasets.open_source(config, 'train')
+  shard = pipeline.HostShard(_BATCH_SIZE, 1)
   return pipeline.train_batches(
-    source, config, pipeline.Share(_BATCH, 1), seed=0, first_step=0
+    open_source(config, 'train'), config, shard, seed=0, first_step=0
   )
 
 
@@ -120,10 +126,10 @@ def _tensorflow(
   dataset = dataset.map(
     lambda path, i: prepare(tf.io.read_file(path), i), _CORES
   )
-  return dataset.batch(_BATCH).prefetch(2).as_numpy_iterator()
+  return dataset.batch(_BATCH_SIZE).prefetch(2).as_numpy_iterator()
 
 
-def _window(encoded: Any, number: Any) -> Any:
+def _crop(encoded: Any, number: Any) -> Any:
   from inception.data.tensorflow import tf
 
   begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -141,13 +147,13 @@ def _window(encoded: Any, number: Any) -> Any:
 
 
 def _limit(encoded: Any, number: Any) -> Any:
-  return _window(encoded, number)[0, 0, 0]
+  return _crop(encoded, number)[0, 0, 0]
 
 
 def _flax(encoded: Any, number: Any) -> Any:
   from inception.data.tensorflow import tf
 
-  image = tf.image.resize(_window(encoded, number), (_SIDE, _SIDE), 'bicubic')
+  image = tf.image.resize(_crop(encoded, number), (_SIDE, _SIDE), 'bicubic')
   image = tf.image.random_flip_left_right(image)
   mean = tf.constant([0.485 * 255, 0.456 * 255, 0.406 * 255])
   return (image - mean) / tf.constant([0.229 * 255, 0.224 * 255, 0.225 * 255])
@@ -156,7 +162,7 @@ def _flax(encoded: Any, number: Any) -> Any:
 def _slim(encoded: Any, number: Any) -> Any:
   from inception.data.tensorflow import tf
 
-  image = tf.image.resize(_window(encoded, number), (_SIDE, _SIDE)) / 255
+  image = tf.image.resize(_crop(encoded, number), (_SIDE, _SIDE)) / 255
   image = tf.image.random_flip_left_right(image)
   image = tf.image.random_brightness(image, 32 / 255)
   image = tf.image.random_saturation(image, 0.5, 1.5)
@@ -178,7 +184,7 @@ def _torchvision(folder: pathlib.Path) -> Iterator[Any]:
   )
   loader = torch.utils.data.DataLoader(
     datasets.ImageFolder(str(folder / 'train'), prepare),
-    batch_size=_BATCH,
+    batch_size=_BATCH_SIZE,
     num_workers=_CORES,
     drop_last=True,
   )

@@ -1,4 +1,4 @@
-"""Photographs that scikit-image ships, cut up into a folder of JPEGs."""
+"""A folder of JPEGs made from the photographs that scikit-image ships."""
 
 import pathlib
 
@@ -16,15 +16,15 @@ _NAMES = (
   'motorcycle_left.png',
   'hubble_deep_field.jpg',
 )
-_QUALITY = 98  # Makes files of about 110 kB, as ImageNet's are.
+_QUALITY = 98  # Gives files of about 110 kB, the size of ImageNet's.
 
 
 def write_photographs(folder: pathlib.Path, count: int) -> None:
   """Writes JPEGs of about 500 x 375 pixels to folder/train/{0,1}/.
 
   Args:
-    folder: to be made.
-    count: how many; each shows another part of one of seven photographs.
+    folder: Folder to write to; made if missing.
+    count: Number of images; each is another crop of one of seven photographs.
 
   Raises:
     UserError: scikit-image is not installed.
@@ -42,11 +42,13 @@ def write_photographs(folder: pathlib.Path, count: int) -> None:
     picture = pictures[i % len(pictures)]
     path = folder / 'train' / str(i % 2) / f'{i:05d}.jpg'
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(picture, generator)
-    part.save(path, quality=_QUALITY)
+    crop = _random_crop(picture, generator)
+    crop.save(path, quality=_QUALITY)
 
 
-def _part(picture: Image.Image, generator: np.random.Generator) -> Image.Image:
+def _random_crop(
+  picture: Image.Image, generator: np.random.Generator
+) -> Image.Image:
   width = min(picture.width, picture.height * 4 / 3)
   width *= generator.uniform(0.6, 1.0)
   height = width * 3 / 4

@@ -1,1 +1,1 @@
-"""Configs: default.py explains every field, the others override."""
+"""Config files: one per network family, each with its whole recipe."""

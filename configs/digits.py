@@ -1,16 +1,17 @@
 """A narrow Inception-v1 on 1,797 handwritten digits, for two CPU cores.
 
 Run:     python train.py --config=configs/digits.py --workdir=runs/digits
-Needs:   two CPU cores for two minutes.  Expect: top-1 above 98 %.
+Needs:   Two CPU cores for two minutes.
+Expect:  Top-1 above 98 %.
 """
 
 import ml_collections
 
-from configs import default
+from inception.config import default
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Returns the config of the demonstration; the data needs no download."""
+  """Returns the config of the demonstration; nothing is downloaded."""
   config = default.get_config()
   config.batch_size = 64
   config.num_epochs = 20.0
@@ -19,12 +20,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.dropout = 0.2
   config.data.dataset = 'digits'
   config.data.eval_split = 'test'
-  # 8 x 8 pixels, enlarged: the network divides its input by 32.
+  # 8 x 8 pixels, enlarged: the network divides its input size by 32.
   config.data.image_size = 48
-  # A digit without its half may be another digit; mirrored, it is none.
+  # Half a digit may look like another digit, and a mirrored one is not a digit.
   config.data.crop_area = (0.6, 1.0)
   config.data.flip = False
-  config.data.eval_crop = 1.0
+  config.data.crop_pct = 1.0
   config.optimizer.nesterov = True
   config.optimizer.ema_decay = 0.99
   config.schedule.base_learning_rate = 0.4

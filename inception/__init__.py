@@ -1,18 +1,24 @@
 """Inception networks in JAX: tables, modules, training and evaluation.
 
-Names are imported when first used, so that what needs no JAX does not load it.
+Names are imported when first used, so code that needs no JAX does not load it.
 """
 
 import importlib
 from typing import Any
 
 _EXPORTS = {
+  'Architecture': 'inception.spec.vocabulary',
   'create_model': 'inception.modules.network',
   'get_architecture': 'inception.architectures',
-  'load_pretrained': 'inception.pretrained.load',
+  'load_pretrained': 'inception.predict',
 }
 
-__all__ = ['create_model', 'get_architecture', 'load_pretrained']
+__all__ = [
+  'Architecture',
+  'create_model',
+  'get_architecture',
+  'load_pretrained',
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,17 @@
-"""The convention that every command keeps: flags, errors, exit status.
+"""The conventions that every command keeps: flags, errors, exit status, tables.
 
-An error that the user can mend is one line on standard error and exit status 2;
-anything else is a bug and shows its traceback.
+An error that the user can fix is one line on standard error and exit status 2.
+Anything else is a bug and shows its traceback.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import errno
+import importlib
+import os
+import re
 import sys
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -20,36 +25,94 @@ def run(
   """Defines and parses flags, runs `main`, and exits with its status.
 
   Args:
-    main: the command; reads `flags.FLAGS`, returns an exit status or None.
-    define_flags: defines the command's flags.
+    main: The command; reads `flags.FLAGS` and returns an exit status or None.
+    define_flags: Defines the command's flags.
   """
+  _hide_late_callbacks()
   app.run(
     lambda _: _exit_status(main),
     flags_parser=lambda argv: _parse(define_flags, argv),
   )
 
 
-def define_config(default_file: str) -> None:
+def define_config(default_file: str | None) -> None:
   """Defines --config=FILE.py[:ARGUMENT] and --config.FIELD=VALUE."""
   config_flags.DEFINE_config_file(
-    'config', default_file, 'The config to run; its fields can be overridden.'
+    'config', default_file, 'Config file; its fields can be overridden.'
   )
 
 
 def require(name: str, example: str = 'runs/digits') -> str:
-  """Returns the value of a flag that must be given.
+  """Returns the value of a required flag.
 
   Args:
-    name: of the flag.
-    example: a value for the error to propose.
+    name: Name of the flag.
+    example: A value to propose in the error.
 
   Raises:
-    UserError: it was not.
+    UserError: The flag was not given.
   """
   value = flags.FLAGS[name].value
   if not value:
     raise UserError(f'--{name} is missing; try --{name}={example}')
   return value
+
+
+def format_table(
+  heading: Sequence[str], rows: Sequence[Sequence[str | int]]
+) -> str:
+  """Returns aligned columns, the first to the left; integers get separators."""
+  cells = [
+    [x if isinstance(x, str) else f'{x:,}' for x in row]
+    for row in (heading, *rows)
+  ]
+  widths = [max(map(len, column)) for column in zip(*cells)]
+  return '\n'.join(
+    '  '.join(
+      [row[0].ljust(widths[0])]
+      + [x.rjust(width) for x, width in zip(row[1:], widths[1:])]
+    ).rstrip()
+    for row in cells
+  )
+
+
+def import_tensorflow() -> None:
+  """Imports TensorFlow with standard error closed.
+
+  TensorFlow's C++ code prints a page of messages on import, before it reads any
+  setting. Commands call this before they import what needs TensorFlow.
+  """
+  with _standard_error_closed():
+    importlib.import_module('inception.data.tensorflow')
+
+
+@contextlib.contextmanager
+def _standard_error_closed() -> Iterator[None]:
+  sys.stderr.flush()
+  kept = os.dup(2)
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  try:
+    yield
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
+
+
+def _hide_late_callbacks() -> None:
+  """Hides follow-up errors from Orbax's threads after an error was raised.
+
+  Orbax closes its event loop at the first error. Threads that still read or
+  write then fail, one by one, to report to that loop.
+  """
+  report = sys.unraisablehook
+
+  def hook(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      report(unraisable)
+
+  sys.unraisablehook = hook
 
 
 def _exit_status(main: Callable[[], int | None]) -> int:
@@ -72,30 +135,42 @@ def _parse(
     if others:
       raise UserError(f'unexpected argument {others[0]!r}; flags begin with --')
     if not flags.FLAGS['verbosity'].present:
-      # Orbax and TFDS tell every detail; what matters comes as an exception.
+      # Orbax and TFDS log every detail; what matters is raised.
       logging.set_verbosity(logging.ERROR)
-    if 'config' in flags.FLAGS:
-      # A config file that failed to load says so when it is first read.
+    if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
+      # A config file that failed to load raises when it is first read.
       flags.FLAGS.config.lock()
   except (UserError, OSError) as error:
     sys.exit(_report(error))
   except flags.Error as error:
-    # A config file that fails is reported with its whole traceback inside.
+    # The error of a config file contains its whole traceback.
     place, traceback, rest_of_it = str(error).partition('Error whilst parsing')
     last = rest_of_it.strip().split('\n')[-1]
     sys.exit(_report(place + last.strip() if traceback else place))
   except (AttributeError, KeyError) as error:
-    # What ml_collections raises for a field that the config does not have; the
-    # message is the argument, since str() of a KeyError is its repr.
+    # ml_collections raises these for an unknown field. The message is the
+    # argument: str() of a KeyError is its repr.
     reason = error.args[0]
     while isinstance(reason, Exception):
       reason = reason.args[0]
     sys.exit(
-      _report(f'no such config field: {reason} See configs/default.py for all.')
+      _report(
+        f'no such config field: {reason} See inception/config/default.py for'
+        ' all fields.'
+      )
     )
   return argv
 
 
 def _report(error: Exception | str) -> int:
-  print('error:', ' '.join(str(error).split()), file=sys.stderr)
+  text = ' '.join(str(error).split())
+  print('error:', re.sub(r'--config\.[\w.]+', _own_flag, text), file=sys.stderr)
   return 2
+
+
+def _own_flag(match: re.Match[str]) -> str:
+  """Spells a config field the way this command does, `--data_dir`."""
+  name = match[0].rpartition('.')[2]
+  if 'config' in flags.FLAGS or name not in flags.FLAGS:
+    return match[0]
+  return f'--{name}'

@@ -3,11 +3,14 @@
 import os
 import tempfile
 
-# Before JAX and TFDS are imported, which read these once.
+# Before JAX and TFDS are imported, which read these once. Each process has data
+# sets of its own; worker processes inherit the first one's compiled programs.
 _CACHE = tempfile.mkdtemp(prefix='inception-tests-')
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
 os.environ['JAX_PLATFORMS'] = 'cpu'
-os.environ['JAX_COMPILATION_CACHE_DIR'] = os.path.join(_CACHE, 'jax')
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.join(_CACHE, 'jax'))
+# Tests compile the same small programs again and again.
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 os.environ['TFDS_DATA_DIR'] = os.path.join(_CACHE, 'tfds')
 
 import atexit
@@ -20,7 +23,8 @@ import pytest
 
 from configs import digits as digits_config
 from inception import architectures
-from inception.architectures.vocabulary import (
+from inception.data import batches
+from inception.spec.vocabulary import (
   Architecture,
   AuxHead,
   AvgPool,
@@ -53,15 +57,16 @@ TINY = Architecture(
 )
 
 
-@pytest.fixture(autouse=True)
-def tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
-  """Makes `TINY` known as 'tiny'."""
-  monkeypatch.setitem(architectures.ARCHITECTURES, 'tiny', TINY)
+architectures.ARCHITECTURES['tiny'] = TINY
 
 
-@pytest.fixture
-def config() -> ConfigDict:
-  """A run of the tiny network on digits: 16 images a step, 6 steps."""
+# The graph of the host pipeline grows with the images per call, and every test
+# that trains builds one.
+batches._CHUNK = 4
+
+
+def make_config() -> ConfigDict:
+  """A run of the tiny network on digits: 16 images per step, 6 steps."""
   config = digits_config.get_config()
   config.model.architecture = 'tiny'
   config.model.width = 1.0
@@ -73,6 +78,12 @@ def config() -> ConfigDict:
   config.eval_every_epochs = 1000.0
   config.checkpoint_every_epochs = 1000.0
   return config
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+  """See `make_config`."""
+  return make_config()
 
 
 @pytest.fixture

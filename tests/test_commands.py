@@ -9,6 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+IMPORTED = ROOT / 'tests/checkpoints/old/imported_0_1'
 
 
 def run(*command):
@@ -49,7 +50,7 @@ def test_train_evaluate_and_draw(tmp_path):
   )
   assert written == results
 
-  drawn = run('-m', 'inception.analysis.curves', f'--workdir={tmp_path}')
+  drawn = run('-m', 'inception.reports.curves', f'--workdir={tmp_path}')
   assert drawn.returncode == 0, drawn.stderr
   assert (tmp_path / 'curves.png').stat().st_size > 10_000
 
@@ -80,7 +81,12 @@ def test_train_evaluate_and_draw(tmp_path):
     ),
     (['train.py', '--workdir=/dev/null/run'], 'cannot write to /dev/null/run'),
     (['eval.py', '--workdir=W'], 'no checkpoints in'),
-    (['-m', 'inception.analysis.curves', '--workdir=W'], 'no numbers'),
+    # It names the flag of eval.py, not the field of a config.
+    (
+      ['eval.py', f'--workdir={IMPORTED}', '--dataset=folder'],
+      'data.dataset=folder needs --data_dir=DIR',
+    ),
+    (['-m', 'inception.reports.curves', '--workdir=W'], 'cannot read'),
   ],
 )
 def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):

@@ -1,4 +1,4 @@
-"""What a network is: plain immutable tables, and the table of their names."""
+"""The networks: one table per architecture, and the dict of their names."""
 
 from inception.architectures import (
   bn_inception,
@@ -7,8 +7,8 @@ from inception.architectures import (
   inception_v3,
   inception_v4,
 )
-from inception.architectures.vocabulary import Architecture
 from inception.errors import UserError
+from inception.spec.vocabulary import Architecture
 
 ARCHITECTURES = {
   'googlenet': googlenet.GOOGLENET,
@@ -32,7 +32,7 @@ def get_architecture(name: str) -> Architecture:
   """Returns the table of a network.
 
   Raises:
-    UserError: no such name; lists the known ones.
+    UserError: The name is unknown; lists the known ones.
   """
   if name not in ARCHITECTURES:
     raise UserError(

@@ -1,10 +1,9 @@
 """BN-Inception, "Batch normalization" (Ioffe and Szegedy, 2015), figure 5.
 
-The first "Inception-v2". The grids in the comments are those of a 224 x 224
-image.
+The first "Inception-v2". Grids in comments are for a 224 x 224 image.
 """
 
-from inception.architectures.vocabulary import (
+from inception.spec.vocabulary import (
   Architecture,
   AvgPool,
   Chain,
@@ -26,7 +25,7 @@ def inception(
   b3: int,
   pool: AvgPool | MaxPool,
 ) -> Concat:
-  """The module of GoogLeNet with two 3x3 convolutions in place of the 5x5."""
+  """GoogLeNet's module with two 3x3 convolutions in place of the 5x5."""
   return Concat(
     Conv(b0),
     Chain(Conv(b1_reduce), Conv(b1, 3)),
@@ -38,7 +37,7 @@ def inception(
 def reduction(
   b0_reduce: int, b0: int, b1_reduce: int, b1: int, padding: Padding
 ) -> Concat:
-  """The module that halves the grid; its pooling has no convolution."""
+  """The module that halves the grid; no convolution follows its pooling."""
   return Concat(
     Chain(Conv(b0_reduce), Conv(b0, 3, stride=2, padding=padding)),
     Chain(Conv(b1_reduce), Conv(b1, 3), Conv(b1, 3, stride=2, padding=padding)),
@@ -52,12 +51,11 @@ def stages(
   """The trunk.
 
   Args:
-    conv1: the first convolution.
-    pool: the average pooling of modules.
-    padding: of the 3x3 convolutions with stride 2.
-    b3_4d_4e: features of the pooling branch of the modules 4d and 4e (the
-      paper's 4c and 4d). The branch columns of the paper say 128, its output
-      columns 96.
+    conv1: The first convolution.
+    pool: The average pooling inside modules.
+    padding: Padding of the 3x3 convolutions with stride 2.
+    b3_4d_4e: Features of the pooling branch of modules 4d and 4e (the paper's
+      4c and 4d). The paper's branch columns say 128, its output columns 96.
   """
   return (
     Stage('Conv2d_1a_7x7', conv1),  # 112 x 112 x 64
@@ -81,13 +79,13 @@ def stages(
   )
 
 
-# The channels of the paper's branch columns and the padding of Caffe, as in all
-# descendants of the network that was released for Caffe.
+# The channels of the paper's branch columns and Caffe's padding, as in all
+# descendants of the network released for Caffe.
 BN_INCEPTION = Architecture(
   input_size=224,
   stages=stages(
     conv1=Conv(64, 7, stride=2, padding='SYMMETRIC'),
-    pool=AvgPool(3, count_border=True),
+    pool=AvgPool(3, count_include_pad=True),
     padding='SYMMETRIC',
     b3_4d_4e=128,
   ),

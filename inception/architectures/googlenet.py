@@ -1,9 +1,10 @@
 """GoogLeNet, "Going deeper with convolutions" (Szegedy et al., 2014), table 1.
 
-The grids in the comments are those of a 224 x 224 image.
+Grids in comments are for a 224 x 224 image.
 """
 
-from inception.architectures.vocabulary import (
+from inception.spec.transforms import without_batch_norm
+from inception.spec.vocabulary import (
   AdaptiveAvgPool,
   Architecture,
   AuxHead,
@@ -39,9 +40,9 @@ def modules(pool4: Stage, b2_kernel: int) -> tuple[Stage, ...]:  # Table 1.
   """The nine modules.
 
   Args:
-    pool4: the pooling between the fourth and the fifth group.
-    b2_kernel: 5 in the paper. TF-slim trained 3, by mistake, and the weights
-      that descend from it need 3.
+    pool4: The pooling between the fourth and the fifth group.
+    b2_kernel: 5 in the paper. TF-slim used 3 by mistake, and weights descended
+      from it need 3.
   """
 
   def mixed(name: str, *features: int) -> Stage:
@@ -65,7 +66,7 @@ def modules(pool4: Stage, b2_kernel: int) -> tuple[Stage, ...]:  # Table 1.
 def aux_heads(
   pool: AvgPool | AdaptiveAvgPool,
 ) -> tuple[AuxHead, AuxHead]:  # Section 5.
-  """Auxiliary classifiers: 14 x 14 pooled to 4 x 4, 1x1, two layers.
+  """Auxiliary classifiers: 14 x 14 pooled to 4 x 4, 1x1, two dense layers.
 
   The paper counts modules from 3a: its 4a is Mixed_4b here, its 4d Mixed_4e.
   """
@@ -84,7 +85,7 @@ STEM = (
   Stage('MaxPool_3a_3x3', MaxPool(3, stride=2)),  # 28 x 28 x 192
 )
 
-# Where the paper normalises: after the first pooling and before the second.
+# The paper normalizes after the first pooling and before the second.
 STEM_WITH_RESPONSE_NORM = (
   *STEM[:2],
   Stage('LocalResponseNorm_2a', LocalResponseNorm()),
@@ -98,16 +99,17 @@ POOL4_SLIM = Stage('MaxPool_5a_2x2', MaxPool(2, stride=2))
 
 AUX_HEADS = aux_heads(AvgPool(5, stride=3, padding='VALID'))
 
-GOOGLENET = Architecture(
-  input_size=224,
-  stages=STEM_WITH_RESPONSE_NORM + modules(POOL4, b2_kernel=5),
-  dropout=0.4,
-  aux_heads=AUX_HEADS,
-  batch_norm=False,
+GOOGLENET = without_batch_norm(
+  Architecture(
+    input_size=224,
+    stages=STEM_WITH_RESPONSE_NORM + modules(POOL4, b2_kernel=5),
+    dropout=0.4,
+    aux_heads=AUX_HEADS,
+  )
 )
 
-# The same with batch norm in place of biases and local response norm, as every
-# strong reproduction has it.
+# Batch norm in place of biases and local response norm, as in every strong
+# reproduction.
 INCEPTION_V1 = Architecture(
   input_size=224,
   stages=STEM + modules(POOL4, b2_kernel=5),

@@ -1,13 +1,13 @@
 """Inception-ResNet-v1 and v2, "Inception-v4, Inception-ResNet ..." (2016).
 
-Figures are the paper's. For v2 its authors released another network than the
-figures show: `INCEPTION_RESNET_V2` is the released one, which has all weights
-and alone fits the paper's claim of cost. The grids in the comments are those of
-a 299 x 299 image.
+Figures are the paper's. The authors released another v2 than the figures show:
+`INCEPTION_RESNET_V2` is the released one. All published weights are for it, and
+only it matches the cost that the paper states. Grids in comments are for a
+299 x 299 image.
 """
 
 from inception.architectures import inception_v3, inception_v4
-from inception.architectures.vocabulary import (
+from inception.spec.vocabulary import (
   Architecture,
   AvgPool,
   Chain,
@@ -19,7 +19,7 @@ from inception.architectures.vocabulary import (
   Stage,
 )
 
-# Scales of the sums at 35 x 35, 17 x 17 and 8 x 8, as in all released code; the
+# Residual scales at 35 x 35, 17 x 17 and 8 x 8, as in all released code; the
 # paper, section 3.3, says between 0.1 and 0.3.
 SCALE_A, SCALE_B, SCALE_C = 0.17, 0.1, 0.2
 
@@ -46,9 +46,9 @@ def block8(b1: int, b1_last: int, last: bool = False) -> Residual:
   """Inception-ResNet-C, 8 x 8, figures 13 and 19.
 
   Args:
-    b1: features of the 1x3 convolution.
-    b1_last: features of the 3x1 convolution.
-    last: the linear block at the end of released networks: no scale, no ReLU.
+    b1: Features of the 1x3 convolution.
+    b1_last: Features of the 3x1 convolution.
+    last: The linear block at the end of released networks: no scale, no ReLU.
   """
   branches = Concat(
     Conv(192), Chain(Conv(192), Conv(b1, (1, 3)), Conv(b1_last, (3, 1)))
@@ -82,7 +82,7 @@ INCEPTION_RESNET_V1 = Architecture(
   input_size=299, stages=STAGES_V1, dropout=0.2
 )
 
-# FaceNet's: a linear block more, and an embedding of 512 before the classifier.
+# FaceNet adds a linear block and an embedding of 512 before the classifier.
 INCEPTION_RESNET_V1_FACENET = Architecture(
   input_size=160,
   stages=(*STAGES_V1, Stage('Block8', block8(192, 192, last=True))),
@@ -115,8 +115,8 @@ INCEPTION_RESNET_V2 = Architecture(
   aux_heads=(inception_v3.aux_head('Repeat_1'),),
 )
 
-# The literal figures. The widths that figures 17 and 19 print for the linear
-# convolutions, 1154 and 2048, cannot be added to 1152 and 2144 channels.
+# The literal figures, except for the linear convolutions: the widths that
+# figures 17 and 19 print, 1154 and 2048, cannot be added to 1152 and 2144.
 INCEPTION_RESNET_V2_PAPER = Architecture(
   input_size=299,
   stages=(

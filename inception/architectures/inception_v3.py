@@ -1,10 +1,10 @@
 """Inception-v3, "Rethinking the Inception architecture" (Szegedy et al., 2015).
 
 Blocks and figures are the paper's; the stem is that of all released code and
-weights. The grids in the comments are those of a 299 x 299 image.
+weights. Grids in comments are for a 299 x 299 image.
 """
 
-from inception.architectures.vocabulary import (
+from inception.spec.vocabulary import (
   Architecture,
   AuxHead,
   AvgPool,
@@ -19,7 +19,7 @@ Pool = AvgPool | MaxPool
 
 
 def inception_a(b3: int, pool: Pool) -> Concat:  # Figure 5; 35 x 35.
-  """The 5x5 convolution of one branch as two 3x3 convolutions in another."""
+  """Two 3x3 convolutions in place of one 5x5; a 5x5 branch remains."""
   return Concat(
     Conv(64),
     Chain(Conv(48), Conv(64, 5)),
@@ -54,7 +54,7 @@ def inception_b(inner: int, pool: Pool) -> Concat:  # Figure 6; 17 x 17.
 
 
 def reduction_b() -> Concat:  # 17 x 17 to 8 x 8.
-  """As `reduction_a`, with a 7x7 convolution in two factors."""
+  """Like `reduction_a`, with a 7x7 convolution in two factors."""
   return Concat(
     Chain(Conv(192), Conv(320, 3, stride=2, padding='VALID')),
     Chain(
@@ -68,7 +68,7 @@ def reduction_b() -> Concat:  # 17 x 17 to 8 x 8.
 
 
 def inception_c(pool: Pool) -> Concat:  # Figure 7; 8 x 8.
-  """The bank of filters widened, not deepened: 1x3 beside 3x1."""
+  """A wider filter bank: 1x3 beside 3x1."""
   fork = Concat(Conv(384, (1, 3)), Conv(384, (3, 1)))
   return Concat(
     Conv(320),
@@ -94,8 +94,8 @@ def stages(pool: Pool, last_pool: Pool) -> tuple[Stage, ...]:
   """The trunk.
 
   Args:
-    pool: in all blocks but the last.
-    last_pool: in the last block.
+    pool: Pooling in all blocks but the last.
+    last_pool: Pooling in the last block.
   """
   return (
     *STEM,
@@ -136,20 +136,21 @@ INCEPTION_V3 = Architecture(
   aux_heads=(aux_head('Mixed_6e'),),
 )
 
-# torchvision, and timm after it, count the border in average pooling.
+# torchvision and timm count padding in average pooling.
 INCEPTION_V3_TORCHVISION = Architecture(
   input_size=299,
   stages=stages(
-    AvgPool(3, count_border=True), last_pool=AvgPool(3, count_border=True)
+    AvgPool(3, count_include_pad=True),
+    last_pool=AvgPool(3, count_include_pad=True),
   ),
   dropout=0.5,
   aux_heads=(aux_head('Mixed_6e'),),
 )
 
-# The graph of 2015-12-05 that the Frechet Inception distance is defined by. It
-# has 1008 classes.
+# The graph of 2015-12-05 that defines the Frechet Inception distance.
 INCEPTION_V3_FID = Architecture(
   input_size=299,
   stages=stages(AvgPool(3), last_pool=MaxPool(3)),
   dropout=0.2,
+  num_classes=1008,
 )

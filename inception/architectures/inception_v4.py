@@ -1,12 +1,12 @@
 """Inception-v4, "Inception-v4, Inception-ResNet ..." (Szegedy et al., 2016).
 
-Figures are the paper's; where its figures and the released code order 1x7 and
-7x1 differently, the order is the code's, which the weights need. The grids in
-the comments are those of a 299 x 299 image.
+Figures are the paper's. Where figures and released code order 1x7 and 7x1
+differently, the order is the code's: the weights need it. Grids in comments are
+for a 299 x 299 image.
 """
 
 from inception.architectures import inception_v3
-from inception.architectures.vocabulary import (
+from inception.spec.vocabulary import (
   Architecture,
   AvgPool,
   Chain,
@@ -49,7 +49,7 @@ STEM = (
 
 
 def inception_a() -> Concat:  # Figure 4; 35 x 35.
-  """1x1, 3x3 and twice 3x3 convolutions and pooling."""
+  """Branches of 1x1, 3x3 and two 3x3 convolutions, and pooling."""
   return Concat(
     Conv(96),
     Chain(Conv(64), Conv(96, 3)),
@@ -85,7 +85,7 @@ def inception_b() -> Concat:  # Figure 5; 17 x 17.
 
 
 def reduction_b() -> Concat:  # Figure 8; 17 x 17 to 8 x 8.
-  """As `reduction_a`, with a 7x7 convolution in two factors."""
+  """Like `reduction_a`, with a 7x7 convolution in two factors."""
   return Concat(
     Chain(Conv(192), Conv(192, 3, stride=2, padding='VALID')),
     Chain(
@@ -99,7 +99,7 @@ def reduction_b() -> Concat:  # Figure 8; 17 x 17 to 8 x 8.
 
 
 def inception_c() -> Concat:  # Figure 6; 8 x 8.
-  """The bank of filters widened, not deepened: 1x3 beside 3x1."""
+  """A wider filter bank: 1x3 beside 3x1."""
   fork = Concat(Conv(256, (1, 3)), Conv(256, (3, 1)))
   return Concat(
     Conv(256),

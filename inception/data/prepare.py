@@ -1,13 +1,14 @@
-"""Prepares a TFDS data set once, and checks what came of it.
+"""Prepares a TFDS data set once and checks the result.
 
 Run:  python -m inception.data.prepare --dataset=imagenet2012 --manual_dir=DIR
       python -m inception.data.prepare --dataset=cifar10
       python -m inception.data.prepare --dataset=folder --data_dir=DIR
 
-ImageNet cannot be downloaded by a program: log in at image-net.org, download
-ILSVRC2012_img_train.tar (148 GB) and ILSVRC2012_img_val.tar (6.7 GB), those of
-the 2012 challenge, into DIR, and do not unpack them. As much again is written
-to --data_dir. A folder of images, DIR/<split>/<class>/<image>, is only checked.
+ImageNet must be downloaded by hand: log in at image-net.org and download the
+archives of the 2012 challenge, ILSVRC2012_img_train.tar (148 GB) and
+ILSVRC2012_img_val.tar (6.7 GB), into DIR; do not unpack them. The data set
+needs as much disk again in --data_dir. A folder of images,
+DIR/<split>/<class>/<image>, needs no preparation; it is only checked.
 """
 
 import json
@@ -17,37 +18,38 @@ import tarfile
 from typing import Any
 
 from absl import flags
+import ml_collections
 
 from inception import commands
 from inception.errors import UserError
 
 IMAGENET = 'imagenet2012'
-# Name, bytes, and what the names of the members look like.
+# Name, size in bytes, and pattern of the names of its members.
 _ARCHIVES = (
   ('ILSVRC2012_img_train.tar', 147_897_477_120, r'n\d{8}\.tar'),
   ('ILSVRC2012_img_val.tar', 6_744_924_160, r'ILSVRC2012_val_\d{8}\.JPEG'),
 )
 _EXAMPLES = {'train': 1_281_167, 'validation': 50_000}
-_LOOK_AT = 8  # Images of every split.
+# Images decoded from each end of every split, as a check.
+_CHECKED = 8
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string('dataset', IMAGENET, 'Its name in TFDS, or folder.')
+  flags.DEFINE_string('dataset', IMAGENET, "Name in TFDS, or 'folder'.")
+  flags.DEFINE_string('manual_dir', None, 'Folder of the ImageNet archives.')
   flags.DEFINE_string(
-    'manual_dir', None, 'Where the tar files of ImageNet are.'
-  )
-  flags.DEFINE_string(
-    'data_dir', None, "Where to write; unset, TFDS's own folder."
+    'data_dir', None, "Folder of data sets. Unset: TFDS's own."
   )
   flags.DEFINE_bool(
-    'sample', False, 'Take tar files of any size: a part of ImageNet.'
+    'sample', False, 'Accept archives of any size: a part of ImageNet.'
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Reads the flags, checks the tar files, prepares, verifies."""
+  """Reads the flags, checks the archives, prepares and verifies."""
+  commands.import_tensorflow()
   values = flags.FLAGS
   manual = None
   if values.manual_dir:
@@ -63,64 +65,65 @@ def main() -> None:
   for split, facts in found.items():
     print(
       f'{split}: {facts["examples"]:,} images, {facts["classes"]} classes'
-      f' ({facts["first_class"]}, ...); looked at {facts["looked_at"]}'
+      f' ({facts["first_class"]}, ...); decoded the first and the last'
+      f' {facts["decoded_each_end"]}'
     )
   if values.json:
     print(json.dumps({'dataset': values.dataset, 'splits': found}))
 
 
 def is_prepared(dataset: str, data_dir: str | None) -> bool:
-  """Whether a TFDS data set is built already."""
-  from inception.data import datasets  # Slow to import: after the flags.
+  """True if a TFDS data set is already built."""
+  from inception.data.sources import catalog  # Slow to import: after the flags.
   from inception.data.tensorflow import tfds
 
-  datasets.check_name(dataset, data_dir)
+  catalog.check_tfds_name(dataset, data_dir)
   return bool(tfds.builder(dataset, data_dir=data_dir).info.splits)
 
 
 def check_counts(found: dict[str, dict[str, Any]]) -> None:
-  """Checks that all of ImageNet is there, given what `verify` found.
+  """Checks that all of ImageNet is there, given the result of `verify`.
 
   Raises:
-    UserError: a split is missing or incomplete.
+    UserError: A split is missing or incomplete.
   """
   for split, count in _EXAMPLES.items():
     examples = found.get(split, {}).get('examples', 0)
     if examples != count:
       raise UserError(
-        f'the split {split} has {examples:,} images, ImageNet {count:,}: it was'
-        ' made of a sample; delete its folder in --data_dir and prepare again,'
-        ' or say --sample'
+        f'split {split} has {examples:,} images, but ImageNet has {count:,}; it'
+        ' was prepared from a sample: delete its folder in --data_dir and'
+        ' prepare it again, or pass --sample'
       )
 
 
 def check_archives(folder: pathlib.Path | None, sample: bool) -> None:
-  """Checks names, sizes and first members of ImageNet's two tar files.
+  """Checks the name, size and first member of both ImageNet archives.
 
   Args:
-    folder: where they are.
-    sample: they may be of any size.
+    folder: Folder that holds the archives.
+    sample: Accept archives of any size.
 
   Raises:
-    UserError: one is missing, incomplete, or something else.
+    UserError: An archive is missing, incomplete, or another file.
   """
   names = ' and '.join(name for name, _, _ in _ARCHIVES)
   if folder is None:
     raise UserError(
-      f'--manual_dir is missing: download {names} from image-net.org into a'
-      ' folder and name it; they need not be unpacked'
+      f'--manual_dir is missing; download {names} from image-net.org and set'
+      ' --manual_dir to their folder; do not unpack them'
     )
   for name, size, members in _ARCHIVES:
     path = folder / name
     if not path.is_file():
       raise UserError(
-        f'{path} is missing: download {names} from image-net.org into {folder}'
+        f'{path} is missing; download {names} from image-net.org into {folder}'
       )
     found = path.stat().st_size
     if found != size and not sample:
       raise UserError(
-        f'{path} has {found:,} bytes, the release {size:,}: the download is'
-        ' incomplete; continue it, or take a part of ImageNet with --sample'
+        f'{path} has {found:,} bytes instead of {size:,}: the download is'
+        ' incomplete; finish it, or pass --sample to use a part of ImageNet'
       )
     _check_members(path, members)
 
@@ -128,20 +131,20 @@ def check_archives(folder: pathlib.Path | None, sample: bool) -> None:
 def prepare(
   dataset: str, manual_dir: pathlib.Path | None, data_dir: str | None
 ) -> None:
-  """Builds a TFDS data set, or finds that it is built.
+  """Builds a TFDS data set unless it is already built.
 
   Args:
-    dataset: its name in TFDS.
-    manual_dir: where files are that were downloaded by hand.
-    data_dir: where to write; None takes TFDS's own folder.
+    dataset: Name in TFDS.
+    manual_dir: Folder of files downloaded by hand, if there are any.
+    data_dir: Folder of data sets; None takes TFDS's own.
 
   Raises:
-    UserError: there is no such data set, or TFDS cannot build it.
+    UserError: There is no such data set, or TFDS cannot build it.
   """
-  from inception.data import datasets  # Slow to import: after the flags.
+  from inception.data.sources import catalog  # Slow to import: after the flags.
   from inception.data.tensorflow import tf, tfds
 
-  datasets.check_name(dataset, data_dir)
+  catalog.check_tfds_name(dataset, data_dir)
   try:
     builder = tfds.builder(dataset, data_dir=data_dir)
     builder.download_and_prepare(
@@ -163,57 +166,65 @@ def prepare(
 
 
 def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
-  """Counts every split with labels and decodes some images of it.
+  """Counts the examples of every labeled split and decodes some of them.
 
   Args:
-    dataset: its name in TFDS, or 'folder'.
-    data_dir: where it lies; None takes TFDS's own folder.
+    dataset: Name in TFDS, or 'folder'.
+    data_dir: Folder of data sets, or of the images; None takes TFDS's own.
 
   Returns:
-    `examples`, `classes`, `first_class` and `looked_at`, by split.
+    `examples`, `classes`, `first_class` and `decoded_each_end`, by split.
 
   Raises:
-    UserError: an image cannot be decoded.
+    UserError: An image cannot be decoded.
   """
-  from configs import default
-  from inception.data import datasets, pipeline
+  from inception.config import default
+  from inception.data.sources import catalog
 
   config = default.get_config().data
   config.dataset, config.data_dir = dataset, data_dir
   found = {}
   for split in _splits(dataset, data_dir):
-    source = datasets.open_source(config, split)
-    count = min(_LOOK_AT, source.num_examples)
-    last = f'{split}[-{count}:]'
-    share = pipeline.Share(count, 1)
-    for part in (f'{split}[:{count}]', last):
-      some = datasets.open_source(config, part)
-      for _ in pipeline.eval_batches(some, config, share):
-        pass
+    source = catalog.open_source(config, split)
+    count = min(_CHECKED, source.num_examples)
+    _decode(config, f'{split}[:{count}]')
+    _decode(config, f'{split}[-{count}:]')
     found[split] = {
       'examples': source.num_examples,
       'classes': len(source.classes),
       'first_class': source.classes[0],
-      'looked_at': count,
+      'decoded_each_end': count,
     }
   return found
 
 
+def _decode(config: ml_collections.ConfigDict, split: str) -> None:
+  from inception.data import pipeline
+  from inception.data.sources import catalog
+
+  source = catalog.open_source(config, split)
+  shard = pipeline.HostShard(source.num_examples, 1)
+  for _ in pipeline.eval_batches(source, config, shard):
+    pass
+
+
 def _splits(dataset: str, data_dir: str | None) -> list[str]:
-  """Returns the splits that have images with labels."""
-  from inception.data import folder
+  """Returns the names of the splits whose images have labels."""
+  from inception.data.sources import folder
   from inception.data.tensorflow import tfds
 
   if dataset == 'folder':
     if data_dir is None:
-      raise UserError('--data_dir is missing: the folder with <split>/<class>/')
+      raise UserError(
+        '--data_dir is missing; set it to a folder with <split>/<class>/'
+      )
     return folder.split_folders(pathlib.Path(data_dir).expanduser())
   splits = tfds.builder(dataset, data_dir=data_dir).info.splits
-  unlabelled = ['test'] if dataset.split(':')[0] == IMAGENET else []
+  unlabeled = ['test'] if dataset.split(':')[0] == IMAGENET else []
   return [
     name
     for name, info in splits.items()
-    if info.num_examples and name not in unlabelled
+    if info.num_examples and name not in unlabeled
   ]
 
 
@@ -231,7 +242,7 @@ def _check_members(path: pathlib.Path, pattern: str) -> None:
     name = first.name if first is not None else 'nothing'
     raise UserError(
       f'{path} begins with {name}, not with a file like {pattern}; it is'
-      ' another archive, or damaged'
+      ' a different archive, or damaged'
     )
 
 

@@ -18,27 +18,33 @@ from inception.errors import UserError
 _COLUMNS = 8
 _TRAINING_ROWS = 4
 _EVALUATION_ROWS = 2
-_INCHES = 1.6  # Of an image.
+_INCHES = 1.6  # Width of an image.
+
+LabeledImages = list[tuple[np.ndarray, str]]
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config('configs/digits.py')
-  flags.DEFINE_string('output', 'images.png', 'The PNG to write.')
+  commands.define_config(None)
+  flags.DEFINE_string('output', 'images.png', 'PNG file to write.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Reads the flags, makes the images as a run would, and draws them."""
-  from inception import config as config_lib
+  from inception.config import checks
+  from inception.data.choices import DATA_CHOICES
 
+  commands.require('config', 'configs/digits.py')
   config, output = flags.FLAGS.config, pathlib.Path(flags.FLAGS.output)
   if output.suffix != '.png':
     raise UserError(f'--output={output} must end in .png')
-  config_lib.check(config, device_count=1)
+  checks.check_choices(config, DATA_CHOICES)
+  checks.check_ranges(config)
+  commands.import_tensorflow()
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)
   evaluation = evaluation_images(config, _COLUMNS * _EVALUATION_ROWS)
-  draw(training + evaluation, len(training), output)
+  draw(training, evaluation, output)
   print(f'images: {output}')
   if flags.FLAGS.json:
     print(json.dumps({'output': str(output)}))
@@ -46,40 +52,40 @@ def main() -> None:
 
 def training_images(
   config: ml_collections.ConfigDict, count: int
-) -> list[tuple[np.ndarray, str]]:
+) -> LabeledImages:
   """Returns the first images of a run, augmented as in its first step.
 
-  Mixing alone differs: these images are mixed among themselves, those of a step
-  with all of its batch.
+  Only mixing differs: these images are mixed with each other, those of a step
+  with its whole batch.
 
   Args:
-    config: a whole config.
-    count: of images.
+    config: The whole config of the run.
+    count: Number of images.
 
   Returns:
-    uint8 [height, width, 3] and a label of one or two classes, each.
+    Images, uint8 [height, width, 3], each with the names of its classes.
   """
   import jax
   import jax.numpy as jnp
 
-  from inception.data import augment, datasets, pipeline
+  from inception.data import augment, pipeline
+  from inception.data.sources import catalog
+  from inception.distributed import AXIS
 
-  source = datasets.open_source(config.data, config.data.train_split)
-  share = pipeline.Share(count, 1)
+  source = catalog.open_source(config.data, config.data.train_split)
+  shard = pipeline.HostShard(count, 1)
   batch = next(
-    iter(pipeline.train_batches(source, config.data, share, config.seed, 0))
+    pipeline.train_batches(source, config.data, shard, config.seed, 0)
   )
-  # As in the training step.
-  step_key = jax.random.fold_in(jax.random.key(config.seed), 0)
-  key, _ = jax.random.split(step_key)
+  key, _ = augment.step_keys(config.seed, 0)
   classes = len(source.classes)
   targets = jax.nn.one_hot(batch['label'] - config.data.class_offset, classes)
   run = functools.partial(
-    augment.augment, config=config.data, axis_name='batch'
+    augment.augment, key, config=config.data, axis_name=AXIS
   )
-  images, targets = jax.pmap(
-    lambda x, t: run(key, x, t, jnp.arange(count)), 'batch'
-  )(batch['image'], targets)
+  images, targets = jax.pmap(run, AXIS)(
+    batch['image'], targets, jnp.arange(count)[None]
+  )
   return [
     (_to_uint8(image), _name(target, source.classes))
     for image, target in zip(np.asarray(images[0]), np.asarray(targets[0]))
@@ -88,13 +94,22 @@ def training_images(
 
 def evaluation_images(
   config: ml_collections.ConfigDict, count: int
-) -> list[tuple[np.ndarray, str]]:
-  """Returns the first images of the evaluation split; see `training_images`."""
-  from inception.data import datasets, pipeline
+) -> LabeledImages:
+  """Returns the first images of the evaluation split.
 
-  source = datasets.open_source(config.data, config.data.eval_split)
-  share = pipeline.Share(count, 1)
-  batch = next(iter(pipeline.eval_batches(source, config.data, share)))
+  Args:
+    config: The whole config of the run.
+    count: Largest number of images.
+
+  Returns:
+    Images, uint8 [height, width, 3], each with the name of its class.
+  """
+  from inception.data import pipeline
+  from inception.data.sources import catalog
+
+  source = catalog.open_source(config.data, config.data.eval_split)
+  shard = pipeline.HostShard(count, 1)
+  batch = next(iter(pipeline.eval_batches(source, config.data, shard)))
   labels = batch['label'][0] - config.data.class_offset
   return [
     (image, source.classes[label])
@@ -104,45 +119,40 @@ def evaluation_images(
 
 
 def draw(
-  images: list[tuple[np.ndarray, str]], training: int, output: pathlib.Path
+  training: LabeledImages, evaluation: LabeledImages, output: pathlib.Path
 ) -> None:
-  """Draws a grid: first the training images, then those of evaluation.
+  """Draws a grid of labeled images, first those of training.
 
   Args:
-    images: with their labels.
-    training: how many of them are training images.
-    output: the PNG to write.
+    training: Training images.
+    evaluation: Evaluation images.
+    output: PNG file to write.
 
   Raises:
-    UserError: it cannot be written.
+    UserError: The file cannot be written.
   """
-  import matplotlib
+  from matplotlib import figure  # Slow to import: after the flags.
 
-  matplotlib.use('agg')
-  from matplotlib import pyplot
-
+  images = training + evaluation
   rows = -(-len(images) // _COLUMNS)
-  figure, axes = pyplot.subplots(
-    rows,
-    _COLUMNS,
-    figsize=(_INCHES * _COLUMNS, 1.2 * _INCHES * rows),
-    layout='constrained',
+  picture = figure.Figure(
+    figsize=(_INCHES * _COLUMNS, 1.2 * _INCHES * rows), layout='constrained'
   )
+  axes = picture.subplots(rows, _COLUMNS, squeeze=False)
   for axis in axes.flat:
     axis.axis('off')
   for axis, (image, label) in zip(axes.flat, images):
     axis.imshow(image)
     axis.set_title(label, fontsize=7, parse_math=False)
-  figure.suptitle(
-    f'{training} training images, then {len(images) - training} of evaluation',
+  picture.suptitle(
+    f'{len(training)} training images, then {len(evaluation)} evaluation'
+    ' images',
     fontsize=9,
   )
   try:
-    figure.savefig(output, dpi=110)
+    picture.savefig(output, dpi=110)
   except OSError as error:
     raise UserError(f'cannot write {output}: {error.strerror}') from error
-  finally:
-    pyplot.close(figure)
 
 
 def _to_uint8(image: Any) -> np.ndarray:

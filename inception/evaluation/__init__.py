@@ -1,1 +1,1 @@
-"""Metrics over a whole split."""
+"""Evaluation: scores of a whole split, for any predictor."""

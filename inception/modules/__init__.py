@@ -1,1 +1,1 @@
-"""How a table runs: Flax Linen modules, nothing else."""
+"""How a table runs: Flax Linen modules."""

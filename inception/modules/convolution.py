@@ -3,10 +3,11 @@
 from flax import linen as nn
 import jax
 from jax import lax
+import jax.numpy as jnp
 
-from inception.architectures import shapes
-from inception.architectures import vocabulary as v
 from inception.modules.options import Options
+from inception.spec import shapes
+from inception.spec import vocabulary as v
 
 Array = jax.Array
 
@@ -15,26 +16,20 @@ class ConvUnit(nn.Module):
   """Runs a `Conv` of the table.
 
   Parameters: `kernel` [height, width, in, out] and `bias` [out] or `BatchNorm`.
-
-  Attributes:
-    conv: what to run.
-    options: how it computes.
-    relu: False leaves the sum as it is.
   """
 
   conv: v.Conv
   options: Options
-  relu: bool = True
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     """Maps [batch, height, width, in] to [batch, height, width, out]."""
-    size = shapes.kernel_size(self.conv, x.shape[1], x.shape[2])
-    shape = (*size, x.shape[-1], self.conv.features)
-    kernel = self.param('kernel', self.options.kernel_init, shape)
-    x = convolve(x, kernel, self.conv.stride, self.conv.padding, self.options)
-    x = _shift(self, x, train)
-    return nn.relu(x) if self.relu else x
+    conv, options = self.conv, self.options
+    kernel = _kernels(self, x)['kernel']
+    pads = shapes.pads(conv, *x.shape[1:3])
+    x = convolve(x, kernel, conv.stride, pads, options)
+    x = _norm_or_bias(self, x, train)
+    return nn.relu(x) if conv.relu else x
 
 
 class SeparableConvUnit(nn.Module):
@@ -50,57 +45,68 @@ class SeparableConvUnit(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     """Maps [batch, height, width, in] to [batch, height, width, out]."""
-    conv, init = self.conv, self.options.kernel_init
-    channels = x.shape[-1]
-    inner = channels * conv.depth_multiplier
-    size = v.height_width(conv.kernel)
-    depthwise = self.param('depthwise_kernel', init, (*size, 1, inner))
-    kernel = self.param('kernel', init, (1, 1, inner, conv.features))
-    x = convolve(
-      x, depthwise, conv.stride, conv.padding, self.options, groups=channels
-    )
-    x = convolve(x, kernel, 1, 'SAME', self.options)
-    return nn.relu(_shift(self, x, train))
+    conv, options = self.conv, self.options
+    kernels = _kernels(self, x)
+    pads = shapes.pads(conv, *x.shape[1:3])
+    depthwise = kernels['depthwise_kernel']
+    x = convolve(x, depthwise, conv.stride, pads, options, groups=x.shape[-1])
+    x = convolve(x, kernels['kernel'], 1, ((0, 0), (0, 0)), options)
+    return nn.relu(_norm_or_bias(self, x, train))
 
 
 def convolve(
   x: Array,
   kernel: Array,
   stride: int,
-  padding: v.Padding,
+  pads: shapes.Pads,
   options: Options,
   groups: int = 1,
 ) -> Array:
   """Convolves NHWC images with an HWIO kernel in `options.dtype`."""
-  pads: str | list[tuple[int, int]] = padding
-  if padding == 'SYMMETRIC':
-    pads = [(size // 2, size // 2) for size in kernel.shape[:2]]
   return lax.conv_general_dilated(
-    x.astype(options.dtype),
-    kernel.astype(options.dtype),
+    cast(x, options.dtype),
+    cast(kernel, options.dtype),
     (stride, stride),
     pads,
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     feature_group_count=groups,
-    precision=options.precision,
+    precision=options.matmul_precision,
   )
 
 
-def _shift(unit: ConvUnit | SeparableConvUnit, x: Array, train: bool) -> Array:
-  """Batch norm in the scope of the unit, or a bias where there is none."""
-  options = unit.options
-  if not (options.batch_norm and unit.conv.batch_norm):
-    bias = unit.param('bias', nn.initializers.zeros, x.shape[-1:])
-    return x + bias.astype(options.dtype)
-  return batch_norm(options, train)(x)
+def cast(x: Array, dtype: jnp.dtype) -> Array:
+  """Casts only where the type differs.
+
+  A cast to the same type would hide a kernel from libraries that replace it by
+  a quantized one.
+  """
+  return x if x.dtype == dtype else x.astype(dtype)
+
+
+def _kernels(unit: ConvUnit | SeparableConvUnit, x: Array) -> dict[str, Array]:
+  """Makes or reads the kernels of a unit that reads `x`."""
+  init = unit.options.kernel_init
+  height, width, channels = x.shape[1:]
+  named = shapes.kernel_shapes(unit.conv, (height, width, channels))
+  return {name: unit.param(name, init, shape) for name, shape in named.items()}
+
+
+def _norm_or_bias(
+  unit: ConvUnit | SeparableConvUnit, x: Array, train: bool
+) -> Array:
+  """Applies batch norm, or a bias where there is none, in the unit's scope."""
+  if unit.conv.batch_norm:
+    return batch_norm(unit.options, train)(x)
+  bias = unit.param('bias', nn.initializers.zeros, x.shape[-1:])
+  return x + cast(bias, unit.options.dtype)
 
 
 def batch_norm(options: Options, train: bool) -> nn.BatchNorm:
   """Makes the batch norm of a layer, in scope `BatchNorm`.
 
   Args:
-    options: how it computes.
-    train: use and update the statistics of the batch.
+    options: How it computes.
+    train: Use and update the statistics of the batch.
   """
   return nn.BatchNorm(
     use_running_average=not train,

@@ -5,10 +5,12 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from inception.architectures import vocabulary as v
+from inception.errors import lookup
 from inception.modules import blocks
-from inception.modules.convolution import batch_norm
+from inception.modules.convolution import batch_norm, cast
 from inception.modules.options import Options, dense
+from inception.spec import scopes
+from inception.spec import vocabulary as v
 
 Array = jax.Array
 
@@ -20,12 +22,12 @@ classifier_init = nn.initializers.truncated_normal(0.001)
 
 
 class AttentionPool(nn.Module):
-  """Weighs the positions of the grid by learned queries, one per head.
+  """Weights the positions of the grid by learned queries, one per head.
 
   Each head owns a slice of the channels, and its query scores every position
   from all channels: pooling by multi-head attention (Lee et al., 2019, "Set
-  Transformer", section 3.2) whose values are the features themselves. The
-  queries start at zero, so that training starts from plain averaging.
+  Transformer", section 3.2) whose values are the features themselves. Queries
+  start at zero, so training starts from plain averaging.
   """
 
   @nn.compact
@@ -48,14 +50,28 @@ class AttentionPool(nn.Module):
     return pooled.reshape(batch, channels)
 
 
+def average_pool(x: Array) -> Array:
+  """Averages [batch, height, width, channels] to float32 [batch, channels]."""
+  return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+
+
+def attention_pool(x: Array) -> Array:
+  """Runs an `AttentionPool` inside the calling module."""
+  return AttentionPool(name='AttentionPool')(x)
+
+
+# From the last grid to a vector, `config.model.head_pooling`.
+HEAD_POOLINGS = {'average': average_pool, 'attention': attention_pool}
+
+
 class Dropout(nn.Module):
   """Dropout whose mask belongs to the example, not to the device.
 
-  The mask of an example follows from the random key and its place in the
-  global batch, so that a run does not depend on the number of devices.
+  The mask of an example follows from the random key and the example's place in
+  the global batch, so a run does not depend on the number of devices.
 
   Attributes:
-    rate: share of features set to zero.
+    rate: Fraction of features set to zero.
     axis_name: pmap axis that the batch is split over, or None.
   """
 
@@ -81,15 +97,15 @@ class Dropout(nn.Module):
 
 
 class Classifier(nn.Module):
-  """Pools the last grid, drops features, gives float32 logits.
+  """Pools the last grid, applies dropout and computes float32 logits.
 
   Attributes:
-    num_classes: logits per image.
-    pooling: 'average' or 'attention'.
-    dropout: rate before the fully connected layers.
-    bottleneck: features of a linear layer with batch norm before the
+    num_classes: Logits per image.
+    pooling: A name in `HEAD_POOLINGS`.
+    dropout: Rate before the fully connected layers.
+    bottleneck: Features of a linear layer with batch norm before the
       classifier, or None.
-    options: how that layer computes.
+    options: How that layer computes.
     axis_name: pmap axis that the batch is split over, or None.
   """
 
@@ -105,14 +121,11 @@ class Classifier(nn.Module):
     """Classifies [batch, height, width, channels].
 
     Returns:
-      Logits [batch, num_classes], and what stands for the image, [batch,
-      features]: the pooled grid without dropout, or the bottleneck's output.
+      Logits [batch, num_classes], and the features of the image, [batch,
+      features]: the pooled grid before dropout, or the bottleneck's output.
     """
-    if self.pooling == 'attention':
-      x = AttentionPool(name='AttentionPool')(x)
-    else:
-      x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    features = x
+    pool = lookup(HEAD_POOLINGS, self.pooling, 'model.head_pooling')
+    x = features = pool(x)
     x = Dropout(self.dropout, self.axis_name)(x, train)
     if self.bottleneck is not None:
       bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
@@ -121,7 +134,7 @@ class Classifier(nn.Module):
 
 
 class Bottleneck(nn.Module):
-  """A linear layer with batch norm: FaceNet's embedding, not normalised."""
+  """A linear layer with batch norm: FaceNet's embedding, not normalized."""
 
   features: int
   options: Options
@@ -133,7 +146,9 @@ class Bottleneck(nn.Module):
     kernel = self.param('kernel', self.options.kernel_init, shape)
     dtype = self.options.dtype
     x = jnp.matmul(
-      x.astype(dtype), kernel.astype(dtype), precision=self.options.precision
+      cast(x, dtype),
+      cast(kernel, dtype),
+      precision=self.options.matmul_precision,
     )
     return batch_norm(self.options, train)(x).astype(jnp.float32)
 
@@ -149,11 +164,10 @@ class AuxClassifier(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     """Maps [batch, height, width, channels] to [batch, num_classes]."""
-    branch = blocks.Branch(self.head.block, self.options)
-    nn.share_scope(self, branch)
-    x = branch(x, train)
+    branch = scopes.scope_branch('', self.head.block)
+    x = blocks.run(branch, self.options, x, train)
     if self.head.hidden is None:
-      x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+      x = average_pool(x)
     else:
       hidden = dense(self.head.hidden, self.options, 'Hidden')
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)

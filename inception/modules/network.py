@@ -1,45 +1,31 @@
-"""The network: a table run from image to logits, and its maker."""
+"""The network, which runs a table from image to logits; `create_model`."""
 
 from collections.abc import Mapping
-import dataclasses
-from typing import Any
 
 from flax import linen as nn
 from flax import struct
 import jax
 from jax import lax
-import jax.numpy as jnp
-import ml_collections
 
-from inception import architectures
-from inception.architectures.width import scale_width
+from inception.architectures import get_architecture
+from inception.errors import UserError, lookup
 from inception.modules import blocks, heads
-from inception.modules.options import Options
+from inception.modules.options import INITIALIZERS, PRECISIONS, Options
+from inception.spec import scopes, transforms
+from inception.spec.vocabulary import Architecture, AuxHead
 
 Array = jax.Array
-
-DTYPES = {
-  'float32': jnp.float32,
-  'bfloat16': jnp.bfloat16,
-  'float16': jnp.float16,
-}
-
-INITIALIZERS = {
-  'he_normal': nn.initializers.he_normal(),
-  'glorot_uniform': nn.initializers.glorot_uniform(),
-  'truncated_normal': nn.initializers.truncated_normal(0.01),
-}
 
 
 @struct.dataclass
 class Outputs:
-  """What a network returns.
+  """The outputs of a network.
 
   Attributes:
     logits: float32 [batch, num_classes].
-    aux_logits: the same from every auxiliary head; empty when not training.
-    endpoints: output of every stage by name, and as 'PreLogits' the vector
-      [batch, features] that is classified; empty unless asked for.
+    aux_logits: The same from every auxiliary head; empty outside training.
+    endpoints: Output of every stage by name, and the vector [batch, features]
+      that is classified as 'PreLogits'; empty unless asked for.
   """
 
   logits: Array
@@ -47,29 +33,29 @@ class Outputs:
   endpoints: Mapping[str, Array] = struct.field(default_factory=dict)
 
 
-class Inception(nn.Module):
+class Network(nn.Module):
   """A network of the Inception family.
 
   Attributes:
-    architecture: the table to run.
-    num_classes: logits per image.
-    options: how convolutions compute.
-    head_pooling: 'average' or 'attention' over the last grid.
-    dropout: rate before the classifier; None takes the architecture's.
-    use_aux_heads: whether there are auxiliary heads in training.
-    freeze: name of the last stage that does not learn: up to there batch norm
-      uses its moving statistics and leaves them, and no gradient goes back.
-      None freezes nothing.
+    architecture: The table to run.
+    num_classes: Logits per image.
+    options: How its layers compute.
+    head_pooling: A name in `heads.HEAD_POOLINGS`.
+    dropout: Rate before the classifier; None takes the table's.
+    use_aux_heads: Run auxiliary heads in training.
+    freeze_through: Name of the last stage that does not learn. Through it,
+      batch norm uses its moving statistics and keeps them, and no gradient
+      flows back. None freezes nothing.
     axis_name: pmap axis that a training batch is split over, or None.
   """
 
-  architecture: architectures.Architecture
+  architecture: Architecture
   num_classes: int
   options: Options
   head_pooling: str = 'average'
   dropout: float | None = None
   use_aux_heads: bool = True
-  freeze: str | None = None
+  freeze_through: str | None = None
   axis_name: str | None = None
 
   @nn.compact
@@ -79,10 +65,11 @@ class Inception(nn.Module):
     """Classifies images.
 
     Args:
-      images: floats in [-1, 1], [batch, height, width, 3].
-      train: use the batch's statistics and update the moving ones, apply
+      images: Floats as the network expects them, [-1, 1] by default, [batch,
+        height, width, 3].
+      train: Use the batch's statistics and update the moving ones, apply
         dropout (rng 'dropout'), run auxiliary heads.
-      endpoints: also return the output of every stage.
+      endpoints: Also return the output of every stage.
 
     Returns:
       See `Outputs`.
@@ -90,29 +77,19 @@ class Inception(nn.Module):
     x = images.astype(self.options.dtype)
     outputs = {}
     for stage in self.architecture.stages:
-      name, frozen = stage.name, stage.name in self.frozen_stages
-      x = blocks.run_stage(
-        name, stage.block, self.options, x, train and not frozen
-      )
-      # Each of them: auxiliary heads read stages before the last frozen one.
-      outputs[name] = x = lax.stop_gradient(x) if frozen else x
+      frozen = stage.name in self.frozen_stages
+      node = scopes.scope_stage(stage.name, stage.block)
+      x = blocks.run(node, self.options, x, train and not frozen)
+      # After every frozen stage: auxiliary heads may read any of them.
+      outputs[stage.name] = x = lax.stop_gradient(x) if frozen else x
     aux_logits: tuple[Array, ...] = ()
-    # Initialisation runs the heads too: it is how parameters come to be.
+    # Initialization runs the auxiliary heads too, to make their parameters.
     if self.use_aux_heads and (train or self.is_initializing()):
       aux_logits = tuple(
         self._aux_classifier(head)(outputs[head.stage], train)
         for head in self.architecture.aux_heads
       )
-    rate = self.architecture.dropout if self.dropout is None else self.dropout
-    logits, outputs['PreLogits'] = heads.Classifier(
-      self.num_classes,
-      self.head_pooling,
-      rate,
-      self.architecture.bottleneck,
-      self.options,
-      self.axis_name,
-      name='Logits',
-    )(x, train)
+    logits, outputs['PreLogits'] = self._classifier()(x, train)
     return Outputs(
       logits, aux_logits if train else (), outputs if endpoints else {}
     )
@@ -120,63 +97,124 @@ class Inception(nn.Module):
   @property
   def frozen_stages(self) -> tuple[str, ...]:
     """Names of the stages that do not learn."""
-    if self.freeze is None:
+    if self.freeze_through is None:
       return ()
     names = [stage.name for stage in self.architecture.stages]
-    return tuple(names[: names.index(self.freeze) + 1])
+    return tuple(names[: names.index(self.freeze_through) + 1])
 
-  def _aux_classifier(self, head: Any) -> heads.AuxClassifier:
+  def _classifier(self) -> heads.Classifier:
+    table_rate = self.architecture.dropout
+    return heads.Classifier(
+      self.num_classes,
+      self.head_pooling,
+      table_rate if self.dropout is None else self.dropout,
+      self.architecture.bottleneck,
+      self.options,
+      self.axis_name,
+      name='Logits',
+    )
+
+  def _aux_classifier(self, head: AuxHead) -> heads.AuxClassifier:
     return heads.AuxClassifier(
       head, self.num_classes, self.options, self.axis_name, name=head.name
     )
 
 
-def make_table(
-  config: ml_collections.ConfigDict,
-) -> architectures.Architecture:
-  """Returns the table that `config.model` describes, at its width."""
-  table = architectures.get_architecture(config.architecture)
-  return dataclasses.replace(
-    scale_width(table, config.width), squeeze_excite=config.squeeze_excite
-  )
-
-
+# Longer than 50 lines because every keyword argument is documented.
 def create_model(
-  config: ml_collections.ConfigDict,
+  architecture: str | Architecture,
+  *,
+  num_classes: int | None = None,
   precision: str = 'float32',
+  width: float = 1.0,
+  squeeze_excite: int | None = None,
+  head_pooling: str = 'average',
+  dropout: float | None = None,
+  aux_heads: bool = True,
+  batch_norm_scale: bool = True,
+  batch_norm_decay: float = 0.99,
+  batch_norm_epsilon: float = 1e-3,
+  batch_norm_sync: bool = True,
+  initializer: str = 'he_normal',
+  scan_blocks: bool = False,
+  freeze_through: str | None = None,
   axis_name: str | None = None,
-  freeze: str | None = None,
-) -> Inception:
-  """Makes the network that a config describes.
+) -> Network:
+  """Makes a network.
 
   Args:
-    config: `config.model`; its fields are explained in configs/default.py.
-    precision: 'float32', 'bfloat16' or 'float16': the arithmetic of the
+    architecture: A name in `inception.architectures`, or a table.
+    num_classes: Logits per image; None takes the table's.
+    precision: 'float32', 'bfloat16' or 'float16', the arithmetic of the
       network. Parameters, batch statistics and logits are float32 in each.
+    width: Factor on the features of every layer; see `scale_width`.
+    squeeze_excite: Factor by which squeeze-excite on every block narrows the
+      channels, 16 in its paper; None has none.
+    head_pooling: 'average', or 'attention' with learned queries.
+    dropout: Rate before the classifier; None takes the table's.
+    aux_heads: Run auxiliary heads in training, where the table has any.
+    batch_norm_scale: Batch norm has a scale (gamma) besides its bias.
+    batch_norm_decay: Fraction of old moving statistics kept at each step.
+    batch_norm_epsilon: Added to the variance.
+    batch_norm_sync: Take statistics over the axis `axis_name`.
+    initializer: A name in `options.INITIALIZERS`, for kernels.
+    scan_blocks: Run equal residual blocks as one compiled loop.
+    freeze_through: Name of the last stage that does not learn, or None.
     axis_name: pmap axis that a training batch is split over, or None.
-    freeze: name of the last stage that does not learn, or None.
 
   Returns:
-    A Flax module; see `Inception.__call__`.
+    A Flax module; see `Network.__call__`.
+
+  Raises:
+    UserError: A name is unknown, or a number is out of range.
   """
-  table = make_table(config)
-  return Inception(
+  _check_numbers(
+    width=width, num_classes=num_classes, squeeze_excite=squeeze_excite
+  )
+  table = architecture
+  if isinstance(table, str):
+    table = get_architecture(table)
+  table = transforms.scale_width(table, width)
+  table = transforms.with_squeeze_excite(table, squeeze_excite)
+  if freeze_through is not None:
+    check_stage(table, freeze_through)
+  lookup(heads.HEAD_POOLINGS, head_pooling, 'head_pooling')
+  return Network(
     architecture=table,
-    num_classes=config.num_classes,
+    num_classes=table.num_classes if num_classes is None else num_classes,
     options=Options(
-      kernel_init=INITIALIZERS[config.initializer],
-      dtype=DTYPES[precision],
-      batch_norm=table.batch_norm,
-      batch_norm_scale=config.batch_norm_scale,
-      batch_norm_decay=config.batch_norm_decay,
-      batch_norm_epsilon=config.batch_norm_epsilon,
-      batch_norm_axis=axis_name if config.batch_norm_sync else None,
-      squeeze_excite=table.squeeze_excite,
-      scan_blocks=config.scan_blocks,
+      kernel_init=lookup(INITIALIZERS, initializer, 'initializer'),
+      dtype=lookup(PRECISIONS, precision, 'precision'),
+      batch_norm_scale=batch_norm_scale,
+      batch_norm_decay=batch_norm_decay,
+      batch_norm_epsilon=batch_norm_epsilon,
+      batch_norm_axis=axis_name if batch_norm_sync else None,
+      scan_blocks=scan_blocks,
     ),
-    head_pooling=config.head_pooling,
-    dropout=config.dropout,
-    use_aux_heads=config.aux_heads,
-    freeze=freeze,
+    head_pooling=head_pooling,
+    dropout=dropout,
+    use_aux_heads=aux_heads,
+    freeze_through=freeze_through,
     axis_name=axis_name,
   )
+
+
+def check_stage(table: Architecture, name: str) -> None:
+  """Checks that a network has a stage to freeze.
+
+  Raises:
+    UserError: It has not; lists its stages.
+  """
+  names = [stage.name for stage in table.stages]
+  if name not in names:
+    raise UserError(
+      f'freeze_through={name!r} is not a stage; the stages are'
+      f' {", ".join(names)}'
+    )
+
+
+def _check_numbers(**numbers: float | None) -> None:
+  """Checks that numbers which are given are above 0."""
+  for name, value in numbers.items():
+    if value is not None and not value > 0:
+      raise UserError(f'{name}={value} is out of range; it must be above 0')

@@ -1,4 +1,4 @@
-"""How the words of a table compute, the same for all of a network."""
+"""How the layers of a network compute; the same for all of its layers."""
 
 import dataclasses
 from typing import Any
@@ -7,49 +7,59 @@ from flax import linen as nn
 from jax import lax
 import jax.numpy as jnp
 
+# Arithmetic by the name that its user gives it, `config.precision`.
+PRECISIONS = {
+  'float32': jnp.float32,
+  'bfloat16': jnp.bfloat16,
+  'float16': jnp.float16,
+}
+
+# Initializers of kernels, `config.model.initializer`.
+INITIALIZERS = {
+  'he_normal': nn.initializers.he_normal(),
+  'glorot_uniform': nn.initializers.glorot_uniform(),
+  'truncated_normal': nn.initializers.truncated_normal(0.01),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
   """How every convolution and block of a network computes.
 
   Attributes:
-    kernel_init: initialiser of kernels.
-    dtype: of activations and of the arithmetic; parameters are float32.
-    batch_norm: False gives every convolution a bias in place of batch norm.
-    batch_norm_scale: batch norm has a scale (gamma) besides its bias (beta).
-    batch_norm_decay: share of the old moving statistics kept at each step.
-    batch_norm_epsilon: added to the variance.
-    batch_norm_axis: pmap axis over which statistics are synchronised, or None.
-    squeeze_excite: factor by which squeeze-excite narrows the channels of each
-      block; None has none.
-    scan_blocks: equal blocks in series run as one compiled loop.
+    kernel_init: Initializer of kernels.
+    dtype: Type of activations and arithmetic; parameters are float32.
+    batch_norm_scale: Batch norm has a scale (gamma) besides its bias (beta).
+    batch_norm_decay: Fraction of the old moving statistics kept at each step.
+    batch_norm_epsilon: Added to the variance.
+    batch_norm_axis: pmap axis over which statistics are synchronized, or None.
+    scan_blocks: Run equal blocks in series as one compiled loop.
   """
 
   kernel_init: nn.initializers.Initializer
-  dtype: Any = jnp.float32
-  batch_norm: bool = True
-  batch_norm_scale: bool = True
-  batch_norm_decay: float = 0.9
-  batch_norm_epsilon: float = 1e-3
-  batch_norm_axis: str | None = None
-  squeeze_excite: int | None = None
-  scan_blocks: bool = False
+  dtype: Any
+  batch_norm_scale: bool
+  batch_norm_decay: float
+  batch_norm_epsilon: float
+  batch_norm_axis: str | None
+  scan_blocks: bool
 
   @property
-  def precision(self) -> lax.Precision | None:
-    """Of products: float32 means float32.
+  def matmul_precision(self) -> lax.Precision | None:
+    """Precision of matmuls and convolutions: full for float32.
 
-    Without it, TPUs would multiply in bfloat16 and GPUs in TensorFloat-32.
+    By default, TPUs would multiply float32 in bfloat16 and GPUs in
+    TensorFloat-32.
     """
     return lax.Precision.HIGHEST if self.dtype == jnp.float32 else None
 
 
 def dense(features: int, options: Options, name: str) -> nn.Dense:
-  """Makes a fully connected layer with bias that computes as told."""
+  """Makes a fully connected layer with bias."""
   return nn.Dense(
     features,
     dtype=options.dtype,
-    precision=options.precision,
+    precision=options.matmul_precision,
     kernel_init=options.kernel_init,
     name=name,
   )

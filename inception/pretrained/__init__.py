@@ -1,1 +1,1 @@
-"""Weights of other projects, and networks from checkpoints."""
+"""Importers of other projects' weights."""

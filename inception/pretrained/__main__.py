@@ -1,10 +1,11 @@
-"""Turns a weights file of another project into a checkpoint.
+"""Converts another project's weights file to a checkpoint.
 
 Run:  python -m inception.pretrained --from=torchvision
         --file=inception_v3_google-0cc3c7bd.pth --output=weights/inception_v3
 
-`eval.py --workdir=weights/inception_v3` evaluates it with the images that the
-weights expect; `--config.pretrained=weights/inception_v3` trains from it.
+Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
+as the weights expect them, and `--config.pretrained=weights/inception_v3`
+trains from it.
 """
 
 import json
@@ -14,58 +15,52 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import commands
+from inception import architectures, commands
+from inception.data import eval_transforms
 from inception.errors import UserError
-
-_PROJECTS = ('slim', 'keras', 'torchvision', 'timm', 'fid', 'facenet')
+from inception.pretrained.projects import PROJECTS
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_enum('from', None, _PROJECTS, 'Whose file it is.')
+  flags.DEFINE_enum(
+    'from', None, list(PROJECTS), 'Project that published the weights.'
+  )
   flags.DEFINE_string(
     'file', None, 'A .ckpt, .h5, .keras, .pth, .pt or .safetensors file.'
   )
   flags.DEFINE_string(
-    'architecture', None, 'Name of the network; unset, it is found out.'
+    'architecture', None, 'Name of the network; detected if unset.'
   )
-  flags.DEFINE_string(
-    'preprocessing', None, "Images to expect; unset, the project's."
+  flags.DEFINE_enum(
+    'preprocessing',
+    None,
+    list(eval_transforms.EVAL_TRANSFORMS),
+    "How images are cropped, resized and normalized; the project's if unset.",
   )
-  flags.DEFINE_string('output', None, 'Folder for the checkpoint.')
+  flags.DEFINE_string('output', None, 'Folder to write the checkpoint to.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Reads the flags, imports, writes the checkpoint."""
-  project = commands.require('from', _PROJECTS[0])
+  """Imports the file and writes the checkpoint."""
+  project = commands.require('from', next(iter(PROJECTS)))
   path = pathlib.Path(commands.require('file', 'inception_v3.ckpt'))
   output = pathlib.Path(commands.require('output', 'weights/inception_v3'))
-  from inception.pretrained import (  # Slow to import: after the flags.
-    files,
-    matching,
-    preprocessing,
-  )
+  commands.import_tensorflow()
+  from inception.pretrained import files, matching  # Slow: after the flags.
 
   values = flags.FLAGS
-  known = preprocessing.PREPROCESSING
-  if values.preprocessing is not None and values.preprocessing not in known:
-    raise UserError(
-      f'--preprocessing={values.preprocessing} is not one of {", ".join(known)}'
-    )
   arrays = files.read_arrays(path)
   imported = matching.import_arrays(arrays, project, values.architecture)
-  images = values.preprocessing or preprocessing.default_preprocessing(
-    project, imported.architecture
-  )
   provenance = {
     'project': project,
     'file': str(path),
     'sha256': files.sha256(path),
-    'preprocessing': images,
+    'preprocessing': values.preprocessing
+    or eval_transforms.transform_name(project, imported.architecture),
   }
-  config = make_config(imported, images, provenance)
-  write(output, imported.variables, config)
+  write(output, imported.variables, make_config(imported, provenance))
   report = {
     'architecture': imported.architecture,
     'num_classes': imported.num_classes,
@@ -80,24 +75,27 @@ def main() -> None:
 
 
 def make_config(
-  imported: Any, images: str, provenance: dict[str, str]
+  imported: Any, provenance: dict[str, str]
 ) -> ml_collections.ConfigDict:
-  """Returns the config that travels with the weights.
+  """Returns the config that is stored with the weights.
 
   Args:
-    imported: of `matching.import_arrays`.
-    images: name of the preprocessing.
-    provenance: where the weights come from.
+    imported: Result of `matching.import_arrays`.
+    provenance: Origin of the weights: `project`, `file`, `sha256`, and
+      `preprocessing`, a name in `EVAL_TRANSFORMS`.
   """
-  from configs import default
-  from inception.pretrained import preprocessing
+  from inception.config import default
 
+  table = architectures.get_architecture(imported.architecture)
   config = default.get_config()
   config.model.architecture = imported.architecture
   config.model.num_classes = imported.num_classes
   config.model.aux_heads = imported.with_aux
   config.model.batch_norm_scale = imported.batch_norm_scale
-  preprocessing.set_data_config(config.data, images, imported.architecture)
+  config.data.class_offset = PROJECTS[provenance['project']].class_offset
+  eval_transforms.record(
+    config.data, provenance['preprocessing'], table.input_size
+  )
   config.provenance = ml_collections.ConfigDict(provenance)
   return config.lock()
 
@@ -107,23 +105,20 @@ def write(
   variables: dict[str, Any],
   config: ml_collections.ConfigDict,
 ) -> None:
-  """Writes a checkpoint of step 0.
+  """Writes a checkpoint with step 0.
 
   Raises:
-    UserError: the folder has a checkpoint, or cannot be written.
+    UserError: The folder already has a checkpoint, or cannot be written.
   """
-  from inception.checkpoints import Checkpoints
+  from inception.checkpoints.store import Checkpoints
 
-  checkpoints = Checkpoints(output, keep=1)
-  try:
+  with Checkpoints(output, keep=1) as checkpoints:
     if checkpoints.steps():
       raise UserError(
         f'{output} already has a checkpoint; choose another --output'
       )
     checkpoints.save({'step': 0, **variables}, config, metrics=None)
     checkpoints.wait()
-  finally:
-    checkpoints.close()
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Weights files of other projects as named arrays; nothing in them is run."""
+"""Weights files of other projects as named arrays; no code in them runs."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ Arrays = dict[str, np.ndarray]
 
 SUFFIXES = ('.ckpt', '.h5', '.keras', '.pth', '.pt', '.safetensors')
 
-# A TensorFlow checkpoint is several files; its name is their common beginning.
+# A TensorFlow checkpoint is several files; its name is their common prefix.
 _CHECKPOINT_INDEX = '.index'
 
 
@@ -27,17 +27,17 @@ def read_arrays(path: pathlib.Path) -> Arrays:
   """Reads all arrays of a weights file.
 
   Args:
-    path: of a file with one of `SUFFIXES`; a TensorFlow checkpoint may also be
-      named with the step behind its suffix, or by its index file.
+    path: File with one of the `SUFFIXES`. A TensorFlow checkpoint may also have
+      its step after the suffix, or be named by its index or data file.
 
   Returns:
-    Arrays by the names that they have in the file. Keras's are
-    `<layer>/<number of the variable in the layer>`.
+    Arrays by their names in the file; in Keras's files, by
+    `<layer>/<index in the layer>`.
 
   Raises:
-    UserError: there is no such file, it is of another kind, or it is damaged.
+    UserError: The file does not exist, is of another kind, or is damaged.
   """
-  path = checkpoint_prefix(path)
+  path = _checkpoint_prefix(path)
   is_checkpoint = _index_file(path).exists()
   if not is_checkpoint and not path.is_file():
     raise UserError(f'no such file: {path}')
@@ -45,7 +45,7 @@ def read_arrays(path: pathlib.Path) -> Arrays:
     if is_checkpoint:
       return _read_checkpoint(path)
     match path.suffix:
-      case '.ckpt':  # Before version 2 a checkpoint was one file.
+      case '.ckpt':  # In version 1 of the format, a checkpoint is one file.
         return _read_checkpoint(path)
       case '.h5':
         with h5py.File(path) as file:
@@ -67,29 +67,30 @@ def read_arrays(path: pathlib.Path) -> Arrays:
     reason = str(error).split('\n')[0][:200]
     raise UserError(f'cannot read {path}: {reason}') from error
   raise UserError(
-    f'{path} is no weights file that is known; known are {", ".join(SUFFIXES)}'
+    f'{path} is not a weights file; supported are {", ".join(SUFFIXES)}'
   )
 
 
 def sha256(path: pathlib.Path) -> str:
-  """Returns the hash of a weights file; of all files of a checkpoint."""
-  path = checkpoint_prefix(path)
+  """Returns the SHA-256 of a weights file.
+
+  Args:
+    path: As in `read_arrays`; all files of a TensorFlow checkpoint count.
+  """
+  path = _checkpoint_prefix(path)
   paths = [path]
   if _index_file(path).exists():
-    paths = [
-      _index_file(path),
-      *sorted(path.parent.glob(f'{path.name}.data-*')),
-    ]
+    data = sorted(path.parent.glob(f'{path.name}.data-*'))
+    paths = [_index_file(path), *data]
   digest = hashlib.sha256()
   for part in paths:
     with part.open('rb') as file:
-      while chunk := file.read(1 << 20):
-        digest.update(chunk)
+      hashlib.file_digest(file, lambda: digest)  # Updates `digest`.
   return digest.hexdigest()
 
 
-def checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
-  """Returns the name of a TensorFlow checkpoint for its index or data file."""
+def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
+  """Returns a TensorFlow checkpoint's name for its index or data file."""
   name = path.name.removesuffix(_CHECKPOINT_INDEX)
   return path.with_name(name.split('.data-')[0])
 
@@ -119,7 +120,7 @@ def _read_keras(file: h5py.File) -> Arrays:
     return _read_keras3(file['layers'])
   root = file.get('model_weights', file)
   if 'layer_names' not in root.attrs:
-    raise ValueError('neither weights nor a model by Keras')
+    raise ValueError('contains neither weights nor a model of Keras')
   arrays = {}
   for layer in _names(root.attrs['layer_names']):
     for i, name in enumerate(_names(root[layer].attrs['weight_names'])):
@@ -130,8 +131,8 @@ def _read_keras(file: h5py.File) -> Arrays:
 def _read_keras3(layers: Any) -> Arrays:
   """Reads the format of Keras 3.
 
-  Its groups are numbered by kind in another order than the layers were made;
-  the layers' own names stand beside the variables.
+  Its groups are numbered per kind, in another order than the layers were
+  created; the layers' own names are attributes beside the variables.
   """
   arrays = {}
   for group in layers.values():
@@ -140,8 +141,8 @@ def _read_keras3(layers: Any) -> Arrays:
       continue
     if 'name' not in variables.attrs:
       raise ValueError(
-        'it was saved by a Keras that did not write the names of layers; save'
-        ' it again with Keras 3.15 or as .h5'
+        'written by a Keras version that did not store the names of layers;'
+        ' save it again with Keras 3.15 or as .h5'
       )
     for i, variable in variables.items():
       arrays[f'{variables.attrs["name"]}/{i}'] = variable[()]

@@ -1,14 +1,20 @@
 """Keras Applications: InceptionV3 and InceptionResNetV2.
 
-Keras numbers layers without a name of their own as they are made, from wherever
-its counter stands: their rank counts, not the number. Arrays lie as ours do.
+Keras numbers unnamed layers in the order of creation, from wherever its counter
+stands in the session: their rank matters, not the number. Its memory layouts
+are ours.
 """
 
 from collections.abc import Iterable, Iterator
 import re
 
-from inception.architectures.layer import Layer
-from inception.pretrained.tensors import NetworkLayers, Project, Tensor
+from inception.pretrained.tensors import (
+  NetworkLayers,
+  Project,
+  PublishedNetwork,
+  Tensor,
+)
+from inception.spec.layers import Layer
 
 _PROJECTION = re.compile(
   r'(?:Repeat(?:_[12])?/(block\d+_\d+)|Block8)/Conv2d_1x1'
@@ -16,11 +22,11 @@ _PROJECTION = re.compile(
 
 
 def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
-  """Names all variables of a network: `<layer>/<number of the variable>`.
+  """Returns all tensors of a network, named `<layer>/<index in the layer>`.
 
   Args:
-    layers: of the network.
-    names: all names in the file.
+    layers: The network's layers.
+    names: All names in the file.
   """
   found = {name.split('/')[0] for name in names}
   convolutions = _ranked('conv2d', found)
@@ -29,7 +35,7 @@ def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
   for layer in layers.trunk:
     projection = _PROJECTION.fullmatch(layer.scope)
     if projection:
-      # Keras counts the last block among the others of its kind.
+      # Keras counts the last block as the tenth of its kind.
       block = projection.group(1) or 'block8_10'
       tensors += _with_bias(layer, f'{block}_conv')
     elif layer.scope == 'Conv2d_7b_1x1':
@@ -41,7 +47,10 @@ def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
 
 
 def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
-  """Yields layers of a kind in the order in which they were made."""
+  """Yields the names of unnamed layers of a kind in the order of creation.
+
+  Where a file has too few of them, yields placeholders for error messages.
+  """
   numbers = sorted(
     int(match.group(1) or 0)
     for name in names
@@ -74,15 +83,9 @@ def _with_bias(layer: Layer, name: str) -> list[Tensor]:
   ]
 
 
+_NETWORK = PublishedNetwork(name_tensors, classifier='predictions/1')
+
 KERAS = Project(
-  networks={
-    'inception_v3': name_tensors,
-    'inception_resnet_v2': name_tensors,
-  },
-  classifier={
-    'inception_v3': 'predictions/1',
-    'inception_resnet_v2': 'predictions/1',
-  },
-  aux_prefix={},
+  networks={'inception_v3': _NETWORK, 'inception_resnet_v2': _NETWORK},
   batch_norm_scale=False,
 )

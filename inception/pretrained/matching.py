@@ -1,4 +1,4 @@
-"""From the arrays of a file to variables: which network, and do they fit?"""
+"""From the arrays of a weights file to the variables of a network."""
 
 from collections.abc import Iterator, Mapping
 import dataclasses
@@ -7,31 +7,23 @@ from typing import Any
 from flax import traverse_util
 import numpy as np
 
+from inception import architectures
 from inception.errors import UserError
-from inception.pretrained import keras, pytorch, slim
+from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import Project, Tensor, network_layers
 
-PROJECTS: dict[str, Project] = {
-  'slim': slim.SLIM,
-  'keras': keras.KERAS,
-  'torchvision': pytorch.TORCHVISION,
-  'timm': pytorch.TIMM,
-  'fid': pytorch.FID,
-  'facenet': pytorch.FACENET,
-}
-
-_USUAL_CLASSES = 1000
+Arrays = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-  """Weights of another project as variables of a network here.
+  """Weights of another project as variables of one of our networks.
 
   Attributes:
-    architecture: name of the network.
-    num_classes: logits.
-    with_aux: the file had auxiliary heads, too.
-    batch_norm_scale: batch norm has a scale.
+    architecture: Name of the network.
+    num_classes: Logits per image.
+    with_aux: The file has auxiliary heads, too.
+    batch_norm_scale: Batch norm has a scale.
     variables: {'params', 'batch_stats'}, float32.
   """
 
@@ -44,12 +36,15 @@ class Imported:
 
 @dataclasses.dataclass(frozen=True)
 class _Match:
-  """How a file's arrays fit a network.
+  """How well the arrays of a file fit a network.
 
   Attributes:
-    tensors: that the network has, in the order of definition.
-    fitting: how many of them the file has in the right shape.
-    difference: the first that it has not, in words; None where all fit.
+    architecture: Name of the network.
+    num_classes: Classes in the file.
+    with_aux: The file has auxiliary heads.
+    tensors: The network's tensors, in the order of definition.
+    fitting: Number of them that the file has in the right shape.
+    difference: Description of the first difference; None if all arrays fit.
   """
 
   architecture: str
@@ -61,28 +56,26 @@ class _Match:
 
 
 def import_arrays(
-  arrays: Mapping[str, np.ndarray],
-  project_name: str,
-  architecture: str | None = None,
+  arrays: Arrays, project_name: str, architecture: str | None = None
 ) -> Imported:
-  """Turns the arrays of a weights file into variables.
+  """Converts the arrays of a weights file to variables.
 
-  Every array of the network is used once and none is left.
+  Every array of the network is used exactly once, and none is left over.
 
   Args:
-    arrays: by the names in the file.
-    project_name: one of `PROJECTS`.
-    architecture: name of the network; None finds it out.
+    arrays: Arrays by their names in the file.
+    project_name: A name in `PROJECTS`.
+    architecture: Name of the network; None detects it.
 
   Raises:
-    UserError: the arrays do not fit; names the first that differs, both shapes,
-      and the network that would fit, if any does.
+    UserError: The arrays do not fit; names the first difference with both
+      shapes, and a network that would fit, if there is one.
   """
   project = PROJECTS[project_name]
   known = list(project.networks)
   if architecture is not None and architecture not in known:
     raise UserError(
-      f'--from={project_name} has no weights for {architecture!r}; it has'
+      f'--from={project_name} has no weights for {architecture!r}, only for'
       f' {", ".join(known)}'
     )
   candidates = [architecture] if architecture else known
@@ -108,15 +101,17 @@ def import_arrays(
   )
 
 
-def _match(
-  arrays: Mapping[str, np.ndarray], project: Project, architecture: str
-) -> _Match:
-  bias = arrays.get(project.classifier[architecture])
-  num_classes = len(bias) if bias is not None and bias.ndim else _USUAL_CLASSES
-  prefix = project.aux_prefix.get(architecture)
+def _match(arrays: Arrays, project: Project, architecture: str) -> _Match:
+  published = project.networks[architecture]
+  bias = arrays.get(published.classifier)
+  if bias is not None and bias.ndim:
+    num_classes = len(bias)
+  else:
+    num_classes = architectures.get_architecture(architecture).num_classes
+  prefix = published.aux_prefix
   with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
   layers = network_layers(architecture, num_classes, with_aux)
-  tensors = project.networks[architecture](layers, arrays)
+  tensors = published.name_tensors(layers, arrays)
   differences = _differences(
     arrays, project, architecture, num_classes, tensors
   )
@@ -125,41 +120,42 @@ def _match(
     num_classes,
     with_aux,
     tensors,
-    sum(_fits(arrays, tensor) for tensor in tensors),
-    next(differences, None),
+    fitting=sum(_fits(arrays, tensor) for tensor in tensors),
+    difference=next(differences, None),
   )
 
 
-def _fits(arrays: Mapping[str, np.ndarray], tensor: Tensor) -> bool:
+def _fits(arrays: Arrays, tensor: Tensor) -> bool:
   found = arrays.get(tensor.name)
   return found is not None and found.shape == tensor.shape
 
 
 def _differences(
-  arrays: Mapping[str, np.ndarray],
+  arrays: Arrays,
   project: Project,
   architecture: str,
   num_classes: int,
   tensors: list[Tensor],
 ) -> Iterator[str]:
+  """Yields a phrase for everything that does not fit."""
   for tensor in tensors:
     if tensor.name not in arrays:
       yield f'it lacks {tensor.name} {tensor.shape}'
     elif not _fits(arrays, tensor):
       yield (
-        f'its {tensor.name} is {arrays[tensor.name].shape}, that of'
-        f' {architecture} {tensor.shape}'
+        f'its {tensor.name} is {arrays[tensor.name].shape}, but {architecture}'
+        f' needs {tensor.shape}'
       )
-  if not project.has_classes(num_classes):
+  if not project.allows_classes(num_classes):
     yield f'it has {num_classes} classes'
   expected = {tensor.name for tensor in tensors}
   for name, array in arrays.items():
-    if name not in expected and not project.ignore(name, arrays):
-      yield f'it has {name} {array.shape}, which {architecture} has not'
+    if name not in expected and not project.ignores(name, arrays):
+      yield f'it has {name} {array.shape}, which {architecture} does not have'
 
 
-def _advice(arrays: Mapping[str, np.ndarray], tried: tuple[str, str]) -> str:
-  """Says which network of which project would fit."""
+def _advice(arrays: Arrays, tried: tuple[str, str]) -> str:
+  """Names a network of a project that would fit, other than the one tried."""
   for project_name, project in PROJECTS.items():
     for architecture in project.networks:
       if (project_name, architecture) == tried:

@@ -1,34 +1,38 @@
-"""TF-slim: names of variables in its checkpoints.
+"""TF-slim: names of the variables in its checkpoints.
 
-Its arrays lie as ours do, and its names are the ones that ours come from; here
-is where they depart from the pattern.
+Its memory layouts are ours, and our names come from its names; this file holds
+the exceptions to their pattern.
 """
 
 from collections.abc import Container, Iterable
+import dataclasses
 import functools
 import re
 
 import numpy as np
 
-from inception.architectures.layer import Dense, Layer
+from inception import architectures
 from inception.pretrained.tensors import (
   NetworkLayers,
   Project,
+  PublishedNetwork,
   Shape,
   Tensor,
 )
+from inception.spec.layers import Dense, Layer
 
 _AVERAGE = '/ExponentialMovingAverage'
 
 _COUNTER = re.compile(r'global_step|beta\d_power')
 
-_STATISTICS = {
+# Our name of a batch norm's vector, and slim's.
+_BATCH_NORM = {
   'BatchNorm/bias': 'BatchNorm/beta',
   'BatchNorm/mean': 'BatchNorm/moving_mean',
   'BatchNorm/var': 'BatchNorm/moving_variance',
 }
 
-# Our scope, as a regular expression, to slim's.
+# Our scope as a regular expression, and slim's scope.
 _RENAMES = {
   'inception_v1_slim': {
     r'(Mixed_5b/Branch_2)/Conv2d_0b_3x3': r'\1/Conv2d_0a_3x3',
@@ -76,38 +80,36 @@ _CONVOLUTIONAL = ('inception_v1_slim', 'inception_v2_slim', 'inception_v3')
 def name_tensors(
   architecture: str, layers: NetworkLayers, names: Iterable[str]
 ) -> list[Tensor]:
-  """Names all variables of a network; averaged copies where there are any.
+  """Returns all tensors of a network: the averaged copy where there is one.
 
   Args:
-    architecture: its name here.
-    layers: of the network.
-    names: all names in the file.
+    architecture: Our name of the network.
+    layers: The network's layers.
+    names: All names in the file.
   """
   averaged = {
     name.removesuffix(_AVERAGE) for name in names if name.endswith(_AVERAGE)
   }
-  aux = (layer for some in layers.aux.values() for layer in some)
+  aux = (layer for head in layers.aux.values() for layer in head)
   tensors = []
   for layer in (*layers.trunk, *layers.head, *aux):
     for tensor in _layer(architecture, layer):
       if tensor.name in averaged:
-        tensor = Tensor(
-          tensor.name + _AVERAGE, tensor.shape, tensor.path, tensor.convert
-        )
+        name = tensor.name + _AVERAGE
+        tensor = dataclasses.replace(tensor, name=name)
       tensors.append(tensor)
   return tensors
 
 
-def is_no_weight(name: str, names: Container[str]) -> bool:
-  """Whether a variable is the optimizer's or the training loop's.
+def is_not_a_weight(name: str, names: Container[str]) -> bool:
+  """True for a variable of the optimizer or of the training loop.
 
-  The optimizer's are named after the variable that they belong to.
-
-  A variable that has an averaged copy is none either: the copy is used.
+  An optimizer's variable has the name of its weight as a prefix. A weight that
+  has an averaged copy does not count either: the copy is used.
 
   Args:
-    name: of the variable.
-    names: all names in the file.
+    name: Name of the variable.
+    names: All names in the file.
   """
   if name.endswith(_AVERAGE):
     return False
@@ -130,7 +132,7 @@ def _layer(architecture: str, layer: Layer) -> list[Tensor]:
     tensors.append(_parameter(architecture, layer, root, name, shape, path))
   for name, shape in layer.statistics.items():
     path = f'batch_stats/{layer.scope}/{name}'
-    tensors.append(Tensor(f'{root}/{_STATISTICS[name]}', shape, path))
+    tensors.append(Tensor(f'{root}/{_BATCH_NORM[name]}', shape, path))
   return tensors
 
 
@@ -144,8 +146,8 @@ def _parameter(
 ) -> Tensor:
   if name == 'bias':
     return Tensor(f'{root}/biases', shape, path)
-  if name in _STATISTICS:
-    return Tensor(f'{root}/{_STATISTICS[name]}', shape, path)
+  if name in _BATCH_NORM:
+    return Tensor(f'{root}/{_BATCH_NORM[name]}', shape, path)
 
   def reshape(x: np.ndarray) -> np.ndarray:
     return x.reshape(shape)
@@ -163,18 +165,20 @@ def _parameter(
   return Tensor(f'{root}/weights', shape, path)
 
 
-def _classifier(architecture: str) -> str:
+def _network(architecture: str) -> PublishedNetwork:
+  root = _ROOTS[architecture]
+  has_aux = bool(architectures.get_architecture(architecture).aux_heads)
   scope = _RENAMES[architecture].get('Logits/Logits', 'Logits/Logits')
-  return f'{_ROOTS[architecture]}/{scope}/biases'
+  return PublishedNetwork(
+    functools.partial(name_tensors, architecture),
+    classifier=f'{root}/{scope}/biases',
+    aux_prefix=f'{root}/AuxLogits/' if has_aux else None,
+  )
 
 
 SLIM = Project(
-  networks={name: functools.partial(name_tensors, name) for name in _RENAMES},
-  classifier={name: _classifier(name) for name in _RENAMES},
-  aux_prefix={
-    name: f'{_ROOTS[name]}/AuxLogits/'
-    for name in ('inception_v3', 'inception_v4', 'inception_resnet_v2')
-  },
+  networks={architecture: _network(architecture) for architecture in _ROOTS},
   batch_norm_scale=False,
-  ignore=is_no_weight,
+  class_offset=1,  # A background class comes first.
+  ignores=is_not_a_weight,
 )

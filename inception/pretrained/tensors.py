@@ -1,4 +1,4 @@
-"""What an importer says of another project: tensors and where they belong."""
+"""How an importer describes another project: its tensors and our paths."""
 
 from collections.abc import Callable, Container, Iterable
 import dataclasses
@@ -6,21 +6,21 @@ import dataclasses
 import numpy as np
 
 from inception import architectures
-from inception.architectures import layers
-from inception.architectures.layer import Layer
+from inception.spec import unroll
+from inception.spec.layers import Layer
 
 Shape = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """A tensor of another project and the place that it has here.
+  """A tensor of another project and the path of our parameter that takes it.
 
   Attributes:
-    name: in the file.
-    shape: in the file.
-    path: here, 'params/Mixed_5b/Branch_0/Conv2d_0a_1x1/kernel'.
-    convert: from the file's layout to ours.
+    name: Name in the file.
+    shape: Shape in the file.
+    path: Our path, such as 'params/Mixed_5b/Branch_0/Conv2d_0a_1x1/kernel'.
+    convert: Function from the file's memory layout to ours.
   """
 
   name: str
@@ -31,12 +31,12 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkLayers:
-  """The layers with parameters of a network, in the order of definition.
+  """The layers of a network that have parameters, in the order of definition.
 
   Attributes:
-    trunk: convolutions, projections of residual blocks included.
-    head: from the pooled grid to logits.
-    aux: of every auxiliary head, by name; empty without them.
+    trunk: Convolutions, including the projections of residual blocks.
+    head: Layers from the pooled grid to the logits.
+    aux: Layers of every auxiliary head, by its name; empty without heads.
   """
 
   trunk: tuple[Layer, ...]
@@ -45,45 +45,63 @@ class NetworkLayers:
 
 
 @dataclasses.dataclass(frozen=True)
+class PublishedNetwork:
+  """A network as another project publishes it.
+
+  Attributes:
+    name_tensors: Function from the network's layers and all names in the file
+      to the network's tensors.
+    classifier: Name of the classifier's bias, whose size is the number of
+      classes.
+    aux_prefix: Prefix of the names of tensors of auxiliary heads; None where
+      the project's network has no such heads.
+  """
+
+  name_tensors: Callable[[NetworkLayers, Iterable[str]], list[Tensor]]
+  classifier: str
+  aux_prefix: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Project:
   """Another project whose weights can be imported.
 
   Attributes:
-    networks: name of each network here that it has weights for, and the
-      function that names all tensors of it, given its layers and the names in
-      the file.
-    classifier: name of the classifier's bias in a file, by network; its size
-      is the number of classes.
-    aux_prefix: what names of tensors of auxiliary heads begin with, by network;
-      only of networks that have such heads in that project.
-    batch_norm_scale: its batch norm has a scale (gamma).
-    has_classes: whether its networks can have so many classes.
-    ignore: whether a tensor is no part of the network, by its name and all
-      names in the file.
+    networks: The networks it publishes, by our name of the architecture.
+    batch_norm_scale: Its batch norm has a scale (gamma).
+    class_offset: Logit of the first class; 1 if a background class precedes it.
+    allows_classes: True if its networks can have this number of classes.
+    ignores: True for a tensor that is not part of the network, given its name
+      and all names in the file.
   """
 
-  networks: dict[str, Callable[[NetworkLayers, Iterable[str]], list[Tensor]]]
-  classifier: dict[str, str]
-  aux_prefix: dict[str, str]
+  networks: dict[str, PublishedNetwork]
   batch_norm_scale: bool
-  has_classes: Callable[[int], bool] = lambda _: True
-  ignore: Callable[[str, Container[str]], bool] = lambda *_: False
+  class_offset: int = 0
+  allows_classes: Callable[[int], bool] = lambda _: True
+  ignores: Callable[[str, Container[str]], bool] = lambda *_: False
 
 
 def network_layers(
   architecture: str, num_classes: int, with_aux: bool
 ) -> NetworkLayers:
-  """Unrolls the table of a network, by name."""
+  """Returns the layers with parameters of a network.
+
+  Args:
+    architecture: A name in `architectures.ARCHITECTURES`.
+    num_classes: Logits per image.
+    with_aux: Include the auxiliary heads.
+  """
   table = architectures.get_architecture(architecture)
   size = table.input_size
-  trunk = layers.stage_layers(table, size, size).values()
-  aux = layers.aux_layers(table, size, size, num_classes) if with_aux else {}
+  trunk = unroll.stage_layers(table, size, size).values()
+  aux = unroll.aux_layers(table, size, size, num_classes) if with_aux else {}
   return NetworkLayers(
     trunk=_with_weights(layer for stage in trunk for layer in stage),
-    head=layers.head_layers(table, size, size, num_classes),
-    aux={name: _with_weights(some) for name, some in aux.items()},
+    head=unroll.head_layers(table, size, size, num_classes),
+    aux={name: _with_weights(layers) for name, layers in aux.items()},
   )
 
 
-def _with_weights(some: Iterable[Layer]) -> tuple[Layer, ...]:
-  return tuple(layer for layer in some if layer.weights)
+def _with_weights(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+  return tuple(layer for layer in layers if layer.weights)

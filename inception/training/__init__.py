@@ -1,1 +1,1 @@
-"""State, step, loss, optimizer, checkpoints and the loop."""
+"""Training: state, step, loss, optimizer, schedule and the loop."""

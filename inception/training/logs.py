@@ -1,30 +1,29 @@
-"""What a run says: progress for a person, numbers for TensorBoard and more."""
+"""Logs of a run: progress on the terminal, metrics to files."""
 
 from collections.abc import Mapping
 import datetime
 import json
-import os
 import pathlib
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from tensorboard import summary
 import tqdm
 
-METRICS_FILE = 'metrics.jsonl'
+from inception.metrics import open_after
 
 
 class Logs:
-  """Writes the numbers of a run to its workdir and to the terminal.
+  """Writes the metrics of a run to its workdir and to the terminal.
 
-  On a terminal a progress bar; elsewhere plain lines. The same numbers go to
-  TensorBoard event files and to metrics.jsonl, one JSON object a line.
+  A terminal gets a progress bar, anything else plain lines. The same metrics go
+  to TensorBoard event files and to metrics.jsonl, one JSON object per line.
   """
 
   def __init__(self, workdir: pathlib.Path, first_step: int, total_steps: int):
-    """Opens the logs; lines about steps after `first_step` are taken back."""
+    """Opens the logs; lines for steps after `first_step` are deleted."""
     self._total_steps = total_steps
-    self._file = _open_after(workdir / METRICS_FILE, first_step)
+    self._file = open_after(workdir, first_step)
     self._tensorboard = summary.Writer(str(workdir / 'tensorboard'))
     self._bar = tqdm.tqdm(
       total=total_steps,
@@ -43,9 +42,9 @@ class Logs:
     """Logs an interval of training.
 
     Args:
-      step: steps taken.
+      step: Steps taken.
       metrics: `epoch`, `loss`, `top1`, `learning_rate`, `images_per_second`.
-      seconds_per_step: mean over the interval.
+      seconds_per_step: Mean over the interval.
     """
     seconds_left = round((self._total_steps - step) * seconds_per_step)
     self._write(step, 'train', {**metrics, 'seconds_left': seconds_left})
@@ -74,7 +73,7 @@ class Logs:
     )
 
   def say(self, line: str) -> None:
-    """Prints a line, above the progress bar where there is one."""
+    """Prints a line, above the progress bar if there is one."""
     self._bar.write(line)
     sys.stdout.flush()
 
@@ -92,18 +91,3 @@ class Logs:
     for name, value in values.items():
       self._tensorboard.add_scalar(f'{split}/{name}', value, step)
     self._tensorboard.flush()
-
-
-def _open_after(path: pathlib.Path, step: int) -> TextIO:
-  """Opens a file of JSON lines for more, without those after `step`.
-
-  A run that was killed has logged steps that it takes again when it resumes.
-  """
-  kept = []
-  if path.exists():
-    lines = path.read_text().splitlines()
-    kept = [line for line in lines if json.loads(line)['step'] <= step]
-  temporary = path.with_suffix('.tmp')
-  temporary.write_text(''.join(line + '\n' for line in kept))
-  os.replace(temporary, path)
-  return path.open('a')

@@ -1,30 +1,52 @@
 """The loop: from a config and a workdir to a trained network.
 
-Read this first. Each part is made once and in order: data, schedule, model,
-state; then the newest checkpoint is restored, and steps are taken.
+Read this first. The config is checked and completed, everything that computes
+is built from it, the state is restored or made, and steps are taken.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import dataclasses
 import pathlib
-import signal
 from typing import Any
 
 import jax
 import ml_collections
 
-from inception import config as config_lib
-from inception.checkpoints import Checkpoints
-from inception.data import datasets, device, pipeline
-from inception.errors import UserError
+from inception import distributed
+from inception.checkpoints.store import Checkpoints
+from inception.config import compare
+from inception.data import device, pipeline
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import Source
 from inception.evaluation import evaluate
-from inception.modules.network import create_model
-from inception.training import schedule as schedule_lib
-from inception.training import start as start_lib
+from inception.predict import make_predictor
+from inception.training import resolve, signals
+from inception.training import start as starts
+from inception.training.build import Training, build
 from inception.training.logs import Logs
 from inception.training.meter import Meter
 from inception.training.state import TrainState
-from inception.training.step import AXIS, TrainStep, make_train_step
+from inception.training.step import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A started run.
+
+  Attributes:
+    training: What it computes with.
+    batches: Training batches on the devices, from the first step on.
+    evaluate: {'params', 'batch_stats'} to the results of the evaluation split.
+    checkpoints: Where the state is saved.
+    logs: Where the metrics go.
+  """
+
+  training: Training
+  batches: Iterator[Batch]
+  evaluate: Callable[[Any], dict[str, float]]
+  checkpoints: Checkpoints
+  logs: Logs
 
 
 def train(
@@ -36,200 +58,128 @@ def train(
   """Trains, resuming from the newest good checkpoint of the workdir.
 
   Args:
-    config: fields as in configs/default.py.
-    workdir: of the run; made if missing.
-    devices: local devices; None takes all.
-    stop_at_step: stop with a checkpoint after this step; the run goes on when
-      it is started again, as if it had not stopped.
+    config: Fields as in inception/config/default.py.
+    workdir: Folder of the run; made if missing.
+    devices: Local devices; None takes all.
+    stop_at_step: Stop with a checkpoint after this step, to be resumed.
 
   Returns:
     The last state.
 
   Raises:
-    UserError: a config, data set or workdir that cannot be used; a loss that is
-      not finite; a checkpoint that cannot be written.
+    UserError: Config, data or workdir cannot be used, the loss is not finite,
+      or a checkpoint cannot be written.
   """
-  devices = list(devices or jax.local_devices())
-  config_lib.check(config, len(devices))
-  train_source = datasets.open_source(config.data, config.data.train_split)
-  eval_source = datasets.open_source(config.data, config.data.eval_split)
-  config = with_classes(config, train_source, eval_source)
+  devices = list(devices or distributed.local_devices())
+  resolve.check(config, len(devices))
+  train_source = open_source(config.data, config.data.train_split)
+  eval_source = open_source(config.data, config.data.eval_split)
+  start = starts.find_start(workdir, config)
+  sources = train_source, eval_source
+  config = resolve.complete(config, *sources, start.weights_config)
+  training = build(config, devices, train_source.num_examples)
+  state = starts.first_state(start, training, workdir)
 
-  duration = schedule_lib.make_duration(config, train_source.num_examples)
-  schedule = schedule_lib.make_schedule(
-    config.schedule, config.batch_size, duration
-  )
-  model = create_model(config.model, config.precision, AXIS, config.freeze)
-
-  with contextlib.ExitStack() as stack:
-    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    stack.callback(checkpoints.close)
-    start = start_lib.find_start(checkpoints, config)
-    config = start_lib.with_images(config, start)
-    state = start_lib.make_state(start, checkpoints, config, model)
-    first = int(state.step)
-    state = device.replicate(state, devices)
-    last = min(stop_at_step or duration.steps, duration.steps)
+  first, total = int(state.step), training.duration.steps
+  last = min(stop_at_step or total, total)
+  with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
+    checkpoints.delete_after(first)
     if first >= last:
-      print(f'{workdir} is at step {first} of {duration.steps}: nothing to do')
-      return state
-
-    (workdir / 'config.json').write_text(config_lib.to_json(config))
-    logs = Logs(workdir, first, duration.steps)
-    stack.callback(logs.close)
-    logs.say(describe(config, state, train_source, devices))
-
-    share = pipeline.Share(config.batch_size, len(devices))
-    batches = pipeline.train_batches(
-      train_source, config.data, share, config.seed, first
-    )
-    eval_step = evaluate.make_eval_step(model, config.data, devices)
-
-    def evaluate_split(variables: Any) -> dict[str, float]:
-      eval_batches = pipeline.eval_batches(eval_source, config.data, share)
-      return evaluate.evaluate(
-        eval_step, variables, device.prefetch(eval_batches, devices)
+      print(f'{workdir} is at step {first} of {total}: nothing to do')
+      return distributed.replicate(state, devices)
+    (workdir / 'config.json').write_text(compare.to_json(config))
+    with contextlib.closing(Logs(workdir, first, total)) as logs:
+      logs.say(_describe(training, state, train_source))
+      run = Run(
+        training,
+        _train_batches(training, train_source, first),
+        _make_evaluate(training, eval_source),
+        checkpoints,
+        logs,
       )
-
-    return take_steps(
-      state,
-      range(first + 1, last + 1),
-      config,
-      duration,
-      make_train_step(config, model, schedule, devices),
-      device.prefetch(batches, devices),
-      evaluate_split,
-      checkpoints,
-      logs,
-    )
+      state = distributed.replicate(state, devices)
+      return take_steps(run, state, range(first + 1, last + 1))
 
 
-def take_steps(
-  state: TrainState,
-  steps: range,
-  config: ml_collections.ConfigDict,
-  duration: schedule_lib.Duration,
-  train_step: TrainStep,
-  batches: Iterator[dict[str, jax.Array]],
-  evaluate_split: Callable[[Any], dict[str, float]],
-  checkpoints: Checkpoints,
-  logs: Logs,
-) -> TrainState:
-  """Takes steps, and logs, evaluates and saves when it is time.
+def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
+  """Takes steps; logs, evaluates and saves when due.
 
   Args:
-    state: before the first step; its memory is used again.
-    steps: numbers of the steps, counted from 1.
-    config: a whole config.
-    duration: of the run.
-    train_step: of `make_train_step`.
-    batches: on the devices, from the first step on.
-    evaluate_split: {'params', 'batch_stats'} to results.
-    checkpoints: where the state is saved.
-    logs: where the numbers go.
+    run: A started run.
+    state: State before the first step; donated.
+    steps: Numbers of the steps, counted from 1.
 
   Returns:
     The state after the last step.
 
   Raises:
-    UserError: as `train`.
-    SystemExit: a signal stopped the run; its state is saved.
+    UserError: As `train`.
+    SystemExit: A signal stopped the run; its state is saved.
   """
+  config, duration = run.training.config, run.training.duration
   meter = Meter(steps[0] - 1, config.batch_size)
-  with stop_signals() as signals:
+  with signals.stop_signals() as received:
     for step in steps:
-      state, metrics = train_step(state, next(batches))
+      state, metrics = run.training.step(state, next(run.batches))
       meter.add(metrics)
-      stopped = bool(signals)
+      stopped = bool(received)
       at_end = step == steps[-1] or stopped
       if at_end or step % config.log_every_steps == 0:
         means, seconds_per_step = meter.read()
         epoch = step / duration.steps_per_epoch
-        logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
+        run.logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
       results = None
-      if step == duration.steps or duration.is_due(
-        step, config.eval_every_epochs
-      ):
+      is_last = step == duration.steps
+      if is_last or duration.is_due(step, config.eval_every_epochs):
         meter.fetch()
-        results = evaluate_split(state.eval_variables())
-        logs.evaluation(step, config.data.eval_split, results)
+        results = run.evaluate(state.eval_variables())
+        run.logs.evaluation(step, config.data.eval_split, results)
         meter.restart_clock()
       if at_end or duration.is_due(step, config.checkpoint_every_epochs):
-        # First the losses: what is saved must be good.
-        meter.fetch()
-        checkpoints.save(state, config, results)
+        meter.fetch()  # Raises for a loss that must not be saved.
+        run.checkpoints.save(state, config, results)
         meter.restart_clock()
       if stopped:
         break
-  checkpoints.wait()
+  run.checkpoints.wait()
   if stopped:
-    logs.say(f'stopped at step {step}; start again to go on')
-    raise SystemExit(128 + signals[0])
+    run.logs.say(f'stopped at step {step}; start again to continue')
+    raise SystemExit(128 + received[0])
   return state
 
 
-def with_classes(
-  config: ml_collections.ConfigDict,
-  train_source: datasets.Source,
-  eval_source: datasets.Source,
-) -> ml_collections.ConfigDict:
-  """Returns a locked copy of the config with `model.num_classes` set.
+def _train_batches(
+  training: Training, source: Source, first_step: int
+) -> Iterator[Batch]:
+  config, devices = training.config, training.devices
+  shard = pipeline.HostShard(config.batch_size, len(devices))
+  batches = pipeline.train_batches(
+    source, config.data, shard, config.seed, first_step
+  )
+  return device.prefetch(batches, devices)
 
-  Raises:
-    UserError: it contradicts the data, or the splits contradict each other.
-  """
-  if train_source.classes != eval_source.classes:
-    odd = sorted(set(train_source.classes) ^ set(eval_source.classes))
-    raise UserError(
-      f'{train_source.name} and {eval_source.name} have different classes:'
-      f' {", ".join(odd[:3])} in only one of them'
+
+def _make_evaluate(
+  training: Training, source: Source
+) -> Callable[[Any], dict[str, float]]:
+  config, devices = training.config, training.devices
+  shard = pipeline.HostShard(config.batch_size, len(devices))
+  batches = pipeline.eval_batches(source, config.data, shard)
+  eval_step = evaluate.make_eval_step(
+    make_predictor(training.model, config.data), devices
+  )
+
+  def evaluate_split(variables: Any) -> dict[str, float]:
+    return evaluate.evaluate(
+      eval_step, variables, device.prefetch(batches, devices)
     )
-  config = config.copy_and_resolve_references()
-  in_data = len(train_source.classes) + config.data.class_offset
-  if config.model.num_classes is None:
-    config.model.num_classes = in_data
-  if config.model.num_classes != in_data:
-    raise UserError(
-      f'model.num_classes={config.model.num_classes} contradicts the data:'
-      f' {train_source.name} needs {in_data}; leave the field unset or set it'
-      f' to {in_data}'
-    )
-  return config.lock()
+
+  return evaluate_split
 
 
-@contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-  """Yields a list that SIGTERM and SIGINT fill, so that a step can end first.
-
-  A second signal has its usual effect.
-  """
-  received: list[int] = []
-  kept: dict[signal.Signals, Any] = {}
-
-  def handle(number: int, frame: Any) -> None:
-    del frame
-    received.append(number)
-    signal.signal(number, kept[signal.Signals(number)])
-
-  try:
-    for number in (signal.SIGTERM, signal.SIGINT):
-      kept[number] = signal.signal(number, handle)
-  except ValueError:  # Not in the main thread, where signals do not arrive.
-    pass
-  try:
-    yield received
-  finally:
-    for sent, handler in kept.items():
-      signal.signal(sent, handler)
-
-
-def describe(
-  config: ml_collections.ConfigDict,
-  state: TrainState,
-  source: datasets.Source,
-  devices: Sequence[jax.Device],
-) -> str:
+def _describe(training: Training, state: TrainState, source: Source) -> str:
   """Returns a line about what is going to run."""
+  config, devices = training.config, training.devices
   size = config.data.image_size
   parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
   return (

@@ -19,8 +19,8 @@ def smoothed_cross_entropy(
 
   Args:
     logits: float32 [batch, classes].
-    targets: float32 [batch, classes], probabilities; of a label, one-hot.
-    smoothing: share of the probability that is spread evenly.
+    targets: float32 [batch, classes], probabilities (one-hot for a label).
+    smoothing: Probability that is spread evenly over all classes.
 
   Returns:
     Nats, float32 [batch].
@@ -32,10 +32,10 @@ def smoothed_cross_entropy(
 def training_loss(
   outputs: Outputs, targets: Array, config: ml_collections.ConfigDict
 ) -> Array:
-  """Mean loss of a batch, the weighted loss of auxiliary heads included.
+  """Mean loss of a batch, including the weighted loss of auxiliary heads.
 
   Args:
-    outputs: of the network in training.
+    outputs: Outputs of the network in training.
     targets: float32 [batch, classes], probabilities.
     config: `config.loss`.
 

@@ -1,4 +1,4 @@
-"""Metrics between two lines of the log: kept on the devices, then averaged."""
+"""Metrics of a log interval: kept on the devices, then averaged."""
 
 import math
 import time
@@ -9,8 +9,8 @@ from inception.errors import UserError
 
 Metrics = dict[str, jax.Array]
 
-# Steps under way at a time: enough to keep the devices busy while the host
-# prepares the next, few enough to bound the memory that their batches take.
+# Steps dispatched ahead: enough to keep the devices busy while the host
+# prepares the next batch, few enough to bound the memory of batches in flight.
 STEPS_IN_FLIGHT = 2
 
 
@@ -21,19 +21,19 @@ class Meter:
     """Starts before the step `first_step + 1`.
 
     Args:
-      first_step: steps taken before.
-      batch_size: images per step.
+      first_step: Steps taken before.
+      batch_size: Images in the global batch.
     """
     self._step = first_step
     self._batch_size = batch_size
     self._on_devices: list[Metrics] = []
     self._on_host: list[dict[str, float]] = []
-    # The first step compiles: it is left out, unless there is no other.
+    # The first step compiles: it is not timed, unless it is the only one.
     self._timed_steps = -1
     self._start = self._first_start = time.perf_counter()
 
   def add(self, metrics: Metrics) -> None:
-    """Takes the metrics of the next step; waits for the one before."""
+    """Adds the metrics of the next step; waits for the step before it."""
     self._on_devices.append(metrics)
     jax.block_until_ready(self._on_devices[-STEPS_IN_FLIGHT:][:1])
     if self._timed_steps < 0:
@@ -42,17 +42,17 @@ class Meter:
     self._timed_steps += 1
 
   def fetch(self) -> None:
-    """Brings metrics to the host.
+    """Copies metrics to the host.
 
     Raises:
-      UserError: a loss is not finite; names the first such step.
+      UserError: A loss is not finite; names the first such step.
     """
     for metrics in jax.device_get(self._on_devices):
       self._step += 1
       loss = float(metrics['loss'])
       if not math.isfinite(loss):
         raise UserError(
-          f'the loss is {loss} at step {self._step}; checkpoints before it are'
+          f'the loss is {loss} at step {self._step}; earlier checkpoints are'
           ' kept. Lower --config.schedule.base_learning_rate or set'
           ' --config.optimizer.clip_norm, and use another workdir'
         )
@@ -62,8 +62,8 @@ class Meter:
   def read(self) -> tuple[dict[str, float], float]:
     """Returns means since the last reading, and seconds per step.
 
-    The means have `images_per_second` besides the metrics of the step, and the
-    learning rate of the last step instead of its mean.
+    The means include `images_per_second`; the learning rate is that of the last
+    step, not a mean.
     """
     self.fetch()
     start = self._start if self._timed_steps else self._first_start
@@ -79,6 +79,6 @@ class Meter:
     return means, seconds_per_step
 
   def restart_clock(self) -> None:
-    """Leaves out the time since the last step, which was no training."""
+    """Excludes the time since the last step, which was not training."""
     self._start = time.perf_counter()
     self._timed_steps = 0

@@ -1,11 +1,17 @@
-"""Optimizers: gradients to updates."""
+"""Optimizers: from gradients to updates."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
 import ml_collections
 import optax
+
+from inception.errors import lookup
+
+# Makes the optimizer of one step from the step's learning rate. Its state does
+# not depend on the rate, so the optimizer needs no counter of its own.
+MakeOptimizer = Callable[[jax.typing.ArrayLike], optax.GradientTransformation]
 
 
 def make_optimizer(
@@ -15,23 +21,22 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
   """Chains weight decay, clipping and the optimizer.
 
-  Weight decay comes first, as the L2 penalty that it is in the papers' code: it
-  is part of the gradient that is clipped and normalised.
+  Weight decay comes first: it is the L2 penalty of the papers' code, part of
+  the gradient that is clipped and normalized.
 
   Args:
     config: `config.optimizer`.
-    learning_rate: of this step; the optimizer's state does not depend on it,
-      so that it has no counter of its own.
-    frozen: stages whose parameters get no update and have no state.
+    learning_rate: Learning rate of this step.
+    frozen: Names of stages whose parameters get no update and have no state.
+
+  Raises:
+    UserError: There is no optimizer of that name.
   """
   parts = [optax.add_decayed_weights(config.weight_decay, mask=kernels)]
   if config.clip_norm:
     parts.append(optax.clip_by_global_norm(config.clip_norm))
-  if config.name == 'sgd':
-    parts.append(optax.sgd(learning_rate, config.momentum, config.nesterov))
-  else:
-    parts.append(_tensorflow_rmsprop(config, learning_rate))
-  optimizer = optax.chain(*parts)
+  make = lookup(OPTIMIZERS, config.name, 'optimizer.name')
+  optimizer = optax.chain(*parts, make(config, learning_rate))
   if not frozen:
     return optimizer
 
@@ -46,17 +51,23 @@ def make_optimizer(
 
 
 def kernels(params: Any) -> Any:
-  """Returns a tree of bools: which parameters have weight decay."""
+  """Returns a tree of bools: True for parameters with weight decay."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[-1].key.endswith('kernel'), params
   )
+
+
+def _sgd(
+  config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
+) -> optax.GradientTransformation:
+  return optax.sgd(learning_rate, config.momentum, config.nesterov)
 
 
 def _tensorflow_rmsprop(
   config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
 ) -> optax.GradientTransformation:
   # TensorFlow starts the mean square at 1, adds epsilon inside the root, and
-  # has the learning rate inside the momentum buffer. With epsilon = 1 each of
+  # has the learning rate inside the momentum buffer. With epsilon = 1, each of
   # the three changes the run.
   return optax.rmsprop(
     learning_rate,
@@ -66,3 +77,7 @@ def _tensorflow_rmsprop(
     eps_in_sqrt=True,
     momentum=config.momentum,
   )
+
+
+# Optimizers by name, `config.optimizer.name`.
+OPTIMIZERS = {'sgd': _sgd, 'rmsprop': _tensorflow_rmsprop}

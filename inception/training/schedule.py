@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step."""
+"""Length of a run, and the learning rate as a function of the step."""
 
 from collections.abc import Callable
 import dataclasses
@@ -7,14 +7,19 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from inception.errors import lookup
+
+Array = jax.Array
+Schedule = Callable[[jax.typing.ArrayLike], Array]
+
 
 @dataclasses.dataclass(frozen=True)
 class Duration:
-  """How long a run is.
+  """Length of a run.
 
   Attributes:
-    steps: of the whole run.
-    steps_per_epoch: examples over batch size, a fraction.
+    steps: Steps of the whole run.
+    steps_per_epoch: Examples divided by batch size; may be fractional.
   """
 
   steps: int
@@ -25,7 +30,7 @@ class Duration:
     return round(epochs * self.steps_per_epoch)
 
   def is_due(self, step: int, epochs: float) -> bool:
-    """Tells whether what happens every so many epochs happens after a step."""
+    """True if an event with a period in epochs falls on this step."""
     period = max(1.0, epochs * self.steps_per_epoch)
     times = round(step / period)
     return times > 0 and step == round(times * period)
@@ -34,7 +39,7 @@ class Duration:
 def make_duration(
   config: ml_collections.ConfigDict, num_examples: int
 ) -> Duration:
-  """Derives the length of a run from `num_steps`, else `num_epochs`."""
+  """Derives the length of a run from `num_steps`, or else `num_epochs`."""
   steps_per_epoch = num_examples / config.batch_size
   steps = config.num_steps or round(config.num_epochs * steps_per_epoch)
   return Duration(max(1, steps), steps_per_epoch)
@@ -42,32 +47,64 @@ def make_duration(
 
 def make_schedule(
   config: ml_collections.ConfigDict, batch_size: int, duration: Duration
-) -> Callable[[jax.typing.ArrayLike], jax.Array]:
+) -> Schedule:
   """Makes the schedule of the learning rate.
 
-  Every schedule counts from the start of training, so that a warm-up does not
-  delay the stairs.
+  Every schedule counts from the start of training, so a warm-up does not delay
+  the staircase.
 
   Args:
     config: `config.schedule`.
-    batch_size: of the global batch.
-    duration: of the run.
+    batch_size: Images in the global batch.
+    duration: Length of the run.
 
   Returns:
-    Step, counted from 0, to float32 learning rate.
+    A function from the step, counted from 0, to the float32 learning rate.
+
+  Raises:
+    UserError: There is no schedule of that name.
   """
   peak = config.base_learning_rate * batch_size / config.base_batch_size
   warmup = duration.epochs_to_steps(config.warmup_epochs)
-  stair = max(1, duration.epochs_to_steps(config.decay_every_epochs))
+  decay = lookup(SCHEDULES, config.name, 'schedule.name')(config, duration)
 
-  def schedule(step: jax.typing.ArrayLike) -> jax.Array:
+  def schedule(step: jax.typing.ArrayLike) -> Array:
     step = jnp.asarray(step, jnp.float32)
-    rate = jnp.float32(peak)
-    if config.name == 'cosine':
-      progress = (step - warmup) / max(1, duration.steps - warmup)
-      rate *= (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
-    elif config.name == 'stairs':
-      rate *= config.decay_rate ** jnp.floor(step / stair)
+    rate = jnp.float32(peak) * decay(step)
     return rate * jnp.minimum(1, (step + 1) / max(1, warmup))
 
   return schedule
+
+
+def _constant(
+  config: ml_collections.ConfigDict, duration: Duration
+) -> Schedule:
+  del config, duration
+  return jnp.ones_like
+
+
+def _cosine(config: ml_collections.ConfigDict, duration: Duration) -> Schedule:
+  """From 1 at the end of the warm-up to 0 at the end of the run."""
+  warmup = duration.epochs_to_steps(config.warmup_epochs)
+
+  def factor(step: jax.typing.ArrayLike) -> Array:
+    progress = (step - warmup) / max(1, duration.steps - warmup)
+    return (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
+
+  return factor
+
+
+def _staircase(
+  config: ml_collections.ConfigDict, duration: Duration
+) -> Schedule:
+  """Multiplies by `decay_rate` every `decay_every_epochs`."""
+  period = max(1, duration.epochs_to_steps(config.decay_every_epochs))
+  return lambda step: config.decay_rate ** jnp.floor(step / period)
+
+
+# Factor on the peak by name, `config.schedule.name`.
+SCHEDULES = {
+  'cosine': _cosine,
+  'staircase': _staircase,
+  'constant': _constant,
+}

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception.modules.network import Inception
-from inception.training import optimizer as optimizer_lib
+from inception import distributed
+from inception.modules.network import Network
+from inception.training.optimizer import MakeOptimizer
 
 
 @struct.dataclass
@@ -19,12 +20,12 @@ class TrainState:
 
   Attributes:
     step: int32, steps taken; the only counter. Position in the data, random
-      keys and schedule follow from it.
+      keys and learning rate follow from it.
     params: float32 parameters.
     batch_stats: float32 moving statistics of batch norm.
-    opt_state: of the optimizer.
-    ema: moving average of {'params', 'batch_stats'}, or None.
-    loss_scale: dynamic loss scale of float16, or None.
+    opt_state: State of the optimizer.
+    ema: Moving average of {'params', 'batch_stats'}, or None.
+    loss_scale: Dynamic loss scale of float16, or None.
   """
 
   step: jax.Array
@@ -35,17 +36,16 @@ class TrainState:
   loss_scale: dynamic_scale.DynamicScale | None
 
   def eval_variables(self) -> dict[str, Any]:
-    """Returns what evaluation uses: the moving average where there is one."""
+    """Returns the variables for evaluation: the moving average, if any."""
     if self.ema is not None:
       return self.ema
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
 
 def initial_state(
-  config: ml_collections.ConfigDict,
-  model: Inception,
+  config: ml_collections.ConfigDict, model: Network, optimizer: MakeOptimizer
 ) -> TrainState:
-  """Returns the state before the first step, made from `config.seed`."""
+  """Returns the state before the first step, drawn from `config.seed`."""
   side = config.data.image_size
   variables = model.init(
     jax.random.key(config.seed), jnp.zeros((1, side, side, 3))
@@ -53,28 +53,24 @@ def initial_state(
   params = variables['params']
   batch_stats = variables.get('batch_stats', {})
   averaged = {'params': params, 'batch_stats': batch_stats}
-  optimizer = optimizer_lib.make_optimizer(
-    config.optimizer, 0, model.frozen_stages
-  )
   is_float16 = config.precision == 'float16'
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=batch_stats,
-    opt_state=optimizer.init(params),
+    opt_state=optimizer(0).init(params),
     ema=averaged if config.optimizer.ema_decay is not None else None,
     loss_scale=dynamic_scale.DynamicScale() if is_float16 else None,
   )
 
 
 def create_state(
-  config: ml_collections.ConfigDict,
-  model: Inception,
+  config: ml_collections.ConfigDict, model: Network, optimizer: MakeOptimizer
 ) -> TrainState:
   """Compiles `initial_state` and runs it."""
-  # On the CPU, XLA takes longer to optimise hundreds of random draws than to
-  # make them: 28 s against 6 s for a narrow GoogLeNet on two cores.
+  # On the CPU, XLA takes longer to optimize hundreds of random draws than to
+  # run them: 28 s against 6 s for a narrow GoogLeNet on two cores.
   fast = {'xla_backend_optimization_level': 0}
-  on_cpu = jax.default_backend() == 'cpu'
-  create = functools.partial(initial_state, config, model)
-  return jax.jit(create, compiler_options=fast if on_cpu else None)()
+  options = fast if distributed.on_cpu() else None
+  create = functools.partial(initial_state, config, model, optimizer)
+  return jax.jit(create, compiler_options=options)()

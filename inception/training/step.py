@@ -11,45 +11,53 @@ import ml_collections
 import optax
 
 from inception.data import augment, device
-from inception.modules.network import Inception
+from inception.distributed import AXIS
+from inception.modules.network import Network
 from inception.training import losses
-from inception.training.optimizer import make_optimizer
+from inception.training.optimizer import MakeOptimizer
+from inception.training.schedule import Schedule
 from inception.training.state import TrainState
 
 Array = jax.Array
+Batch = dict[str, Array]
 Metrics = dict[str, Array]
-TrainStep = Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]
-
-AXIS = 'batch'
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def make_train_step(
-  config: ml_collections.ConfigDict,
-  model: Inception,
-  schedule: optax.Schedule,
-  devices: Sequence[jax.Device],
-) -> TrainStep:
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """The constants of all steps of a run.
+
+  Attributes:
+    config: The whole config.
+    model: The network, made with `axis_name=AXIS`.
+    schedule: Step to learning rate.
+    optimizer: Learning rate to optimizer.
+  """
+
+  config: ml_collections.ConfigDict
+  model: Network
+  schedule: Schedule
+  optimizer: MakeOptimizer
+
+
+def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
   """Compiles the step for some devices.
 
-  The state goes in and comes out without a device axis, and its memory is used
-  again: keep no second name for the state that went in.
+  The state has no device axis. The input state is donated; do not reuse it.
 
   Args:
-    config: a whole config.
-    model: made with `axis_name=AXIS`.
-    schedule: step to learning rate.
-    devices: local devices.
+    recipe: The constants of the step.
+    devices: Local devices.
 
   Returns:
     A function of the state and of a batch with `image` uint8 and `label` int32,
-    both [devices, batch, ...]. Returns the new state and float32 scalars of the
-    whole batch: `loss` (auxiliary heads included), `top1` and `learning_rate`.
+    both [devices, batch, ...]. Returns the new state and float32 scalars over
+    the whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`.
   """
 
-  def step(
-    state: TrainState, batch: dict[str, Array]
-  ) -> tuple[TrainState, Metrics]:
-    return train_step(state, batch, config, model, schedule)
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    return train_step(state, batch, recipe)
 
   return jax.pmap(
     step,
@@ -62,78 +70,39 @@ def make_train_step(
 
 
 def train_step(
-  state: TrainState,
-  batch: dict[str, Array],
-  config: ml_collections.ConfigDict,
-  model: Inception,
-  schedule: optax.Schedule,
+  state: TrainState, batch: Batch, recipe: Recipe
 ) -> tuple[TrainState, Metrics]:
-  """One step on one device, in a pmap over `AXIS`; see `make_train_step`."""
-  # The same key on all devices: what is random belongs to an image, whose own
-  # key is folded from its place in the global batch.
-  key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-  image_key, dropout_key = jax.random.split(key)
-  targets = jax.nn.one_hot(batch['label'], model.num_classes)
-  images = batch['image']
-  places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
-  images, targets = augment.augment(
-    image_key, images, targets, places, config.data, AXIS
-  )
-  images = device.normalize(images, config.data)
+  """Takes one step on one device, in a pmap over `AXIS`."""
+  # The same keys on all devices: randomness belongs to an image, whose own key
+  # is folded from its place in the global batch.
+  image_key, dropout_key = augment.step_keys(recipe.config.seed, state.step)
+  images, targets = _augment(batch, image_key, recipe)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
-    outputs, updated = model.apply(
+    outputs, updated = recipe.model.apply(
       {'params': params, 'batch_stats': state.batch_stats},
       images,
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': dropout_key},
     )
-    loss = losses.training_loss(outputs, targets, config.loss)
+    loss = losses.training_loss(outputs, targets, recipe.config.loss)
     return loss, (outputs.logits, updated.get('batch_stats', {}))
 
-  loss_scale, finite = state.loss_scale, None
-  if loss_scale is None:
-    grad_of = jax.value_and_grad(loss_of, has_aux=True)
-    (loss, (logits, batch_stats)), grads = grad_of(state.params)
-    grads = lax.pmean(grads, AXIS)
-  else:
-    # Averages over the axis itself, before it looks for overflow, so that all
-    # devices agree whether to skip the step.
-    scaled = loss_scale.value_and_grad(loss_of, has_aux=True, axis_name=AXIS)
-    loss_scale, finite, (loss, (logits, batch_stats)), grads = scaled(
-      state.params
-    )
-  # Statistics differ between devices where batch norm is not synchronised; the
-  # state has room for one of them.
+  loss_scale, finite, (loss, (logits, batch_stats)), grads = _gradients(
+    loss_of, state
+  )
+  # Devices have different statistics where batch norm is not synchronized; the
+  # state has room for one set.
   batch_stats = lax.pmean(batch_stats, AXIS)
-  # Of a mixed image, the label with the larger share.
+  # The label of a mixed image is the one with the larger weight.
   top1 = jnp.mean(jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1))
   loss, top1 = lax.pmean((loss, top1), AXIS)
 
-  learning_rate = schedule(state.step)
-  optimizer = make_optimizer(
-    config.optimizer, learning_rate, model.frozen_stages
-  )
-  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
-  averaged = {'params': params, 'batch_stats': batch_stats}
-  new_state = TrainState(
-    step=state.step + 1,
-    params=params,
-    batch_stats=batch_stats,
-    opt_state=opt_state,
-    ema=update_ema(state.ema, averaged, config.optimizer.ema_decay, state.step),
-    loss_scale=loss_scale,
-  )
-  if finite is not None:
-    # After an overflow only the counter and the scale move on.
-    kept = dataclasses.replace(
-      state, step=new_state.step, loss_scale=loss_scale
-    )
-    new_state = jax.tree.map(
-      lambda new, old: jnp.where(finite, new, old), new_state, kept
-    )
+  new_state = _update(state, grads, batch_stats, recipe)
+  if loss_scale is not None:
+    new_state = _skip_overflow(state, new_state, loss_scale, finite)
+  learning_rate = recipe.schedule(state.step)
   return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
 
 
@@ -141,15 +110,68 @@ def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
   """Moves an average towards new values.
 
   The decay grows from 0.1 to its full value, as TensorFlow's does with
-  `num_updates`, so that the initial values are soon forgotten.
+  `num_updates`, so the initial values are soon forgotten.
 
   Args:
-    ema: tree of the average, or None.
-    new: tree of the new values.
-    decay: share of the average that is kept; None where there is no average.
-    step: steps taken before.
+    ema: Tree of the average, or None.
+    new: Tree of the new values.
+    decay: Fraction of the average that is kept; None if there is no average.
+    step: Steps taken before.
   """
   if ema is None or decay is None:
     return None
   kept = jnp.minimum(decay, (1 + step) / (10 + step))
-  return jax.tree.map(lambda old, x: old + (1 - kept) * (x - old), ema, new)
+  return optax.incremental_update(new, ema, 1 - kept)
+
+
+def _augment(batch: Batch, key: Array, recipe: Recipe) -> tuple[Array, Array]:
+  """Returns normalized images and float32 targets [batch, classes]."""
+  config = recipe.config.data
+  images = batch['image']
+  targets = jax.nn.one_hot(batch['label'], recipe.model.num_classes)
+  places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
+  images, targets = augment.augment(key, images, targets, places, config, AXIS)
+  return device.normalize(images, config), targets
+
+
+def _gradients(loss_of: Callable[[Any], Any], state: TrainState) -> Any:
+  """Returns new loss scale, whether all is finite, values and mean gradients.
+
+  The first two are None without dynamic loss scaling.
+  """
+  if state.loss_scale is not None:
+    # Averages over the axis before it looks for overflow, so that all devices
+    # agree on whether to skip the step.
+    return state.loss_scale.value_and_grad(
+      loss_of, has_aux=True, axis_name=AXIS
+    )(state.params)
+  values, grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+  return None, None, values, lax.pmean(grads, AXIS)
+
+
+def _update(
+  state: TrainState, grads: Any, batch_stats: Any, recipe: Recipe
+) -> TrainState:
+  """Applies mean gradients; the loss scale stays as it is."""
+  optimizer = recipe.optimizer(recipe.schedule(state.step))
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  averaged = {'params': params, 'batch_stats': batch_stats}
+  ema_decay = recipe.config.optimizer.ema_decay
+  return TrainState(
+    step=state.step + 1,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+    ema=update_ema(state.ema, averaged, ema_decay, state.step),
+    loss_scale=state.loss_scale,
+  )
+
+
+def _skip_overflow(
+  old: TrainState, new: TrainState, loss_scale: Any, finite: Array
+) -> TrainState:
+  """Returns `new`, or after an overflow `old` with its counter advanced."""
+  kept = dataclasses.replace(old, step=new.step, loss_scale=loss_scale)
+  new = dataclasses.replace(new, loss_scale=loss_scale)
+  return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)

@@ -1,5 +1,6 @@
-"""Evaluation images against Pillow and TensorFlow."""
+"""Images for evaluation and training against Pillow and TensorFlow."""
 
+import dataclasses
 import io
 import pathlib
 
@@ -9,7 +10,10 @@ import pytest
 import skimage
 
 from inception.data import images
+from inception.data.eval_transforms import INTERPOLATIONS, EvalTransform
 from inception.data.tensorflow import tf
+
+PHOTOGRAPHS = pathlib.Path(skimage.__file__).parent / 'data'
 
 
 def picture(height, width):
@@ -29,17 +33,18 @@ def encoded(pixels):
 
 @pytest.mark.parametrize('size', [(80, 121), (133, 70), (60, 60)])
 @pytest.mark.parametrize(
-  'resize, pillow',
+  'interpolation, pillow',
   [
     ('bilinear', Image.Resampling.BILINEAR),
     ('bicubic', Image.Resampling.BICUBIC),
   ],
 )
-def test_the_square_of_the_short_side_is_torchvisions(
-  config, size, resize, pillow
+def test_resizing_the_short_side_is_torchvisions(
+  config, size, interpolation, pillow
 ):
-  config.data.image_size, config.data.eval_short_side = 47, 54
-  config.data.eval_resize, config.data.eval_antialias = resize, True
+  config.data.image_size, config.data.crop_pct = 47, 47 / 54
+  config.data.eval_transform = 'torchvision'
+  config.data.interpolation = interpolation
   pixels = picture(*size)
   found = images.eval_image(encoded(pixels), config.data).numpy()
 
@@ -54,45 +59,63 @@ def test_the_square_of_the_short_side_is_torchvisions(
   assert difference.mean() < 0.5 and difference.max() <= 3
 
 
-def test_the_central_share_is_that_of_tf_image_central_crop(config):
-  config.data.image_size, config.data.eval_crop = 40, 0.875
+@pytest.mark.parametrize('name', ['inception', 'inception_antialias'])
+def test_the_central_crop_is_that_of_tf_image(config, name):
+  config.data.image_size, config.data.crop_pct = 40, 0.875
+  config.data.eval_transform = name
   pixels = picture(93, 77)
-  for antialias in (False, True):
-    config.data.eval_antialias = antialias
-    found = images.eval_image(encoded(pixels), config.data)
-    cropped = tf.image.central_crop(tf.constant(pixels), 0.875)
-    wanted = tf.image.resize(cropped, (40, 40), antialias=antialias)
-    np.testing.assert_allclose(found, wanted, atol=0.51)
+  found = images.eval_image(encoded(pixels), config.data)
+  cropped = tf.image.central_crop(tf.constant(pixels), 0.875)
+  antialias = name == 'inception_antialias'
+  wanted = tf.image.resize(cropped, (40, 40), antialias=antialias)
+  np.testing.assert_allclose(found, wanted, atol=0.51)
 
 
-def test_bilinear_as_in_tensorflow_1_takes_corners_for_centres(config):
-  config.data.image_size, config.data.eval_crop = 2, 1.0
-  config.data.eval_resize = 'bilinear_tf1'
+def test_tensorflow_1s_bilinear_samples_at_pixel_corners(config):
+  config.data.image_size, config.data.crop_pct = 2, 1.0
+  config.data.interpolation = 'bilinear_tf1'
   row = np.repeat(np.uint8([[0, 60, 120, 180]]), 4, 0)[:, :, None]
   found = images.eval_image(encoded(row.repeat(3, 2)), config.data)
   np.testing.assert_array_equal(found[0, :, 0], [0, 120])
-  config.data.eval_resize = 'bilinear'
+  config.data.interpolation = 'bilinear'
   found = images.eval_image(encoded(row.repeat(3, 2)), config.data)
   np.testing.assert_array_equal(found[0, :, 0], [30, 150])
 
 
+def test_no_interpolation_falls_through_to_another():
+  pixels, transform = tf.constant(picture(9, 7)), EvalTransform()
+  results = [
+    images._resize(
+      pixels, (4, 4), dataclasses.replace(transform, interpolation=name)
+    ).numpy()
+    for name in INTERPOLATIONS
+  ]
+  assert len({result.tobytes() for result in results}) == 3
+  with pytest.raises(ValueError, match="unknown interpolation 'area'"):
+    images._resize(
+      pixels, (4, 4), dataclasses.replace(transform, interpolation='area')
+    )
+
+
 @pytest.mark.parametrize('name', ['astronaut.png', 'chelsea.png', 'rocket.jpg'])
-@pytest.mark.parametrize('preset, short', [('torchvision', 342), ('timm', 341)])
-def test_presets_on_photographs_are_within_a_level_of_pillow(
-  config, name, preset, short
+@pytest.mark.parametrize(
+  'transform, short, pillow',
+  [
+    ('torchvision', 342, Image.Resampling.BILINEAR),
+    ('timm', 341, Image.Resampling.BICUBIC),
+  ],
+)
+def test_photographs_are_within_a_level_of_pillow(
+  config, name, transform, short, pillow
 ):
-  config.data.image_size, config.data.eval_crop = 299, 0.875
-  config.data.eval_preset = preset
-  path = pathlib.Path(skimage.__file__).parent / 'data' / name
-  found = images.load_image(str(path), config.data)
-  filter_ = {'torchvision': Image.Resampling.BILINEAR}.get(
-    preset, Image.Resampling.BICUBIC
-  )
-  photograph = Image.open(path).convert('RGB')
+  config.data.image_size, config.data.crop_pct = 299, None
+  config.data.eval_transform = transform
+  found = images.load_image(str(PHOTOGRAPHS / name), config.data)
+  photograph = Image.open(PHOTOGRAPHS / name).convert('RGB')
   shortest = min(photograph.size)
   sides = [int(short * side / shortest) for side in photograph.size]
   left, top = (int(round((side - 299) / 2.0)) for side in sides)
-  wanted = photograph.resize(sides, filter_).crop(
+  wanted = photograph.resize(sides, pillow).crop(
     (left, top, left + 299, top + 299)
   )
   difference = np.abs(found.astype(int) - np.asarray(wanted))
@@ -100,12 +123,36 @@ def test_presets_on_photographs_are_within_a_level_of_pillow(
 
 
 @pytest.mark.parametrize('name', ['astronaut.png', 'chelsea.png', 'rocket.jpg'])
-def test_the_preset_of_slim_on_photographs_is_tensorflows(config, name):
-  config.data.image_size, config.data.eval_crop = 299, 0.875
-  config.data.eval_preset = 'slim'
-  path = pathlib.Path(skimage.__file__).parent / 'data' / name
+def test_photographs_for_slim_are_tensorflows(config, name):
+  config.data.image_size, config.data.crop_pct = 299, None
+  config.data.eval_transform = 'slim'
+  path = PHOTOGRAPHS / name
   found = images.load_image(str(path), config.data)
   decoded = tf.io.decode_image(path.read_bytes(), expand_animations=False)
   cropped = tf.image.central_crop(decoded, 0.875)
   wanted = tf.compat.v1.image.resize_bilinear(cropped[None], (299, 299))[0]
   assert np.abs(found - wanted.numpy()).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize('shrink', [1, 2, 4, 8])
+def test_large_jpegs_are_decoded_smaller(config, shrink):
+  """Scaled decoding shows the same crop as a full one, averaged."""
+  config.data.image_size = 32
+  config.data.crop_area, config.data.crop_aspect = (1.0, 1.0), (1.0, 1.0)
+  side = 32 * shrink + 5
+  rows, columns = np.mgrid[0:side, 0:side] * (200 / side)
+  pixels = np.stack([rows, columns, np.full((side, side), 99)], -1)
+  buffer = io.BytesIO()
+  Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=95)
+  encoded = tf.constant(buffer.getvalue())
+  seed = tf.constant([0, 0], tf.int64)
+  for jpeg in (True, False):
+    (crop,) = images.random_crops([encoded], [seed], config.data, jpeg)
+    assert 32 <= min(crop.shape[:2]) <= 32 + 5
+  (square,) = images.resize_crops(32, crop.numpy())
+  wanted = np.asarray(
+    Image.fromarray(pixels.astype(np.uint8)).resize(
+      (32, 32), Image.Resampling.BOX
+    )
+  )
+  assert np.abs(square.astype(int) - wanted).mean() < 2

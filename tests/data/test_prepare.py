@@ -1,4 +1,4 @@
-"""ImageNet from tar files in its real form, quirks included."""
+"""Preparing ImageNet from its archives, quirks included, and other data."""
 
 import io
 import tarfile
@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from inception.data import datasets, pipeline, prepare
+from inception.data import pipeline, prepare
+from inception.data.sources import catalog
 from inception.errors import UserError
 
-# What TFDS repairs, by name: a PNG called JPEG, and CMYK images.
+# Images that TFDS repairs by name: a PNG called JPEG, and a CMYK image.
 PNG = 'n02105855_2933.JPEG'
 CMYK = 'n01739381_1309.JPEG'
 
@@ -27,7 +28,7 @@ def picture(size, mode='RGB', kind='JPEG', **options):
 
 def rotated(size):
   exif = Image.Exif()
-  exif[0x0112] = 6  # Turned by 90 degrees.
+  exif[0x0112] = 6  # Rotated by 90 degrees.
   return picture(size, exif=exif.tobytes())
 
 
@@ -47,7 +48,7 @@ def tar_of(members):
 
 @pytest.fixture(scope='module')
 def manual_dir(tmp_path_factory):
-  """Both tar files: three synsets with nine images, and four for validation."""
+  """Both archives: nine images in three synsets, and four for validation."""
   folder = tmp_path_factory.mktemp('manual')
   synsets = {
     'n01440764': {
@@ -75,7 +76,7 @@ def manual_dir(tmp_path_factory):
   return folder
 
 
-def test_tar_files_become_a_data_set_that_trains(config, manual_dir, tmp_path):
+def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
   prepare.check_archives(manual_dir, sample=True)
   prepare.prepare('imagenet2012', manual_dir, str(tmp_path))
   found = prepare.verify('imagenet2012', str(tmp_path))
@@ -84,24 +85,26 @@ def test_tar_files_become_a_data_set_that_trains(config, manual_dir, tmp_path):
       'examples': 9,
       'classes': 1000,
       'first_class': 'n01440764',
-      'looked_at': 8,
+      'decoded_each_end': 8,
     },
     'validation': {
       'examples': 4,
       'classes': 1000,
       'first_class': 'n01440764',
-      'looked_at': 4,
+      'decoded_each_end': 4,
     },
   }
-  with pytest.raises(UserError, match='train has 9 images, ImageNet 1,281,167'):
+  with pytest.raises(
+    UserError, match='train has 9 images, but ImageNet has 1,2'
+  ):
     prepare.check_counts(found)
   assert prepare.is_prepared('imagenet2012', str(tmp_path))
   assert not prepare.is_prepared('imagenet2012', str(tmp_path / 'other'))
   config.data.dataset, config.data.data_dir = 'imagenet2012', str(tmp_path)
-  source = datasets.open_source(config.data, 'train')
+  source = catalog.open_source(config.data, 'train')
   assert source.jpeg
   batches = pipeline.train_batches(
-    source, config.data, pipeline.Share(9, 1), 0, 0
+    source, config.data, pipeline.HostShard(9, 1), 0, 0
   )
   labels = [source.classes[i] for i in next(batches)['label'][0]]
   assert sorted(labels) == (
@@ -110,25 +113,23 @@ def test_tar_files_become_a_data_set_that_trains(config, manual_dir, tmp_path):
 
 
 def test_wrong_archives_are_named(manual_dir, tmp_path):
-  with pytest.raises(UserError, match='--manual_dir is missing: download ILSV'):
+  with pytest.raises(UserError, match='--manual_dir is missing; download ILSV'):
     prepare.check_archives(None, sample=False)
   with pytest.raises(UserError, match='img_train.tar is missing'):
     prepare.check_archives(tmp_path, sample=False)
-  with pytest.raises(
-    UserError, match='the release 147,897,477,120: .*incomple'
-  ):
+  with pytest.raises(UserError, match='instead of 147,897,477,120: .*incomple'):
     prepare.check_archives(manual_dir, sample=False)
   train = (manual_dir / 'ILSVRC2012_img_train.tar').read_bytes()
   (tmp_path / 'ILSVRC2012_img_train.tar').write_bytes(train)
   (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(train)
   with pytest.raises(UserError, match='val.tar begins with n01440764.tar, not'):
     prepare.check_archives(tmp_path, sample=True)
-  (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(b'no tar file')
+  (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(b'not a tar file')
   with pytest.raises(UserError, match='val.tar cannot be read as a tar file'):
     prepare.check_archives(tmp_path, sample=True)
 
 
-def test_other_data_sets_go_the_same_way(tmp_path):
+def test_other_tfds_data_sets_are_prepared_too(tmp_path):
   prepare.prepare('digits', None, str(tmp_path))
   found = prepare.verify('digits', str(tmp_path))
   assert found['train']['examples'] == 1437
@@ -144,5 +145,5 @@ def test_a_folder_is_checked(image_folder):
     prepare.verify('folder', None)
   path = image_folder / 'val' / 'dog' / '1.jpg'
   path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(UserError, match='dog/1.jpg is broken'):
+  with pytest.raises(UserError, match='dog/1.jpg is corrupt'):
     prepare.verify('folder', str(image_folder))

@@ -13,19 +13,20 @@ def test_training_images_are_augmented_and_evaluation_images_are_not(
 ):
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
   config.data.eval_split = 'val'
-  config.data.erase, config.data.cutmix, config.data.color = 1.0, 1.0, 1.0
-  training = show.training_images(config, 16)
+  config.data.random_erase_prob = config.data.color_jitter = 1.0
+  config.data.cutmix_alpha = 1.0
+  training = show.training_images(config, 8)
   evaluation = show.evaluation_images(config, 16)
-  assert (len(training), len(evaluation)) == (16, 13)
+  assert (len(training), len(evaluation)) == (8, 13)
   assert {label for _, label in evaluation} == {'cat', 'dog'}
   assert any('%' in label and ' + ' in label for _, label in training)
-  grey = [
+  gray = [
     np.all(np.abs(x.astype(int) - 127.5) < 1, -1).mean() for x, _ in training
   ]
-  assert max(grey) > 0.02
+  assert max(gray) > 0.02
   output = tmp_path / 'images.png'
-  show.draw(training + evaluation, len(training), output)
+  show.draw(training, evaluation, output)
   with Image.open(output) as picture:
     assert picture.width > 1000 and picture.height > 500
   with pytest.raises(UserError, match='cannot write'):
-    show.draw(evaluation, 0, tmp_path / 'nowhere' / 'images.png')
+    show.draw([], evaluation, tmp_path / 'nowhere' / 'images.png')

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception.data import datasets, device, pipeline
-from inception.evaluation import evaluate
-from inception.modules.network import create_model
+from inception.data import device, pipeline
+from inception.data.sources.catalog import open_source
+from inception.evaluation import evaluate, score, workdir
+from inception.predict import make_predictor, model_from_config
 
 
 @pytest.fixture
@@ -15,21 +16,21 @@ def folder_source(config, image_folder):
   config.data.dataset = 'folder'
   config.data.data_dir = str(image_folder)
   config.model.num_classes = 2
-  return datasets.open_source(config.data, 'val')
+  return open_source(config.data, 'val')
 
 
 def evaluate_split(config, source, batch_size, devices=1):
-  model = create_model(config.model)
+  model = model_from_config(config)
   variables = model.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
-  # As it is, the classifier has no opinion.
+  # An untrained classifier gives all classes nearly the same logit.
   variables['params']['Logits']['Logits']['kernel'] *= 1000
   chosen = jax.devices()[:devices]
   rows = -(-batch_size // devices) * devices
   batches = pipeline.eval_batches(
-    source, config.data, pipeline.Share(rows, devices)
+    source, config.data, pipeline.HostShard(rows, devices)
   )
   return evaluate.evaluate(
-    evaluate.make_eval_step(model, config.data, chosen),
+    evaluate.make_eval_step(make_predictor(model, config.data), chosen),
     {k: variables[k] for k in ('params', 'batch_stats')},
     device.prefetch(batches, chosen),
   )
@@ -48,21 +49,21 @@ def test_batch_size_and_devices_do_not_change_the_result(config, folder_source):
 
 def test_rank_is_the_place_of_the_label():
   logits = jnp.array([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])
-  rank = evaluate.label_rank(logits, jnp.array([0, 2, 1]))
+  rank = score.label_rank(logits, jnp.array([0, 2, 1]))
   np.testing.assert_array_equal(rank, [0, 1, 2])
 
 
 def test_rank_gives_a_constant_or_broken_network_no_credit():
   constant = jnp.zeros((3, 3))
-  rank = evaluate.label_rank(constant, jnp.array([0, 1, 2]))
+  rank = score.label_rank(constant, jnp.array([0, 1, 2]))
   np.testing.assert_array_equal(rank, [0, 1, 2])
   broken = jnp.full((1, 7), jnp.nan)
-  assert evaluate.label_rank(broken, jnp.array([0]))[0] == 7
+  assert score.label_rank(broken, jnp.array([0]))[0] == 7
 
 
-def test_padding_may_hold_anything():
+def test_padding_rows_may_have_a_nan_loss():
   logits = jnp.array([[2.0, 1.0], [jnp.nan, jnp.inf]])
-  sums = evaluate.masked_sums(logits, jnp.array([0, 0]), jnp.array([1.0, 0.0]))
+  sums = score.masked_sums(logits, jnp.array([0, 0]), jnp.array([1.0, 0.0]))
   assert sums['examples'] == 1 and sums['top1'] == 1
   assert float(sums['loss']) == pytest.approx(np.log1p(np.exp(-1)))
 
@@ -71,7 +72,7 @@ def test_report_is_a_table():
   results = dict(
     step=3, split='test', examples=13, loss=0.5, top1=0.25, top5=1.0
   )
-  heading, row = evaluate.report(results).splitlines()
+  heading, row = workdir.format_results(results).splitlines()
   assert heading.split() == [
     'step',
     'split',

@@ -8,24 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
 from inception import architectures
-from inception.architectures import layers
 from inception.modules import network
+from inception.spec import unroll
 from tests.architectures.reference import NUMBERS
 from tests.variables import random_variables
 
 
 @pytest.mark.parametrize('name', NUMBERS)
 def test_every_parameter_has_a_gradient_in_training(name):
-  config = default.get_config().model
-  config.architecture = name
-  config.num_classes = 10
-  config.width = 0.1
-  config.scan_blocks = True
-  config.squeeze_excite = 4
-  model = network.create_model(config)
-  size = max(32, layers.smallest_input(architectures.get_architecture(name)))
+  model = network.create_model(
+    name, num_classes=10, width=0.1, scan_blocks=True, squeeze_excite=4
+  )
+  size = max(32, unroll.smallest_input(architectures.get_architecture(name)))
   images = jax.random.normal(jax.random.key(1), (8, size, size, 3))
 
   variables = random_variables(model, images)

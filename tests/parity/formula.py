@@ -1,7 +1,8 @@
 """Weights and images that both sides make for themselves, from names alone.
 
-NumPy's RandomState is the same in every version. No file travels: a tensor
-under another name has other values, so that equal results prove the names, too.
+NumPy's RandomState is the same in every version. Nothing is transferred: a
+tensor under another name gets other values, so equal results also prove the
+names.
 """
 
 import math
@@ -11,12 +12,12 @@ import numpy as np
 
 
 def tensor(name, shape, input_axes):
-  """Returns float32 values for a tensor as a trained network could have them.
+  """Returns float32 values for a tensor as in a trained network.
 
   Args:
-    name: in the project that is imported from.
-    shape: of the tensor.
-    input_axes: axes of kernels that are summed over, to keep the scale.
+    name: Name of the tensor in the peer's project.
+    shape: Shape of the tensor.
+    input_axes: Kernel axes that are summed over; they set the scale.
   """
   state = np.random.RandomState(zlib.crc32(name.encode()))
   normal = state.standard_normal(shape)

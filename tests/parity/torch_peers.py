@@ -21,9 +21,9 @@ from tests.parity import formula
 CLASSES = 100
 
 
-def torchvision_googlenet():
+def torchvision_googlenet(classes=CLASSES):
   return torchvision.models.googlenet(
-    num_classes=CLASSES,
+    num_classes=classes,
     aux_logits=True,
     init_weights=False,
     dropout=0.0,
@@ -31,9 +31,9 @@ def torchvision_googlenet():
   )
 
 
-def torchvision_inception_v3():
+def torchvision_inception_v3(classes=CLASSES):
   return torchvision.models.inception_v3(
-    num_classes=CLASSES, aux_logits=True, init_weights=False, dropout=0.0
+    num_classes=classes, aux_logits=True, init_weights=False, dropout=0.0
   )
 
 
@@ -66,13 +66,13 @@ PEERS = {
 }
 
 
-def fill(model):
-  """Gives every tensor the values of the formula."""
+def fill(model, make_tensor=formula.tensor):
+  """Gives every tensor the values of the formula, or of another one."""
   state = model.state_dict()
   for name, value in state.items():
     if value.dtype == torch.float32:
       axes = range(1, value.ndim)
-      values = formula.tensor(name, tuple(value.shape), axes)
+      values = make_tensor(name, tuple(value.shape), axes)
       state[name] = torch.from_numpy(values)
   model.load_state_dict(state)
   return state

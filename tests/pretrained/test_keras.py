@@ -1,4 +1,4 @@
-"""Keras Applications: same logits and endpoints with imported weights."""
+"""Keras Applications: the same logits and endpoints with imported weights."""
 
 import jax
 import numpy as np
@@ -6,10 +6,15 @@ import pytest
 
 from inception.data.tensorflow import tf
 from inception.pretrained import files, matching
-from tests.parity import formula
-from tests.parity.test_golden import make_model
+from tests.parity import formula, peers
 
-# Our endpoint: Keras's layer.
+# Raised inside Keras.
+pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation')
+
+# As many as TF-slim's, so that both tests share compiled programs.
+CLASSES = 1001
+
+# Our endpoint, and Keras's layer.
 ENDPOINTS = {
   'inception_v3': {
     'Conv2d_2b_3x3': 'activation_2',
@@ -42,7 +47,7 @@ def make_keras(name):
     'inception_v3': keras.applications.InceptionV3,
     'inception_resnet_v2': keras.applications.InceptionResNetV2,
   }[name]
-  model = function(weights=None, classes=20, classifier_activation=None)
+  model = function(weights=None, classes=CLASSES, classifier_activation=None)
   for layer in model.layers:
     layer.set_weights(
       [
@@ -58,11 +63,10 @@ def make_keras(name):
 
 
 def renumbered(arrays):
-  """Counts layers on from 7, as a session with other layers before does."""
+  """Counts layers from 7, as in a session that has other layers already."""
   moved = {}
   for name, array in arrays.items():
     layer, variable = name.rsplit('/', 1)
-    kind, _, number = layer.partition('_')
     for kind in ('conv2d', 'batch_normalization'):
       number = layer.removeprefix(kind)
       if layer.startswith(kind) and (not number or number[1:].isdecimal()):
@@ -72,35 +76,37 @@ def renumbered(arrays):
   return moved
 
 
-@pytest.mark.filterwarnings('ignore:__array__ implementation')  # Keras.
+def test_all_formats_of_keras_give_the_same_arrays(tmp_path):
+  model = make_keras('inception_v3')
+  paths = [tmp_path / f'model{s}' for s in ('.weights.h5', '.keras', '.h5')]
+  model.save_weights(paths[0])
+  for path in paths[1:]:
+    model.save(path)
+  first, *others = [files.read_arrays(path) for path in paths]
+  for arrays in others:
+    assert set(arrays) == set(first)
+    for key, array in first.items():
+      np.testing.assert_array_equal(array, arrays[key], err_msg=key)
+
+
 @pytest.mark.parametrize('name', ENDPOINTS)
-def test_logits_and_endpoints_are_those_of_keras(name, tmp_path):
+def test_logits_and_endpoints_equal_those_of_keras(name, tmp_path):
   keras_model = make_keras(name)
   images = formula.images(299)
   layers = [keras_model.get_layer(n).output for n in ENDPOINTS[name].values()]
   both = tf.keras.Model(keras_model.input, [keras_model.output, *layers])
   wanted, *wanted_endpoints = (np.asarray(x) for x in both(images))
 
-  paths = [tmp_path / f'model{s}' for s in ('.weights.h5', '.keras', '.h5')]
-  keras_model.save_weights(paths[0])
-  for path in paths[1:]:
-    keras_model.save(path)
-  read = [files.read_arrays(path) for path in paths]
-  assert set(read[0]) == set(read[1]) == set(read[2])
-  for arrays in read[1:]:
-    for key, array in read[0].items():
-      np.testing.assert_array_equal(array, arrays[key], err_msg=key)
-
-  weights = matching.import_arrays(read[0], 'keras')
-  assert (weights.architecture, weights.num_classes) == (name, 20)
-  again = matching.import_arrays(renumbered(read[0]), 'keras')
+  path = tmp_path / 'model.weights.h5'
+  keras_model.save_weights(path)
+  arrays = files.read_arrays(path)
+  weights = matching.import_arrays(arrays, 'keras')
+  assert (weights.architecture, weights.num_classes) == (name, CLASSES)
+  again = matching.import_arrays(renumbered(arrays), 'keras')
   jax.tree.map(
     np.testing.assert_array_equal, weights.variables, again.variables
   )
-  model = make_model(weights)
-  outputs = jax.jit(lambda v: model.apply(v, images, endpoints=True))(
-    weights.variables
-  )
+  outputs = peers.apply(weights, images)
   compared = {'logits': (outputs.logits, wanted)}
   for endpoint, value in zip(ENDPOINTS[name], wanted_endpoints):
     compared[endpoint] = (outputs.endpoints[endpoint], value)

@@ -1,8 +1,8 @@
-"""Torch files without torch: both formats, and nothing in them is run.
+"""PyTorch files without torch: both formats, and no code in them runs.
 
-The files in `data` were written by torch 2.14: the same tensors by torch.save
-in the new format (zip.pth), in the old one (legacy.pth), and inside a training
-checkpoint with an optimizer and arguments (training.pth).
+torch 2.14 wrote the files in `data`: the same tensors in the new format
+(zip.pth), in the old one (legacy.pth), and in a training checkpoint with an
+optimizer and arguments (training.pth).
 """
 
 import os
@@ -14,13 +14,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from inception.pretrained import torch_file
+from inception.pretrained import torch_file, torch_pickle
 
 DATA = pathlib.Path(__file__).parent / 'data'
 
 
 @pytest.mark.parametrize('name', ['zip', 'legacy', 'training'])
-def test_tensors_are_those_that_torch_saved(name):
+def test_tensors_equal_those_that_torch_saved(name):
   arrays = torch_file.read_torch(DATA / f'{name}.pth')
   with np.load(DATA / 'tensors.npz') as wanted:
     assert set(arrays) == set(wanted)
@@ -45,7 +45,7 @@ def write_zip(path, content):
     archive.writestr('archive/data.pkl', pickle.dumps(content, protocol=2))
 
 
-def test_nothing_in_a_file_is_run(tmp_path):
+def test_no_code_in_a_file_runs(tmp_path):
   marker, path = tmp_path / 'marker', tmp_path / 'evil.pth'
   write_zip(path, {'state_dict': {'weight': Evil(marker)}})
   with pytest.raises(ValueError, match='no named tensors'):
@@ -65,18 +65,18 @@ def test_files_without_a_dict_of_tensors_are_refused(name):
 
 
 @pytest.mark.parametrize('name', ['zip', 'legacy'])
-@pytest.mark.parametrize('share', [0.0, 0.3, 0.6, 0.9, 0.99])
-def test_a_file_cut_short_is_refused(name, share, tmp_path):
+@pytest.mark.parametrize('fraction', [0.0, 0.3, 0.6, 0.9, 0.99])
+def test_a_truncated_file_is_refused(name, fraction, tmp_path):
   content = (DATA / f'{name}.pth').read_bytes()
-  path = tmp_path / 'cut.pth'
-  path.write_bytes(content[: int(share * len(content))])
+  path = tmp_path / 'truncated.pth'
+  path.write_bytes(content[: int(fraction * len(content))])
   with pytest.raises(ValueError):
     torch_file.read_torch(path)
 
 
-def test_a_tensor_that_reaches_out_of_its_storage_is_refused():
-  storage = torch_file._Storage('0', np.dtype('<f4'), 4)
+def test_a_tensor_that_extends_beyond_its_storage_is_refused():
+  storage = torch_pickle.Storage('0', np.dtype('<f4'), 4)
   for shape, strides in (((5,), (1,)), ((2, 2), (3, 1)), ((2,), (-1,))):
-    tensor = torch_file._Tensor(storage, 0, shape, strides)
-    with pytest.raises(ValueError, match='out of its storage'):
-      torch_file._array(tensor, bytes(16))
+    view = torch_pickle.TensorView(storage, 0, shape, strides)
+    with pytest.raises(ValueError, match='extends beyond its storage'):
+      torch_file.array(view, bytes(16))

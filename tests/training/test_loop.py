@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from inception.checkpoints import Checkpoints
+from inception.checkpoints import restore
+from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
-from inception.evaluation import restore
-from inception.pretrained import load
+from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, meter
 
 ONE = jax.devices()[:1]
@@ -68,7 +68,7 @@ def test_four_devices_train_and_one_evaluates(config, tmp_path):
   logged = [r for r in rows(tmp_path) if r['split'] == 'test[:40]']
   assert [r['step'] for r in logged] == [6]
   for devices in (jax.devices(), ONE):
-    results = restore.evaluate_workdir(tmp_path, devices=devices)
+    results = evaluate_workdir(tmp_path, devices=devices)
     assert results['step'] == 6 and results['examples'] == 40
     for name in ('top1', 'top5'):
       assert results[name] == logged[0][name]
@@ -95,6 +95,17 @@ def test_the_log_has_all_numbers(config, tmp_path, capsys):
   assert 'test[:40]: 40 examples' in output
   assert list((tmp_path / 'tensorboard').glob('events*'))
   assert json.loads((tmp_path / 'config.json').read_text())['batch_size'] == 16
+
+
+def test_a_line_cut_short_by_a_kill_does_not_stop_a_resumed_run(
+  config, tmp_path
+):
+  loop.train(config, tmp_path, ONE, stop_at_step=2)
+  with (tmp_path / 'metrics.jsonl').open('a') as file:
+    file.write('{"step": 4, "sp')
+  loop.train(config, tmp_path, ONE)
+  train = [r['step'] for r in rows(tmp_path) if r['split'] == 'train']
+  assert train == [2, 4, 6]
 
 
 def test_a_finished_run_says_so(config, tmp_path, capsys):
@@ -125,7 +136,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
   loop.train(config, tmp_path, ONE, stop_at_step=2)
   # The checkpoint's config is what a run goes on with: change the rate alone.
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(loop.config_lib, 'differences', lambda old, new: [])
+    patch.setattr(loop.compare, 'differences', lambda old, new: [])
     config.schedule.base_learning_rate = 1e38
     config.log_every_steps = log_every
     with pytest.raises(UserError, match='the loss is (nan|inf) at step [3-5];'):
@@ -175,25 +186,25 @@ def test_a_folder_of_images_trains(config, image_folder, tmp_path):
   config.data.eval_split = 'val'
   config.num_steps = 2
   loop.train(config, tmp_path, jax.devices()[:2])
-  assert restore.evaluate_workdir(tmp_path, split='val')['examples'] == 13
+  assert evaluate_workdir(tmp_path, split='val')['examples'] == 13
 
 
 def test_steps_are_chosen_by_number_or_name(config, tmp_path):
   with pytest.raises(UserError, match='no checkpoints in'):
-    restore.evaluate_workdir(tmp_path)
+    evaluate_workdir(tmp_path)
   loop.train(config, tmp_path, ONE, stop_at_step=2)
   checkpoints = Checkpoints(tmp_path)
-  assert load.choose_step(checkpoints, 'latest') == 2
-  assert load.choose_step(checkpoints, '2') == 2
-  with pytest.raises(UserError, match='was evaluated yet'):
-    load.choose_step(checkpoints, 'best')
+  assert restore.choose_step(checkpoints, 'latest') == 2
+  assert restore.choose_step(checkpoints, '2') == 2
+  with pytest.raises(UserError, match='has been evaluated yet'):
+    restore.choose_step(checkpoints, 'best')
   for wanted in ('3', '-2', 'newest'):
-    with pytest.raises(UserError, match=f'--step={wanted} does not exist.* 2'):
-      load.choose_step(checkpoints, wanted)
+    with pytest.raises(UserError, match=f"step '{wanted}' does not exist.* 2"):
+      restore.choose_step(checkpoints, wanted)
   checkpoints.close()
   loop.train(config, tmp_path, ONE)
   checkpoints = Checkpoints(tmp_path)
-  assert load.choose_step(checkpoints, 'best') == 6
+  assert restore.choose_step(checkpoints, 'best') == 6
   checkpoints.close()
 
 

@@ -4,16 +4,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
+from inception.config import default
 from inception.data.tensorflow import tf
-from inception.training import optimizer as optimizer_lib
+from inception.errors import UserError
+from inception.training import optimizer as optimizers
 
 
 def make(**fields):
   """Returns a function from learning rate to optimizer."""
   config = default.get_config().optimizer
   config.update({'weight_decay': 0.0, **fields})
-  return lambda rate: optimizer_lib.make_optimizer(config, rate)
+  return lambda rate: optimizers.make_optimizer(config, rate)
 
 
 def run(make_optimizer, params, gradients, rates=(0.1, 0.1)):
@@ -84,3 +85,8 @@ def test_clipping_scales_the_whole_gradient_with_its_decay():
   # With decay the gradient is (3, 4), of norm 5.
   assert float(moved['kernel'][0]) == pytest.approx(2 - 0.1 * 3 / 5)
   assert float(moved['bias'][0]) == pytest.approx(-0.1 * 4 / 5)
+
+
+def test_an_unknown_optimizer_is_refused_with_the_known_names():
+  with pytest.raises(UserError, match="name='adam' is not one of sgd, rmsprop"):
+    make(name='adam')(0.1)

@@ -1,18 +1,20 @@
 """Training from pretrained weights: new heads, frozen stages, refusals."""
 
+import shutil
+
 import jax
 import numpy as np
 from PIL import Image
 import pytest
 from sklearn import datasets
 
-from inception.checkpoints import Checkpoints
+from inception.checkpoints.restore import load_variables
+from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
-from inception.evaluation import restore
-from inception.modules.network import create_model
-from inception.pretrained import load
+from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, start
-from inception.training.state import create_state
+from inception.training.build import build
+from tests.conftest import make_config
 
 ONE = jax.devices()[:1]
 
@@ -33,19 +35,27 @@ def assert_same(a, b):
   jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-@pytest.fixture
-def pretrained(config, tmp_path):
+@pytest.fixture(scope='module')
+def pretrained_workdir(tmp_path_factory):
   """A workdir with a network that knows the digits 0 to 4."""
-  small = config.copy_and_resolve_references()
+  root = tmp_path_factory.mktemp('pretrained')
+  small = make_config()
   small.data.dataset = 'folder'
-  small.data.data_dir = str(small_digits(tmp_path / 'small'))
+  small.data.data_dir = str(small_digits(root / 'small'))
   small.data.eval_split = 'val'
   small.data.mean, small.data.std = (60.0,) * 3, (100.0,) * 3
   small.schedule.base_learning_rate = 3.0
   small.num_steps = 1000
   small.log_every_steps = 500
-  loop.train(small, tmp_path / 'pretrained', ONE)
-  config.pretrained = str(tmp_path / 'pretrained')
+  loop.train(small, root / 'run', ONE)
+  return root / 'run'
+
+
+@pytest.fixture
+def pretrained(config, pretrained_workdir, tmp_path):
+  """A config that starts from a copy of these weights."""
+  workdir = shutil.copytree(pretrained_workdir, tmp_path / 'pretrained')
+  config.pretrained = str(workdir)
   return config
 
 
@@ -62,7 +72,7 @@ def test_fine_tuning_beats_training_from_scratch_at_equal_steps(
   config.pretrained = None
   loop.train(config, tmp_path / 'scratch', ONE)
   tuned, scratch = (
-    restore.evaluate_workdir(tmp_path / name, devices=ONE)
+    evaluate_workdir(tmp_path / name, devices=ONE)
     for name in ('tuned', 'scratch')
   )
   assert tuned['top1'] > scratch['top1'] + 0.1
@@ -74,7 +84,7 @@ def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
   config.schedule.base_learning_rate = 1e-30
   config.num_steps = 1
   state = jax.device_get(loop.train(config, tmp_path / 'tuned', ONE))
-  given = load.load_variables(tmp_path / 'pretrained').variables['params']
+  given = load_variables(tmp_path / 'pretrained').variables['params']
   for scope in ('Conv2d_1a_3x3', 'Mixed_2b'):
     assert_same(state.params[scope], given[scope])
   kernel = state.params['Logits']['Logits']['kernel']
@@ -92,14 +102,15 @@ def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
 
 def test_frozen_stages_stay_and_a_run_resumes(pretrained, tmp_path):
   config = pretrained
-  config.freeze = 'Conv2d_1a_3x3'
+  config.freeze_through = 'Conv2d_1a_3x3'
   config.num_steps = 4
+  config.schedule.warmup_epochs = 0.0
   whole = jax.device_get(loop.train(config, tmp_path / 'whole', ONE))
   loop.train(config, tmp_path / 'broken', ONE, stop_at_step=2)
   broken = jax.device_get(loop.train(config, tmp_path / 'broken', ONE))
   assert jax.tree.structure(whole) == jax.tree.structure(broken)
   assert_same(whole, broken)
-  given = load.load_variables(tmp_path / 'pretrained').variables
+  given = load_variables(tmp_path / 'pretrained').variables
   for kind in ('params', 'batch_stats'):
     ours = getattr(whole, kind)
     assert_same(ours['Conv2d_1a_3x3'], given[kind]['Conv2d_1a_3x3'])
@@ -122,15 +133,15 @@ def test_only_weights_give_a_resumed_run_its_mean(config, tmp_path):
 
 def test_a_head_is_new_layer_by_layer(config):
   config.model.num_classes = 10
-  model = create_model(config.model)
-  state = create_state(config, model)
+  training = build(config, ONE, num_examples=100)
+  state = training.initial_state()
   weights = jax.device_get(
     {'params': state.params, 'batch_stats': state.batch_stats}
   )
   convolution = weights['params']['AuxLogits_2b']['Conv2d_0a_1x1']
   convolution['kernel'] = np.zeros((5, 5, 16, 8), np.float32)
   convolution['BatchNorm']['bias'] = np.full(8, 3.0, np.float32)
-  taken, new = start.take_pretrained(state, weights, model)
+  taken, new = start.take_pretrained(state, weights, training.model)
   assert new == ['AuxLogits_2b/Conv2d_0a_1x1']
   bias = taken.params['AuxLogits_2b']['Conv2d_0a_1x1']['BatchNorm']['bias']
   np.testing.assert_array_equal(bias, np.zeros(8))
@@ -145,24 +156,24 @@ def test_a_run_resumes_without_the_pretrained_weights(pretrained, tmp_path):
 
 def test_batch_norm_without_scale_becomes_one_with_ones(config):
   config.model.num_classes = 10
-  model = create_model(config.model)
-  state = create_state(config, model)
+  training = build(config, ONE, num_examples=100)
+  state = training.initial_state()
   weights = jax.device_get(
     {'params': state.params, 'batch_stats': state.batch_stats}
   )
   norm = weights['params']['Conv2d_1a_3x3']['BatchNorm']
   del norm['scale']
   norm['bias'] = norm['bias'] + 3
-  taken, new = start.take_pretrained(state, weights, model)
+  taken, new = start.take_pretrained(state, weights, training.model)
   assert new == []
   found = taken.params['Conv2d_1a_3x3']['BatchNorm']
   np.testing.assert_array_equal(found['scale'], np.ones(8))
   np.testing.assert_array_equal(found['bias'], np.full(8, 3.0))
   # And no scale is thrown away.
   config.model.batch_norm_scale = False
-  bare = create_model(config.model)
+  bare = build(config, ONE, num_examples=100)
   with pytest.raises(UserError, match='BatchNorm/scale.*batch_norm_scale'):
-    start.take_pretrained(create_state(config, bare), weights, bare)
+    start.take_pretrained(bare.initial_state(), weights, bare.model)
 
 
 def test_weights_that_do_not_fit_are_refused(pretrained, tmp_path):

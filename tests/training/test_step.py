@@ -7,21 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception import distributed
 from inception.data import device
-from inception.modules.network import Outputs, create_model
+from inception.modules.network import Outputs
+from inception.training import build as builds
 from inception.training import losses
-from inception.training import schedule as schedule_lib
-from inception.training import step as step_lib
-from inception.training.state import create_state
+from inception.training import step as steps
 
 
-def build(config):
+def build(config, devices=1):
   config.model.num_classes = 10
   config.schedule.warmup_epochs = 0.0
-  duration = schedule_lib.Duration(10, 5.0)
-  schedule = schedule_lib.make_schedule(config.schedule, 16, duration)
-  model = create_model(config.model, config.precision, step_lib.AXIS)
-  return model, schedule
+  config.num_steps = 10
+  return builds.build(config, jax.devices()[:devices], num_examples=80)
 
 
 def batch(devices, seed=0):
@@ -34,18 +32,16 @@ def batch(devices, seed=0):
   }
 
 
-def take_steps(config, devices, steps=2):
-  parts = build(config)
-  chosen = jax.devices()[:devices]
-  state = create_state(config, parts[0])
+def take_steps(config, devices, count=2):
+  training = build(config, devices)
+  state = training.initial_state()
   # As they are, the classifiers send next to no gradient into the trunk.
   for scope in ('Logits', 'AuxLogits_2b'):
     state.params[scope]['Logits']['kernel'] *= 300
-  state = device.replicate(state, chosen)
-  step = step_lib.make_train_step(config, *parts, chosen)
+  state = distributed.replicate(state, training.devices)
   metrics = None
-  for i in range(steps):
-    state, metrics = step(state, batch(devices, seed=i))
+  for i in range(count):
+    state, metrics = training.step(state, batch(devices, seed=i))
   return jax.device_get((state, metrics))
 
 
@@ -55,10 +51,10 @@ def assert_close(a, b, **tolerance):
 
 def test_any_number_of_devices_gives_the_same_step(config):
   config.data.flip = True  # Dropout is on in the tiny network, twice.
-  config.data.mixup = config.data.cutmix = 0.4
-  config.data.color, config.data.erase = 1.0, 0.5
+  config.data.mixup_alpha = config.data.cutmix_alpha = 0.4
+  config.data.color_jitter, config.data.random_erase_prob = 1.0, 0.5
   one = take_steps(config, 1)
-  start = take_steps(config, 1, steps=0)[0]
+  start = take_steps(config, 1, count=0)[0]
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one[0], start)
   assert moved.params['Conv2d_1a_3x3']['kernel'] > 0.003
   for devices in (2, 4):
@@ -78,41 +74,34 @@ def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
   config.model.batch_norm_sync = sync
   config.precision = precision
   config.data.flip = True
-  model, schedule = build(config)
-  state = create_state(config, model)
+  training = build(config, 4)
   step = jax.pmap(
-    lambda state, batch: step_lib.train_step(
-      state, batch, config, model, schedule
-    ),
-    axis_name=step_lib.AXIS,
+    lambda state, batch: steps.train_step(state, batch, training.recipe),
+    axis_name=distributed.AXIS,
     in_axes=(None, 0),
   )
-  replicas = jax.device_get(step(state, batch(4)))
+  replicas = jax.device_get(step(training.initial_state(), batch(4)))
   for leaf in jax.tree.leaves(replicas):
     for replica in range(1, 4):
       np.testing.assert_array_equal(leaf[0], leaf[replica])
 
 
 def test_the_state_is_donated(config):
-  model, schedule = build(config)
-  devices = jax.devices()[:1]
-  state = device.replicate(create_state(config, model), devices)
-  step = step_lib.make_train_step(config, model, schedule, devices)
+  training = build(config)
+  state = distributed.replicate(training.initial_state(), training.devices)
   kernel = state.params['Conv2d_1a_3x3']['kernel']
-  step(state, batch(1))
+  training.step(state, batch(1))
   assert kernel.is_deleted()
 
 
 def test_float16_skips_a_step_that_overflows(config):
   config.precision = 'float16'
-  model, schedule = build(config)
-  state = create_state(config, model)
+  training = build(config, 2)
+  state = training.initial_state()
   scale = dataclasses.replace(state.loss_scale, scale=jnp.float32(2.0**60))
   state = dataclasses.replace(state, loss_scale=scale)
   before = jax.device_get(state)
-  devices = jax.devices()[:2]
-  step = step_lib.make_train_step(config, model, schedule, devices)
-  after, _ = jax.device_get(step(state, batch(2)))
+  after, _ = jax.device_get(training.step(state, batch(2)))
   assert after.step == 1
   assert after.loss_scale.scale == 2.0**59
   for name in ('params', 'batch_stats', 'opt_state', 'ema'):
@@ -123,11 +112,11 @@ def test_float16_skips_a_step_that_overflows(config):
 
 def test_average_moves_as_tensorflows_with_num_updates():
   old, new = {'x': jnp.array(1.0)}, {'x': jnp.array(2.0)}
-  early = step_lib.update_ema(old, new, 0.9, jnp.int32(0))
+  early = steps.update_ema(old, new, 0.9, jnp.int32(0))
   assert float(early['x']) == pytest.approx(0.1 * 1 + 0.9 * 2)
-  late = step_lib.update_ema(old, new, 0.9, jnp.int32(10_000))
+  late = steps.update_ema(old, new, 0.9, jnp.int32(10_000))
   assert float(late['x']) == pytest.approx(0.9 * 1 + 0.1 * 2)
-  assert step_lib.update_ema(None, new, None, jnp.int32(0)) is None
+  assert steps.update_ema(None, new, None, jnp.int32(0)) is None
 
 
 def test_evaluation_uses_the_average_where_there_is_one(config):

@@ -1,0 +1,74 @@
+"""Training steps and batches for benchmarks."""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import ml_collections
+
+from inception import distributed
+from inception.data import device, pipeline
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import Source
+from inception.training import resolve
+from inception.training.build import build
+
+Batch = dict[str, jax.Array]
+
+
+@dataclasses.dataclass
+class TimedStep:
+  """A training step with the state and the batch that it runs on.
+
+  Attributes:
+    step: Function of state and batch to state and metrics.
+    state: The current state, replicated over the devices.
+    batch: The batch of every step, on the devices.
+  """
+
+  step: Callable[[Any, Batch], tuple[Any, Any]]
+  state: Any
+  batch: Batch
+
+  def take(self, steps: int = 1) -> float:
+    """Takes some steps and returns the seconds they took together."""
+    jax.block_until_ready(self.state)
+    start = time.perf_counter()
+    for _ in range(steps):
+      self.state, _ = self.step(self.state, self.batch)
+    jax.block_until_ready(self.state)
+    return time.perf_counter() - start
+
+
+def make_noise_step(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
+) -> TimedStep:
+  """Builds the step of a config, with a batch of noise of its image size.
+
+  The first call of the step compiles it.
+
+  Args:
+    config: A config with `model.num_classes` set and `data.dataset` 'fake'.
+    devices: Local devices.
+  """
+  resolve.check(config, len(devices))
+  source = open_source(config.data, config.data.train_split)
+  training = build(config, devices, source.num_examples)
+  state = distributed.replicate(training.initial_state(), devices)
+  batch = next(train_batches(config, devices, source))
+  return TimedStep(training.step, state, batch)
+
+
+def train_batches(
+  config: ml_collections.ConfigDict,
+  devices: Sequence[jax.Device],
+  source: Source,
+) -> Iterator[Batch]:
+  """Yields the training batches of a run on its devices, from step 0 on."""
+  shard = pipeline.HostShard(config.batch_size, len(devices))
+  batches = pipeline.train_batches(
+    source, config.data, shard, config.seed, first_step=0
+  )
+  return device.prefetch(batches, devices)

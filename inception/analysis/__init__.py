@@ -1,1 +1,0 @@
-"""What came out of a run: tables and plots."""

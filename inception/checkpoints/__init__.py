@@ -1,0 +1,1 @@
+"""Checkpoints: writing and reading them, and choosing one."""

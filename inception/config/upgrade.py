@@ -1,0 +1,85 @@
+"""Configs that older versions wrote, in the words of this version.
+
+Checkpoints carry the config of their run. Renamed fields are translated by
+`CHANGES`, in the order of the versions that renamed them; fields that did not
+exist yet take their defaults. CHANGELOG.md lists the same changes for people.
+"""
+
+from collections.abc import Callable, Mapping
+import json
+from typing import Any
+
+from inception.config import default
+
+Fields = dict[str, Any]
+
+
+def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a config with all fields of this version.
+
+  Args:
+    config: Nested dicts, as read from JSON.
+  """
+  tree = json.loads(json.dumps(config))
+  for change in CHANGES.values():
+    change(tree)
+  return _with_defaults(tree, json.loads(default.get_config().to_json()))
+
+
+def _rename_fields_0_2(config: Fields) -> None:
+  _rename(config, 'freeze', 'freeze_through')
+  data = config.get('data', {})
+  _rename(data, 'color', 'color_jitter')
+  _rename(data, 'erase', 'random_erase_prob')
+  _rename(data, 'mixup', 'mixup_alpha')
+  _rename(data, 'cutmix', 'cutmix_alpha')
+  if 'eval_crop' in data:
+    _eval_transform_0_2(data)
+  schedule = config.get('schedule', {})
+  if schedule.get('name') == 'stairs':
+    schedule['name'] = 'staircase'
+
+
+def _eval_transform_0_2(data: Fields) -> None:
+  """Finds the named transform for five fields that described one."""
+  preset = data.pop('eval_preset', None)
+  short_side = data.pop('eval_short_side', None)
+  antialias = data.pop('eval_antialias', False)
+  interpolation = data.pop('eval_resize', 'bilinear')
+  crop = data.pop('eval_crop')
+  # What was the default is now unset, so that a resumed run does not differ.
+  data['crop_pct'] = None if crop == 0.875 else crop
+  if preset is not None:
+    data['eval_transform'] = preset
+    return
+  names = {
+    (False, False): 'inception',
+    (False, True): 'inception_antialias',
+    (True, False): 'torchvision_tensor',
+    (True, True): 'torchvision',
+  }
+  data['eval_transform'] = names[short_side is not None, bool(antialias)]
+  if interpolation != 'bilinear':
+    data['interpolation'] = interpolation
+  if short_side is not None:
+    data['crop_pct'] = data['image_size'] / short_side
+
+
+# The version that renamed fields, and how to translate a config from before it.
+CHANGES: dict[str, Callable[[Fields], None]] = {'0.2.0': _rename_fields_0_2}
+
+
+def _rename(section: Fields, old: str, new: str) -> None:
+  if old in section:
+    section[new] = section.pop(old)
+
+
+def _with_defaults(tree: Fields, defaults: Fields) -> Fields:
+  """Returns `tree` with what it lacks; sections unknown here stay."""
+  merged = dict(tree)
+  for name, value in defaults.items():
+    if isinstance(value, dict) and isinstance(tree.get(name), dict):
+      merged[name] = _with_defaults(tree[name], value)
+    else:
+      merged.setdefault(name, value)
+  return merged

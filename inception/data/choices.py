@@ -1,0 +1,12 @@
+"""Names that fields of `config.data` may take, for the check of a config."""
+
+from collections.abc import Collection
+
+from inception.data.device import CHANNEL_ORDERS
+from inception.data.eval_transforms import EVAL_TRANSFORMS, INTERPOLATIONS
+
+DATA_CHOICES: dict[str, Collection[str]] = {
+  'data.channel_order': CHANNEL_ORDERS,
+  'data.eval_transform': EVAL_TRANSFORMS,
+  'data.interpolation': INTERPOLATIONS,
+}

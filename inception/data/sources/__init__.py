@@ -1,0 +1,1 @@
+"""Data sets: each becomes a `Source`, an array of encoded examples."""

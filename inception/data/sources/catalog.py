@@ -1,0 +1,57 @@
+"""Data sets by name."""
+
+from collections.abc import Callable
+import difflib
+
+import ml_collections
+
+from inception.data.sources import folder, noise, tfds
+from inception.data.sources.source import Source
+from inception.errors import UserError
+
+Opener = Callable[[ml_collections.ConfigDict, str], Source]
+
+# Values of `data.dataset` that are not names in TFDS.
+OPENERS: dict[str, Opener] = {
+  'fake': noise.open_split,
+  'folder': folder.open_split,
+}
+
+
+def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
+  """Opens one split of the data set that a config names.
+
+  Args:
+    config: `config.data`.
+    split: Name of the split, with or without a slice in TFDS syntax.
+
+  Raises:
+    UserError: The data set or split does not exist, or a file is missing or
+      damaged.
+  """
+  if config.dataset in OPENERS:
+    return OPENERS[config.dataset](config, split)
+  check_tfds_name(config.dataset, config.data_dir)
+  return tfds.open_split(config, split)
+
+
+def check_tfds_name(name: str, data_dir: str | None) -> None:
+  """Checks that TFDS has a data set; TFDS itself would query the network.
+
+  Args:
+    name: Name in TFDS, with or without version and config.
+    data_dir: Folder that holds data sets; None takes TFDS's own.
+
+  Raises:
+    UserError: There is no such data set; suggests similar names.
+  """
+  if tfds.exists(name, data_dir):
+    return
+  known = [*tfds.names(), *OPENERS]
+  close = difflib.get_close_matches(tfds.base_name(name), known, 3)
+  others = ' or '.join(repr(name) for name in OPENERS)
+  raise UserError(
+    f'unknown data set {name!r}; it must be a name in TFDS, a data set in'
+    f' {tfds.root(data_dir)}, {others}'
+    + (f'; did you mean {", ".join(close)}?' if close else '')
+  )

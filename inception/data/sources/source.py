@@ -1,0 +1,72 @@
+"""What every data set becomes: an array of encoded images with labels."""
+
+from collections.abc import Callable
+import dataclasses
+import threading
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """One split of a data set, with random access.
+
+  Attributes:
+    name: Data set and split, for messages.
+    num_examples: Number of examples in the split.
+    classes: Name of each label.
+    load: Maps indices (int64 [n] tensor) to encoded images (string [n] tensor)
+      and labels (int64 [n] tensor), within a tf.data graph.
+    describe: Maps an index to a name of that example, for messages.
+    jpeg: All images are expected to be JPEGs.
+    fake: There are no images; batches are noise.
+  """
+
+  name: str
+  num_examples: int
+  classes: tuple[str, ...]
+  load: Callable[[Any], tuple[Any, Any]]
+  describe: Callable[[int], str]
+  jpeg: bool = False
+  fake: bool = False
+
+
+def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:
+  """Reads several examples; returns an object array of bytes [n]."""
+  encoded = np.empty(len(indices), object)
+  for row, index in enumerate(indices):
+    encoded[row] = read(int(index))
+  return encoded
+
+
+def cached(
+  read: Callable[[int], bytes], cache_bytes: int
+) -> Callable[[int], bytes]:
+  """Returns a reader that keeps what it reads until `cache_bytes` are full.
+
+  Nothing is evicted: in the random order of training, every example is equally
+  likely to be needed next.
+
+  Args:
+    read: Maps an index to the bytes of that example.
+    cache_bytes: Size of the cache; 0 returns `read` itself.
+  """
+  if not cache_bytes:
+    return read
+  kept: dict[int, bytes] = {}
+  free = cache_bytes
+  lock = threading.Lock()
+
+  def read_once(index: int) -> bytes:
+    nonlocal free
+    data = kept.get(index)
+    if data is None:
+      data = read(index)
+      with lock:
+        if index not in kept and len(data) <= free:
+          kept[index] = data
+          free -= len(data)
+    return data
+
+  return read_once

@@ -1,0 +1,38 @@
+"""Scores: from logits, labels and a mask to sums over a batch."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Array = jax.Array
+
+
+def masked_sums(logits: Array, labels: Array, mask: Array) -> dict[str, Array]:
+  """Returns float32 sums: `examples`, `loss` (nats), `top1` and `top5`.
+
+  Args:
+    logits: float32 [batch, classes].
+    labels: int32 [batch].
+    mask: float32 [batch], 1 for an example, 0 for padding.
+  """
+  loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  rank = label_rank(logits, labels)
+  return {
+    'examples': jnp.sum(mask),
+    # Padding rows may have a NaN or infinite loss.
+    'loss': jnp.sum(jnp.where(mask > 0, loss, 0)),
+    'top1': jnp.sum((rank < 1) * mask),
+    'top5': jnp.sum((rank < 5) * mask),
+  }
+
+
+def label_rank(logits: Array, labels: Array) -> Array:
+  """Returns int32 [batch]: the number of classes ranked before the label.
+
+  Ties go to the lower class, as in argmax. NaN ranks before everything, so a
+  broken network gets no credit.
+  """
+  own = jnp.take_along_axis(logits, labels[:, None], axis=1)
+  lower = jnp.arange(logits.shape[1]) < labels[:, None]
+  before = (logits > own) | ((logits == own) & lower) | jnp.isnan(logits)
+  return jnp.sum(before, axis=1)

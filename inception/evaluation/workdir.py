@@ -1,0 +1,113 @@
+"""Evaluates a workdir from its checkpoint alone."""
+
+from collections.abc import Mapping, Sequence
+import json
+import pathlib
+import re
+from typing import Any
+
+import jax
+import ml_collections
+
+from inception import commands, distributed
+from inception.checkpoints.restore import load_variables
+from inception.data import device, pipeline
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import Source
+from inception.errors import UserError
+from inception.evaluation import evaluate
+from inception.predict import make_predictor, model_from_config
+
+
+def evaluate_workdir(
+  workdir: pathlib.Path,
+  step: str = 'latest',
+  split: str | None = None,
+  batch_size: int | None = None,
+  dataset: str | None = None,
+  data_dir: str | None = None,
+  devices: Sequence[jax.Device] | None = None,
+) -> dict[str, Any]:
+  """Restores a checkpoint and evaluates it on a whole split.
+
+  Args:
+    workdir: Workdir of a run, or a folder of imported weights.
+    step: A number, 'best' (by top-1 in training) or 'latest'.
+    split: Split in TFDS slicing syntax; None takes `data.eval_split`.
+    batch_size: Images in a global batch; None takes the run's.
+    dataset: Name of the data set; None takes the run's.
+    data_dir: Folder of the data set; None takes the run's.
+    devices: Local devices; None takes all.
+
+  Returns:
+    `step`, `dataset`, `split`, `examples`, `loss` (mean nats), `top1` and
+    `top5` (fractions).
+
+  Raises:
+    UserError: There is no such checkpoint, split or data set, or the checkpoint
+      is damaged.
+  """
+  devices = list(devices or distributed.local_devices())
+  loaded = load_variables(workdir, step)
+  config = loaded.config
+  data = config.data.copy_and_resolve_references()
+  data.dataset = dataset or data.dataset
+  data.data_dir = data_dir or data.data_dir
+  split = split or data.eval_split
+  source = open_source(data, split)
+  _check_classes(source, config, workdir)
+  # The same number of rows for every device; the mask hides the padding.
+  rows = -(-(batch_size or config.batch_size) // len(devices))
+  shard = pipeline.HostShard(rows * len(devices), len(devices))
+  batches = pipeline.eval_batches(source, data, shard)
+  predictor = make_predictor(model_from_config(config), data)
+  results = evaluate.evaluate(
+    evaluate.make_eval_step(predictor, devices),
+    loaded.variables,
+    device.prefetch(batches, devices),
+  )
+  about = {'step': loaded.step, 'dataset': data.dataset, 'split': split}
+  return {**about, **results}
+
+
+def _check_classes(
+  source: Source, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> None:
+  expected = config.model.num_classes - config.data.class_offset
+  if len(source.classes) != expected:
+    raise UserError(
+      f'{source.name} has {len(source.classes)} classes, the network of'
+      f' {workdir} has {expected}'
+    )
+
+
+def write_results(
+  workdir: pathlib.Path, results: Mapping[str, Any]
+) -> pathlib.Path:
+  """Writes results as JSON into the workdir and returns the file's path.
+
+  Raises:
+    UserError: The workdir cannot be written.
+  """
+  data = f'{results["dataset"]}_{results["split"]}'
+  name = re.sub(r'\W+', '_', data).strip('_')
+  path = workdir / f'evaluation_{results["step"]}_{name}.json'
+  try:
+    path.write_text(json.dumps(results, indent=2) + '\n')
+  except OSError as error:
+    raise UserError(f'cannot write {path}: {error.strerror}') from error
+  return path
+
+
+def format_results(results: Mapping[str, Any]) -> str:
+  """Returns results as text: a heading and one row."""
+  row = (
+    str(results['step']),
+    results['split'],
+    str(results['examples']),
+    f'{results["loss"]:.4f}',
+    f'{results["top1"]:.2%}',
+    f'{results["top5"]:.2%}',
+  )
+  heading = ('step', 'split', 'examples', 'loss', 'top-1', 'top-5')
+  return commands.format_table(heading, [row])

@@ -1,0 +1,1 @@
+"""Reports: pictures of runs, drawn from their JSON files. No JAX."""

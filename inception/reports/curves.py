@@ -1,0 +1,99 @@
+"""Draws loss and accuracy of a run.
+
+Run:  python -m inception.reports.curves --workdir=runs/digits [--output=F.png]
+"""
+
+from collections.abc import Sequence
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from inception import commands
+from inception.errors import UserError
+from inception.metrics import Row, read_rows
+
+# The Okabe-Ito palette: distinguishable for color-blind readers and in print.
+_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7')
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string('workdir', None, 'Workdir of the run.')
+  flags.DEFINE_string(
+    'output', None, 'The PNG to write; unset, curves.png in the workdir.'
+  )
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the flags and draws."""
+  workdir = pathlib.Path(commands.require('workdir'))
+  output = pathlib.Path(flags.FLAGS.output or workdir / 'curves.png')
+  draw(read_rows(workdir), output, title=str(workdir))
+  print(f'curves: {output}')
+  if flags.FLAGS.json:
+    print(json.dumps({'output': str(output)}))
+
+
+def draw(rows: Sequence[Row], output: pathlib.Path, title: str) -> None:
+  """Draws the curves to a PNG.
+
+  Args:
+    rows: Rows from `read_rows`.
+    output: The file to write.
+    title: Title above the curves.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  from matplotlib import figure  # Slow to import: after the checks.
+
+  splits = list(dict.fromkeys(row['split'] for row in rows))
+  picture = figure.Figure(figsize=(10, 4), dpi=120, layout='constrained')
+  loss, accuracy = picture.subplots(1, 2)
+  for split, color in zip(splits, _COLORS):
+    points = [row for row in rows if row['split'] == split]
+    _draw_split(loss, accuracy, split, points, color)
+  loss.set(
+    title='Loss; in training with smoothing and auxiliary heads',
+    ylabel='nats',
+    yscale='log',
+  )
+  accuracy.set(title='Top-1 accuracy', ylabel='percent', ylim=(0, 102))
+  for axes in (loss, accuracy):
+    axes.set(xlabel='step')
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    axes.spines[['top', 'right']].set_visible(False)
+  picture.suptitle(title)
+  try:
+    picture.savefig(output)
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error
+
+
+def _draw_split(
+  loss: Any, accuracy: Any, split: str, points: Sequence[Row], color: str
+) -> None:
+  steps = [row['step'] for row in points]
+  # Training is logged often; the few points of an evaluation get markers.
+  marker = None if split == 'train' else 'o'
+  style = {'color': color, 'marker': marker, 'label': split}
+  loss.plot(steps, [row['loss'] for row in points], **style)
+  top1 = [100 * row['top1'] for row in points]
+  accuracy.plot(steps, top1, **style)
+  if split != 'train':
+    accuracy.annotate(
+      f'{top1[-1]:.2f} %',
+      (steps[-1], top1[-1]),
+      xytext=(0, -16),
+      textcoords='offset points',
+      horizontalalignment='right',
+      color=color,
+    )
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

@@ -1,0 +1,4 @@
+"""How networks are written down: words, scopes, shapes, transforms, cost.
+
+Plain data and plain functions; nothing here imports JAX.
+"""

@@ -1,0 +1,167 @@
+"""Prints the cost of a network, stage by stage, from its table alone.
+
+Run:  python -m inception.summary --architecture=inception_v3
+      python -m inception.summary --compare_block
+
+Nothing is compiled and JAX is not loaded, so it takes a fraction of a second.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import pathlib
+
+from absl import flags
+
+from inception import architectures, commands
+from inception.errors import UserError
+from inception.spec import transforms, unroll
+from inception.spec import vocabulary as v
+from inception.spec.cost import Cost, network_cost
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string(
+    'architecture', 'inception_v3', 'Name of the architecture.'
+  )
+  flags.DEFINE_integer(
+    'image_size',
+    None,
+    "Image height and width in pixels; by default the architecture's.",
+    lower_bound=1,
+  )
+  flags.DEFINE_integer(
+    'num_classes',
+    None,
+    "Logits; by default the architecture's.",
+    lower_bound=1,
+  )
+  flags.DEFINE_float('width', 1.0, 'Factor on features, like model.width.')
+  flags.DEFINE_integer(
+    'squeeze_excite', None, 'Like model.squeeze_excite.', lower_bound=1
+  )
+  flags.DEFINE_bool('batch_norm_scale', True, 'Like model.batch_norm_scale.')
+  flags.DEFINE_bool(
+    'compare_block', False, 'Compare module 3a with plain convolutions.'
+  )
+  flags.DEFINE_string('csv', None, 'Also write the stages to this file.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the flags and prints the table."""
+  values = flags.FLAGS
+  if values.compare_block:
+    if values.csv:
+      raise UserError('--csv writes stages, and --compare_block has none')
+    rows = compare_block()
+    print(
+      commands.format_table(('block', 'weights', 'multiply-accumulates'), rows)
+    )
+    if values.json:
+      print(
+        json.dumps({name: {'weights': w, 'macs': m} for name, w, m in rows})
+      )
+    return
+  cost = cost_of_flags()
+  print(report(values.architecture, cost))
+  if values.csv:
+    write_csv(pathlib.Path(values.csv), cost)
+  if values.json:
+    print(json.dumps(dataclasses.asdict(cost)))
+
+
+def cost_of_flags() -> Cost:
+  """Returns the cost of the network that the flags describe.
+
+  Raises:
+    UserError: There is no such architecture, or the image is too small.
+  """
+  values = flags.FLAGS
+  network = architectures.get_architecture(values.architecture)
+  size = values.image_size or network.input_size
+  if not 0 < values.width < math.inf:
+    raise UserError(f'--width={values.width} must be above 0, such as 0.5')
+  network = transforms.scale_width(network, values.width)
+  network = transforms.with_squeeze_excite(network, values.squeeze_excite)
+  try:
+    return network_cost(
+      network, size, size, values.num_classes, values.batch_norm_scale
+    )
+  except unroll.NoGridError as error:
+    raise UserError(
+      f'{error}; the smallest --image_size of {values.architecture} is'
+      f' {unroll.smallest_input(network)}'
+    ) from error
+
+
+def report(name: str, cost: Cost) -> str:
+  """Returns the cost as text: a row per stage, and the totals."""
+  rows = [
+    (
+      stage.name,
+      ' x '.join(map(str, stage.shape)),
+      stage.parameters,
+      stage.macs,
+      f'{stage.macs / cost.macs:.1%}',
+      stage.activation_bytes,
+    )
+    for stage in cost.stages
+  ]
+  heading = ('stage', 'output', 'parameters', 'MACs', 'share', 'activations/B')
+  written = sum(stage.activation_bytes for stage in cost.stages)
+  rows.append(
+    ('total', '', cost.parameters, cost.macs, f'{1:.1%}', written),
+  )
+  return (
+    f'{name}: {cost.num_classes} classes, {cost.convolutions} convolutions,'
+    f' {cost.batch_norm_channels:,} channels of batch norm,'
+    f' {cost.parameters_with_aux:,} parameters with auxiliary heads\n'
+    'MACs: multiply-accumulates for one image; activations: bytes that its'
+    ' layers write in float32\n\n' + commands.format_table(heading, rows)
+  )
+
+
+def compare_block() -> list[tuple[str, int, int]]:
+  """Returns weights and multiply-accumulates of module 3a and plain layers.
+
+  All read 28 x 28 x 192 and write 256 channels. Biases are not counted.
+  GoogLeNet paper, table 1.
+  """
+  network = architectures.get_architecture('inception_v1')
+  module = next(s.block for s in network.stages if s.name == 'Mixed_3b')
+  blocks: dict[str, v.Block] = {
+    'Inception 3a': module,
+    'plain 3x3': v.Conv(256, 3),
+    'plain 5x5': v.Conv(256, 5),
+  }
+  rows = []
+  for name, block in blocks.items():
+    layers = unroll.block_layers(block, (28, 28, 192))
+    macs = sum(layer.macs for layer in layers)
+    rows.append((name, macs // (28 * 28), macs))
+  return rows
+
+
+def write_csv(path: pathlib.Path, cost: Cost) -> None:
+  """Writes one row per stage.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  columns = ('name', 'shape', 'parameters', 'macs', 'activation_bytes')
+  try:
+    with path.open('w', newline='') as file:
+      writer = csv.DictWriter(file, columns)
+      writer.writeheader()
+      for stage in cost.stages:
+        row = dataclasses.asdict(stage)
+        writer.writerow({**row, 'shape': 'x'.join(map(str, stage.shape))})
+  except OSError as error:
+    raise UserError(f'cannot write {path}: {error.strerror}') from error
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

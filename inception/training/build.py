@@ -1,0 +1,87 @@
+"""From a config and devices to everything that a run computes with.
+
+The loop, the benchmarks and the tests all start from here.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+import jax
+import ml_collections
+
+from inception.distributed import AXIS
+from inception.modules.network import Network
+from inception.predict import model_from_config
+from inception.training import schedule as schedules
+from inception.training.optimizer import make_optimizer
+from inception.training.state import TrainState, create_state, initial_state
+from inception.training.step import Recipe, TrainStep, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """A run, ready to start.
+
+  Attributes:
+    recipe: Config, model, schedule and optimizer.
+    duration: Length of the run.
+    devices: Local devices that a batch is split over.
+    step: The compiled step; see `make_train_step`.
+  """
+
+  recipe: Recipe
+  duration: schedules.Duration
+  devices: tuple[jax.Device, ...]
+  step: TrainStep
+
+  @property
+  def config(self) -> ml_collections.ConfigDict:
+    """The whole config."""
+    return self.recipe.config
+
+  @property
+  def model(self) -> Network:
+    """The network."""
+    return self.recipe.model
+
+  @functools.cached_property
+  def abstract_state(self) -> TrainState:
+    """Shapes and dtypes of the state; nothing is computed."""
+    recipe = self.recipe
+    return jax.eval_shape(
+      lambda: initial_state(recipe.config, recipe.model, recipe.optimizer)
+    )
+
+  def initial_state(self) -> TrainState:
+    """Returns the state before the first step, on one device."""
+    recipe = self.recipe
+    return create_state(recipe.config, recipe.model, recipe.optimizer)
+
+
+def build(
+  config: ml_collections.ConfigDict,
+  devices: Sequence[jax.Device],
+  num_examples: int,
+) -> Training:
+  """Makes model, schedule, optimizer and step.
+
+  Args:
+    config: A checked config with `model.num_classes` set.
+    devices: Local devices that a batch is split over.
+    num_examples: Examples of an epoch.
+  """
+  duration = schedules.make_duration(config, num_examples)
+  model = model_from_config(config, AXIS)
+  recipe = Recipe(
+    config=config,
+    model=model,
+    schedule=schedules.make_schedule(
+      config.schedule, config.batch_size, duration
+    ),
+    optimizer=functools.partial(
+      make_optimizer, config.optimizer, frozen=model.frozen_stages
+    ),
+  )
+  step = make_train_step(recipe, devices)
+  return Training(recipe, duration, tuple(devices), step)

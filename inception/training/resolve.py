@@ -1,0 +1,138 @@
+"""A config, checked as a whole and completed; from then on it never changes."""
+
+from collections.abc import Collection
+
+import ml_collections
+
+from inception.architectures import get_architecture
+from inception.config import checks
+from inception.data.choices import DATA_CHOICES
+from inception.data.eval_transforms import eval_transform
+from inception.data.sources.source import Source
+from inception.errors import UserError
+from inception.modules.heads import HEAD_POOLINGS
+from inception.modules.network import check_stage
+from inception.modules.options import INITIALIZERS, PRECISIONS
+from inception.spec import unroll
+from inception.training.optimizer import OPTIMIZERS
+from inception.training.schedule import SCHEDULES
+
+# The names that a field may take are the keys of the dict that interprets it.
+CHOICES: dict[str, Collection[str]] = {
+  'precision': PRECISIONS,
+  'model.head_pooling': HEAD_POOLINGS,
+  'model.initializer': INITIALIZERS,
+  'optimizer.name': OPTIMIZERS,
+  'schedule.name': SCHEDULES,
+  **DATA_CHOICES,
+}
+
+
+def check(config: ml_collections.ConfigDict, device_count: int) -> None:
+  """Checks a config as a whole, before anything is built.
+
+  Args:
+    config: A config with the fields of inception/config/default.py.
+    device_count: Devices that a batch is split over.
+
+  Raises:
+    UserError: Names the field, its value and a value that works.
+  """
+  checks.check_choices(config, CHOICES)
+  checks.check_ranges(config)
+  _check_batch_size(config.batch_size, device_count)
+  _check_image_size(config)
+  _check_freeze_through(config)
+
+
+def complete(
+  config: ml_collections.ConfigDict,
+  train_source: Source,
+  eval_source: Source,
+  weights_config: ml_collections.ConfigDict | None,
+) -> ml_collections.ConfigDict:
+  """Returns a locked copy, with fields that follow from data and weights set.
+
+  The number of classes comes from the data. Mean and deviation, where unset,
+  come from the weights that training starts from: the network has to see images
+  as these weights expect them.
+
+  Args:
+    config: A checked config.
+    train_source: The training split.
+    eval_source: The evaluation split.
+    weights_config: Config of the weights that the run starts from, or None.
+
+  Raises:
+    UserError: The config contradicts the data or the weights, or the splits
+      contradict each other.
+  """
+  config = config.copy_and_resolve_references()
+  config.model.num_classes = _num_classes(config, train_source, eval_source)
+  if weights_config is not None:
+    theirs = weights_config.data
+    if theirs.channel_order != config.data.channel_order:
+      raise UserError(
+        f'pretrained={config.pretrained} expects images in'
+        f' {theirs.channel_order}; set'
+        f' --config.data.channel_order={theirs.channel_order}'
+      )
+    transform = eval_transform(theirs)
+    for name in ('mean', 'std'):
+      if config.data[name] is None:
+        config.data[name] = tuple(theirs[name] or getattr(transform, name))
+  return config.lock()
+
+
+def _num_classes(
+  config: ml_collections.ConfigDict, train_source: Source, eval_source: Source
+) -> int:
+  if train_source.classes != eval_source.classes:
+    odd = sorted(set(train_source.classes) ^ set(eval_source.classes))
+    raise UserError(
+      f'{train_source.name} and {eval_source.name} have different classes:'
+      f' {", ".join(odd[:3])} in only one of them'
+    )
+  in_data = len(train_source.classes) + config.data.class_offset
+  if config.model.num_classes not in (None, in_data):
+    raise UserError(
+      f'model.num_classes={config.model.num_classes} contradicts the data:'
+      f' {train_source.name} needs {in_data}; leave the field unset or set it'
+      f' to {in_data}'
+    )
+  return in_data
+
+
+def _check_batch_size(batch_size: int, device_count: int) -> None:
+  if batch_size % device_count == 0:
+    return
+  lower = batch_size - batch_size % device_count
+  raise UserError(
+    f'batch_size={batch_size} does not split over {device_count} devices;'
+    f' try --config.batch_size={lower or device_count}'
+  )
+
+
+def _check_image_size(config: ml_collections.ConfigDict) -> None:
+  table = get_architecture(config.model.architecture)
+  size = config.data.image_size
+  try:
+    unroll.stage_shapes(table, size, size)
+  except unroll.NoGridError as error:
+    raise UserError(
+      f'data.image_size={size} is too small for'
+      f' {config.model.architecture}: {error}; the smallest is'
+      f' {unroll.smallest_input(table)}'
+    ) from error
+
+
+def _check_freeze_through(config: ml_collections.ConfigDict) -> None:
+  last = config.freeze_through
+  if last is None:
+    return
+  check_stage(get_architecture(config.model.architecture), last)
+  if config.pretrained is None:
+    raise UserError(
+      f'freeze_through={last!r} without pretrained would keep random weights;'
+      ' set --config.pretrained=DIR'
+    )

@@ -1,0 +1,135 @@
+"""Configs: defaults that work, refusals that name the field, comparison."""
+
+import importlib
+
+import pytest
+
+from configs import default, digits
+from inception import get_architecture
+from inception.config import compare
+from inception.errors import UserError
+from inception.training import resolve
+
+FAMILIES = {
+  'googlenet': ('inception_v1', 'googlenet'),
+  'bn_inception': ('bn_inception', 'bn_inception'),
+  'inception_v3': ('inception_v3', 'inception_v3'),
+  'inception_v4': ('inception_v4', 'inception_v4'),
+  'inception_resnet_v1': ('inception_resnet_v1', 'inception_resnet_v1'),
+  'inception_resnet_v2': ('inception_resnet_v2', 'inception_resnet_v2'),
+}
+
+
+@pytest.mark.parametrize('name', ['default', 'digits'])
+def test_the_configs_that_come_with_the_project_are_good(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  resolve.check(config, 8)
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
+  module = importlib.import_module(f'configs.{name}')
+  modern, paper = module.get_config(), module.get_config('paper')
+  architectures = modern.model.architecture, paper.model.architecture
+  assert architectures == FAMILIES[name]
+  for config in (modern, paper):
+    resolve.check(config, 8)
+    table = get_architecture(config.model.architecture)
+    assert config.data.image_size == table.input_size
+  peak = modern.schedule.base_learning_rate * modern.batch_size / 256
+  assert (modern.num_epochs, modern.data.mixup_alpha, peak) == (200, 0.2, 0.4)
+  with pytest.raises(
+    UserError, match="recipe='fast' is not one of modern, paper"
+  ):
+    module.get_config('fast')
+
+
+def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
+  config = importlib.import_module('configs.inception_v3').get_config('paper')
+  optimizer, schedule = config.optimizer, config.schedule
+  assert optimizer.name == 'rmsprop'
+  assert optimizer.momentum == optimizer.rmsprop_decay == 0.9
+  assert optimizer.rmsprop_epsilon == 1.0 and optimizer.clip_norm == 2.0
+  assert optimizer.ema_decay == 0.9999 and config.data.mixup_alpha == 0
+  peak = schedule.base_learning_rate * (
+    config.batch_size / schedule.base_batch_size
+  )
+  assert (schedule.name, schedule.decay_rate, peak) == (
+    'staircase',
+    0.94,
+    0.045,
+  )
+
+
+@pytest.mark.parametrize(
+  'field, value, message',
+  [
+    ('precision', 'float8', "precision='float8' is not one of float32"),
+    ('model.architecture', 'vgg', "unknown architecture 'vgg'"),
+    ('model.head_pooling', 'max', 'model.head_pooling'),
+    ('model.initializer', 'zeros', 'model.initializer'),
+    ('optimizer.name', 'adam', 'sgd, rmsprop'),
+    ('schedule.name', 'poly', 'cosine, staircase, constant'),
+    ('batch_size', 0, 'batch_size=0 .* above 0'),
+    ('batch_size', 30, '30 does not split over 8 .*batch_size=24'),
+    ('batch_size', 3, '3 does not split over 8 .*batch_size=8'),
+    ('num_epochs', -1.0, 'num_epochs'),
+    ('num_steps', 0, 'num_steps'),
+    ('model.dropout', 1.0, 'at least 0 and below 1'),
+    ('model.width', 0.0, 'model.width'),
+    ('optimizer.ema_decay', 1.5, 'optimizer.ema_decay'),
+    ('data.crop_pct', 1.2, 'above 0 and at most 1'),
+    ('data.crop_area', (0.5,), r"data.crop_area=\(0.5,\) .*'\(0.5, 1.0\)'"),
+    ('data.crop_area', (0.9, 0.5), 'data.crop_area'),
+    ('data.crop_area', (0.5, 1.5), 'data.crop_area'),
+    ('data.crop_aspect', (0.0, 1.0), 'data.crop_aspect'),
+    ('data.image_size', 0, 'data.image_size'),
+    ('data.eval_transform', 'caffe', 'inception, .*slim, torchvision'),
+    ('data.interpolation', 'area', 'bilinear, bicubic, bilinear_tf1'),
+    ('data.channel_order', 'GBR', 'RGB, BGR'),
+    ('data.mixup_alpha', -0.1, 'data.mixup_alpha'),
+    ('data.mixup_alpha', float('inf'), 'data.mixup_alpha=inf'),
+    ('data.std', ('a', 'b', 'c'), 'data.std=.* three numbers'),
+    ('data.mean', (1.0,), 'data.mean=.* must be three numbers'),
+    ('data.std', (1.0, 0.0, 1.0), 'data.std=.* above 0'),
+    ('model.squeeze_excite', 0, 'model.squeeze_excite'),
+    ('freeze_through', 'Mixed_9z', 'is not a stage; .* Conv2d_1a_7x7'),
+    ('freeze_through', 'Mixed_3b', 'without pretrained'),
+  ],
+)
+def test_a_bad_field_is_named_with_its_value(field, value, message):
+  config = digits.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=message):
+    resolve.check(config, 8)
+
+
+def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
+  from inception import architectures
+  from inception.spec import vocabulary as v
+
+  table = v.Architecture(
+    8, (v.Stage('stem', v.Conv(8, 7, padding='VALID')),), dropout=0.0
+  )
+  monkeypatch.setitem(architectures.ARCHITECTURES, 'valid', table)
+  config = digits.get_config()
+  config.model.architecture, config.data.image_size = 'valid', 6
+  with pytest.raises(UserError, match='too small for valid.*smallest is 7'):
+    resolve.check(config, 1)
+
+
+def test_json_keeps_every_field_and_unset_ones():
+  config = default.get_config()
+  again = compare.from_json(compare.to_json(config))
+  assert compare.differences(config, again) == []
+  assert again.num_steps is None and list(again.data.crop_area) == [0.08, 1.0]
+
+
+def test_differences_name_fields_and_both_values():
+  old, new = default.get_config(), default.get_config()
+  new.model.width = 0.5
+  new.num_steps = 7
+  assert compare.differences(old, new) == [
+    'model.width: 1.0, now 0.5',
+    'num_steps: None, now 7',
+  ]

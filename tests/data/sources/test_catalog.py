@@ -1,0 +1,102 @@
+"""Data sets by name: digits, slices of TFDS data sets, and refusals."""
+
+import numpy as np
+import pytest
+from sklearn import datasets as sklearn_datasets
+
+from inception.data.sources import catalog, digits
+from inception.data.tensorflow import tf, tfds
+from inception.errors import UserError
+
+
+def test_digits_are_scikit_learns_with_every_fifth_held_out(config):
+  train = catalog.open_source(config.data, 'train')
+  test = catalog.open_source(config.data, 'test')
+  assert (train.num_examples, test.num_examples) == (1437, 360)
+  assert train.classes == tuple('0123456789')
+  originals = sklearn_datasets.load_digits()
+  wanted = sorted(
+    (np.round(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
+    for image, label in zip(originals.images[::5], originals.target[::5])
+  )
+  loaded = [
+    (tf.io.decode_png(encoded).numpy().tobytes(), int(label))
+    for encoded, label in zip(*test.load(tf.range(360, dtype=tf.int64)))
+  ]
+  assert sorted(loaded) == wanted
+
+
+def test_splits_can_be_sliced_and_added(config):
+  sizes = {
+    split: catalog.open_source(config.data, split).num_examples
+    for split in ('train[:50%]', 'train[10:20]+test[350:]', 'test[-7:]')
+  }
+  assert list(sizes.values()) == [718, 20, 7]
+
+
+def test_a_slice_holds_the_examples_of_its_range(config):
+  whole = catalog.open_source(config.data, 'test')
+  part = catalog.open_source(config.data, 'test[100:103]')
+  a = whole.load(tf.constant([100, 101, 102], tf.int64))
+  b = part.load(tf.constant([0, 1, 2], tf.int64))
+  for x, y in zip(a, b):
+    np.testing.assert_array_equal(x, y)
+
+
+def test_slices_cross_file_boundaries(config, tmp_path):
+  builder = digits.Digits(data_dir=tmp_path)
+  builder.download_and_prepare(
+    download_config=tfds.download.DownloadConfig(num_shards=3)
+  )
+  assert builder.info.splits['test'].num_shards == 3
+  config.data.data_dir = str(tmp_path)
+  whole = catalog.open_source(config.data, 'test')
+  part = catalog.open_source(config.data, 'test[100:300]')
+  assert part.num_examples == 200
+  indices = tf.constant([0, 20, 100, 199], tf.int64)
+  np.testing.assert_array_equal(
+    part.load(indices)[0], whole.load(100 + indices)[0]
+  )
+
+
+@pytest.mark.parametrize(
+  'dataset, split, message',
+  [
+    ('no_such_set', 'train', "unknown data set 'no_such_set'.*'folder'"),
+    ('mnits', 'train', 'did you mean mnist'),
+    ('foldr', 'train', 'did you mean folder'),
+    ('mnist', 'train', 'not prepared in .*data.prepare --dataset=mnist'),
+    ('digits:9.9.9', 'train', 'digits:9.9.9'),
+    ('digits', 'validation', "no split 'validation' in digits.*train, test"),
+    ('digits', 'train[:', "split 'train\\[:'"),
+    ('digits', 'train[:0]', 'no examples'),
+    ('folder', 'train', 'needs --config.data.data_dir'),
+  ],
+)
+def test_errors_name_what_is_wrong(config, dataset, split, message):
+  config.data.dataset = dataset
+  with pytest.raises(UserError, match=message):
+    catalog.open_source(config.data, split)
+
+
+def test_a_data_set_without_classes_is_refused(config, tmp_path):
+  class Unlabeled(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version('1.0.0')
+
+    def _info(self):
+      return self.dataset_info_from_configs(
+        features=tfds.features.FeaturesDict(
+          {'image': tfds.features.Image(shape=(2, 2, 3))}
+        )
+      )
+
+    def _split_generators(self, dl_manager):
+      return {'train': self._generate_examples()}
+
+    def _generate_examples(self):
+      yield 0, {'image': np.zeros((2, 2, 3), np.uint8)}
+
+  Unlabeled(data_dir=tmp_path).download_and_prepare()
+  config.data.dataset, config.data.data_dir = 'unlabeled', str(tmp_path)
+  with pytest.raises(UserError, match='not for image classification'):
+    catalog.open_source(config.data, 'train')

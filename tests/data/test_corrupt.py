@@ -1,0 +1,104 @@
+"""Corrupt images: named, refused, or replaced the same way in every run."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from inception.data import batches as module
+from inception.data import pipeline
+from inception.data.sources import catalog
+from inception.errors import UserError
+
+
+@pytest.fixture
+def small_graph(monkeypatch):
+  """Loads images one by one; larger chunks take seconds to build."""
+  monkeypatch.setattr(module, '_CHUNK', 1)
+
+
+@pytest.fixture
+def corrupt_source(config, image_folder):
+  """13 images of which two are truncated, a JPEG and a PNG."""
+  dogs = image_folder / 'train' / 'dog'
+  (dogs / '1.jpg').write_bytes((dogs / '1.jpg').read_bytes()[:100])
+  (dogs / '2.png').write_bytes((dogs / '2.png').read_bytes()[:30])
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  return catalog.open_source(config.data, 'train')
+
+
+def first_batch(source, config):
+  shard = pipeline.HostShard(13, 1)
+  return next(pipeline.train_batches(source, config.data, shard, 0, 0))
+
+
+@pytest.mark.usefixtures('small_graph')
+def test_training_refuses_more_than_the_config_allows(config, corrupt_source):
+  with pytest.raises(UserError, match='dog/.* is corrupt; with it, 1 of 13'):
+    first_batch(corrupt_source, config)
+  config.data.max_broken = 0.1
+  with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
+    first_batch(corrupt_source, config)
+
+
+def test_evaluation_refuses_any_however_often_it_is_run(config, corrupt_source):
+  config.data.max_broken = 0.5
+  batches = pipeline.eval_batches(
+    corrupt_source, config.data, pipeline.HostShard(13, 1)
+  )
+  for _ in range(2):
+    with pytest.raises(
+      UserError, match='dog/.* is corrupt; evaluation covers every image'
+    ):
+      next(iter(batches))
+
+
+def test_the_next_good_image_replaces_a_corrupt_one(
+  config, corrupt_source, capsys
+):
+  config.data.max_broken = 0.2
+
+  def stream(batch_size, first_step, count):
+    batches = pipeline.train_batches(
+      corrupt_source,
+      config.data,
+      pipeline.HostShard(batch_size, 1),
+      seed=3,
+      first_step=first_step,
+    )
+    return np.concatenate(
+      [b['image'][0] for b in itertools.islice(batches, count)]
+    )
+
+  whole = stream(13, 0, 4)
+  output = capsys.readouterr().err
+  assert output.count('warning:') == 2
+  assert 'dog/1.jpg is corrupt' in output and '(2 of 13)' in output
+  # The same whatever the batch size and wherever a run resumes.
+  np.testing.assert_array_equal(whole, stream(4, 0, 13))
+  np.testing.assert_array_equal(whole[26:], stream(13, 2, 2))
+
+
+@pytest.mark.usefixtures('small_graph')
+@pytest.mark.parametrize('cache_bytes', [0, 10**6])
+def test_a_file_that_disappears_is_a_corrupt_image(
+  config, image_folder, cache_bytes, capsys
+):
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  config.data.cache_bytes, config.data.max_broken = cache_bytes, 0.2
+  source = catalog.open_source(config.data, 'train')
+  (image_folder / 'train' / 'cat' / '0.png').unlink()
+  batch = first_batch(source, config)
+  assert batch['image'].shape == (1, 13, 16, 16, 3)
+  assert 'cat/0.png is corrupt' in capsys.readouterr().err
+
+
+def test_a_png_among_jpegs_is_not_corrupt(config, image_folder, capsys):
+  for path in (image_folder / 'train').rglob('*.png'):
+    path.rename(path.with_suffix('.JPEG'))  # ImageNet has one of these.
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  source = catalog.open_source(config.data, 'train')
+  assert source.jpeg
+  labels = first_batch(source, config)['label'][0]
+  assert sorted(labels) == [0] * 6 + [1] * 7
+  assert 'corrupt' not in capsys.readouterr().err

@@ -1,0 +1,135 @@
+"""README and docs: sizes, numbers, and every command in them is run.
+
+A block of shell commands that the tests cannot run says why in its first line.
+Blocks of a page run in order in one folder that holds what a reader has: the
+project, a folder of pictures, and the workdir of a run as `weights/v3`.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from PIL import Image
+import pytest
+import skimage
+
+from inception import get_architecture
+from inception.spec.cost import network_cost
+from inception.training import loop
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+NOT_RUN = '# Not run by the tests: '
+
+
+def blocks(page):
+  return BLOCK.findall(page.read_text())
+
+
+@pytest.fixture
+def folder(config, image_folder, tmp_path):
+  """A folder as a reader has it after following the pages."""
+  for name in ('train.py', 'eval.py', 'configs'):
+    (tmp_path / name).symlink_to(ROOT / name)
+  image_folder.rename(tmp_path / 'pictures')
+  for name, source in (('cat.jpg', 'chelsea.png'), ('dog.png', 'coffee.png')):
+    data = pathlib.Path(skimage.__file__).parent / 'data'
+    Image.open(data / source).convert('RGB').save(tmp_path / name)
+  return tmp_path
+
+
+@pytest.fixture
+def weights(config, folder):
+  """The workdir of a run of a real architecture, at a small width."""
+  config.model.architecture = 'inception_v3'
+  config.model.width = 0.02
+  config.model.aux_heads = False
+  config.data.image_size = 75
+  config.num_steps = 1
+  config.data.eval_split = 'test[:16]'
+  loop.train(config, folder / 'weights' / 'v3')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_pages_are_short_and_narrow(page):
+  lines = page.read_text().splitlines()
+  assert len(lines) <= 120
+  assert max(map(len, lines)) <= 120
+
+
+def test_the_first_screen_of_the_readme_is_short():
+  first_screen = (ROOT / 'README.md').read_text().split('## Read on')[0]
+  assert first_screen.count('\n') <= 60
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_links_between_pages_lead_somewhere(page):
+  for target in re.findall(r'\]\((?!http)([^)#]+)\)', page.read_text()):
+    assert (page.parent / target).exists(), target
+
+
+def test_the_table_of_networks_has_the_numbers_of_the_tables():
+  rows = re.findall(
+    r'^\| \[`(\w+)`\].*? \| ([\d,]+)(?: \(([\d,]+)\))? \| ([\d.]+) G \| (\d+) ',
+    (ROOT / 'README.md').read_text(),
+    re.MULTILINE,
+  )
+  assert len(rows) == 7
+  for name, parameters, with_aux, macs, size in rows:
+    table = get_architecture(name)
+    cost = network_cost(table, int(size), int(size))
+    assert table.input_size == int(size)
+    assert f'{cost.parameters:,}' == parameters
+    assert f'{cost.parameters_with_aux:,}' == (with_aux or parameters)
+    assert f'{cost.macs / 1e9:.2f}' == macs
+
+
+def run(command, folder, **environment):
+  environment = {**os.environ, 'XLA_FLAGS': '', **environment}
+  path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
+  environment.update(PATH=path, PYTHONPATH=str(ROOT))
+  result = subprocess.run(
+    command, cwd=folder, env=environment, capture_output=True, text=True
+  )
+  assert result.returncode == 0, result.stdout + result.stderr
+  return result.stdout
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_every_shell_command_runs_or_says_why_not(page, folder):
+  for language, code in blocks(page):
+    if language == 'sh' and not code.startswith(NOT_RUN):
+      run(['bash', '-euc', code], folder)
+
+
+@pytest.mark.parametrize('name', ['README', 'config', 'code'])
+def test_every_python_snippet_runs(name, folder):
+  page = next(page for page in PAGES if page.stem == name)
+  snippets = [code for language, code in blocks(page) if language == 'python']
+  assert snippets
+  for code in snippets:
+    run([sys.executable, '-c', code], folder)
+
+
+def test_the_snippet_about_weights_runs(folder, weights):
+  (snippet,) = [
+    code
+    for language, code in blocks(ROOT / 'docs' / 'weights.md')
+    if language == 'python'
+  ]
+  checks = "assert outputs.endpoints['PreLogits'].shape[0] == 2"
+  run(
+    [sys.executable, '-W', 'error::UserWarning', '-c', snippet + checks], folder
+  )
+
+
+def test_no_page_has_a_snippet_that_no_test_runs():
+  with_snippets = {
+    page.stem
+    for page in PAGES
+    if any(lang == 'python' for lang, _ in blocks(page))
+  }
+  assert with_snippets == {'README', 'config', 'code', 'weights'}
