@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -69,8 +70,18 @@ class Pretrained:
   config: ml_collections.ConfigDict
 
   def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
-    """Classifies images as `read` returns them; see `Network.__call__`."""
-    return self.model.apply(self.variables, images, endpoints=endpoints)  # type: ignore[return-value]
+    """Classifies images as `read` returns them; see `Network.__call__`.
+
+    The first call for a shape of images compiles the network.
+    """
+    return self._apply(self.variables, images, endpoints)
+
+  @functools.cached_property
+  def _apply(self) -> Callable[[Any, Array, bool], Any]:
+    def apply(variables: Any, images: Array, endpoints: bool) -> Any:
+      return self.model.apply(variables, images, endpoints=endpoints)
+
+    return jax.jit(apply, static_argnums=2)
 
   def read(self, paths: Sequence[str | pathlib.Path]) -> Array:
     """Reads image files the way the weights expect them.

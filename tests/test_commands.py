@@ -1,6 +1,5 @@
-"""Commands as a user runs them: one real run, and wrong input."""
+"""Commands with wrong input: one line and exit status 2."""
 
-import json
 import os
 import pathlib
 import subprocess
@@ -16,53 +15,11 @@ def run(*command):
   return subprocess.run(
     [sys.executable, *map(str, command)],
     cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': ''},
+    # A few steps take less time than optimizing their program.
+    env={**os.environ, 'XLA_FLAGS': '--xla_backend_optimization_level=0'},
     capture_output=True,
     text=True,
   )
-
-
-def test_train_evaluate_and_draw(tmp_path):
-  """One epoch of the demonstration, stopped and resumed; then its curves."""
-  train = [
-    'train.py',
-    f'--workdir={tmp_path}',
-    '--config.num_epochs=1',
-    '--config.data.image_size=32',
-    '--config.model.head_pooling=attention',
-    '--config.precision=bfloat16',
-  ]
-  stopped = run(*train, '--stop_at_step=5')
-  assert stopped.returncode == 0, stopped.stderr
-  resumed = run(*train)
-  assert resumed.returncode == 0, resumed.stderr
-  assert 'from step 5' in resumed.stdout and 'step 22/22' in resumed.stdout
-  assert resumed.stderr == ''
-
-  evaluated = run('eval.py', f'--workdir={tmp_path}', '--step=best', '--json')
-  assert evaluated.returncode == 0, evaluated.stderr
-  assert evaluated.stderr == ''
-  results = json.loads(evaluated.stdout.splitlines()[-1])
-  assert results['step'] == 22 and results['split'] == 'test'
-  assert results['examples'] == 360 and 0 < results['top1'] <= results['top5']
-  written = json.loads(
-    (tmp_path / 'evaluation_22_digits_test.json').read_text()
-  )
-  assert written == results
-
-  drawn = run('-m', 'inception.reports.curves', f'--workdir={tmp_path}')
-  assert drawn.returncode == 0, drawn.stderr
-  assert (tmp_path / 'curves.png').stat().st_size > 10_000
-
-  for path in (tmp_path / 'checkpoints' / '22' / 'state').rglob('d/*'):
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 8] = b'damaged!'
-    path.write_bytes(content)
-  damaged = run('eval.py', f'--workdir={tmp_path}')
-  assert damaged.returncode == 2
-  assert damaged.stderr.count('\n') == 1, damaged.stderr
-  assert 'checkpoints/22 is damaged' in damaged.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,31 @@ Blocks of a page run in order in one folder that holds what a reader has: the
 project, a folder of pictures, and the workdir of a run as `weights/v3`.
 """
 
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import numpy as np
 from PIL import Image
 import pytest
 import skimage
 
 from inception import get_architecture
+from inception.config import default
+from inception.predict import model_from_config
+from inception.pretrained import __main__ as pretrained
 from inception.spec.cost import network_cost
-from inception.training import loop
+from tests.variables import random_variables
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NOT_RUN = '# Not run by the tests: '
+# A few steps take less time than optimizing their program.
+FAST_COMPILATION = '--xla_backend_optimization_level=0'
 
 
 def blocks(page):
@@ -30,7 +37,7 @@ def blocks(page):
 
 
 @pytest.fixture
-def folder(config, image_folder, tmp_path):
+def folder(image_folder, tmp_path):
   """A folder as a reader has it after following the pages."""
   for name in ('train.py', 'eval.py', 'configs'):
     (tmp_path / name).symlink_to(ROOT / name)
@@ -42,15 +49,18 @@ def folder(config, image_folder, tmp_path):
 
 
 @pytest.fixture
-def weights(config, folder):
-  """The workdir of a run of a real architecture, at a small width."""
+def weights(folder):
+  """A folder of imported weights of a real architecture, at a small width."""
+  config = default.get_config()
   config.model.architecture = 'inception_v3'
+  config.model.num_classes = 2
   config.model.width = 0.02
   config.model.aux_heads = False
   config.data.image_size = 75
-  config.num_steps = 1
-  config.data.eval_split = 'test[:16]'
-  loop.train(config, folder / 'weights' / 'v3')
+  variables = random_variables(
+    model_from_config(config), np.zeros((1, 75, 75, 3), np.float32)
+  )
+  pretrained.write(folder / 'weights' / 'v3', variables, config)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
@@ -87,22 +97,59 @@ def test_the_table_of_networks_has_the_numbers_of_the_tables():
     assert f'{cost.macs / 1e9:.2f}' == macs
 
 
-def run(command, folder, **environment):
-  environment = {**os.environ, 'XLA_FLAGS': '', **environment}
+def start(command, folder):
+  environment = {**os.environ, 'XLA_FLAGS': FAST_COMPILATION}
   path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
   environment.update(PATH=path, PYTHONPATH=str(ROOT))
-  result = subprocess.run(
+  return subprocess.run(
     command, cwd=folder, env=environment, capture_output=True, text=True
   )
+
+
+def run(command, folder):
+  """Runs a command that has to succeed, and to warn of nothing."""
+  result = start(command, folder)
   assert result.returncode == 0, result.stdout + result.stderr
+  if command[0] == 'bash':
+    assert result.stderr == ''
   return result.stdout
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_every_shell_command_runs_or_says_why_not(page, folder):
+  if page.stem == 'resuming':
+    return  # The next test runs its commands one by one.
   for language, code in blocks(page):
     if language == 'sh' and not code.startswith(NOT_RUN):
       run(['bash', '-euc', code], folder)
+
+
+def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
+  """The real run: stopped, resumed, evaluated, drawn, then damaged."""
+  ((_, code),) = blocks(ROOT / 'docs' / 'resuming.md')
+  stop, resume, evaluate, draw = code.splitlines()
+  workdir = folder / 'runs' / 'short'
+  run(['bash', '-c', stop], folder)
+  resumed = run(['bash', '-c', resume], folder)
+  assert 'from step 2' in resumed and 'step 4/4' in resumed
+
+  results = json.loads(run(['bash', '-c', evaluate], folder).splitlines()[-1])
+  assert results['step'] == 4 and results['split'] == 'test'
+  assert results['examples'] == 360 and 0 <= results['top1'] <= results['top5']
+  written = (workdir / 'evaluation_4_digits_test.json').read_text()
+  assert json.loads(written) == results
+  run(['bash', '-c', draw], folder)
+  assert (workdir / 'curves.png').stat().st_size > 10_000
+
+  for path in (workdir / 'checkpoints' / '4' / 'state').rglob('d/*'):
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8] = b'damaged!'
+    path.write_bytes(content)
+  damaged = start(['bash', '-c', evaluate.replace('best', 'latest')], folder)
+  assert damaged.returncode == 2
+  assert damaged.stderr.count('\n') == 1, damaged.stderr
+  assert 'checkpoints/4 is damaged' in damaged.stderr
 
 
 @pytest.mark.parametrize('name', ['README', 'config', 'code'])

@@ -1,4 +1,4 @@
-"""Every network learns: each parameter gets a finite, non-zero gradient."""
+"""Networks learn: each parameter gets a finite, non-zero gradient."""
 
 import functools
 
@@ -11,11 +11,22 @@ import pytest
 from inception import architectures
 from inception.modules import network
 from inception.spec import unroll
-from tests.architectures.reference import NUMBERS
 from tests.variables import random_variables
 
+# One of each set of tables that differ only in pooling or widths.
+NAMES = [
+  'googlenet',
+  'inception_v1_torchvision',
+  'bn_inception',
+  'inception_v2_slim',
+  'inception_v3',
+  'inception_v4',
+  'inception_resnet_v1_facenet',
+  'inception_resnet_v2',
+]
 
-@pytest.mark.parametrize('name', NUMBERS)
+
+@pytest.mark.parametrize('name', NAMES)
 def test_every_parameter_has_a_gradient_in_training(name):
   model = network.create_model(
     name, num_classes=10, width=0.1, scan_blocks=True, squeeze_excite=4
