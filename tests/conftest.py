@@ -3,12 +3,12 @@
 import os
 import tempfile
 
-# Before JAX and TFDS are imported, which read these once. Each process has data
-# sets of its own; worker processes inherit the first one's compiled programs.
+# Before JAX and TFDS are imported, which read these once. Each worker process
+# has folders of its own: JAX does not write to its cache atomically.
 _CACHE = tempfile.mkdtemp(prefix='inception-tests-')
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
 os.environ['JAX_PLATFORMS'] = 'cpu'
-os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.join(_CACHE, 'jax'))
+os.environ['JAX_COMPILATION_CACHE_DIR'] = os.path.join(_CACHE, 'jax')
 # Tests compile the same small programs again and again.
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 os.environ['TFDS_DATA_DIR'] = os.path.join(_CACHE, 'tfds')

@@ -75,7 +75,7 @@ def _model() -> ml_collections.ConfigDict:
   model.dropout = placeholder(float)
   # Use auxiliary classifiers in training, where the table has any.
   model.aux_heads = True
-  # Scale (gamma) in batch norm, besides its bias. The networks of TF-slim and
+  # Scale (gamma) in batch norm, not only a bias. The networks of TF-slim and
   # Keras have none: a ReLU and another layer follow each batch norm.
   model.batch_norm_scale = True
   # Fraction of the old moving statistics kept at each step. The papers' 0.9997

@@ -153,7 +153,7 @@ def create_model(
     head_pooling: 'average', or 'attention' with learned queries.
     dropout: Rate before the classifier; None takes the table's.
     aux_heads: Run auxiliary heads in training, where the table has any.
-    batch_norm_scale: Batch norm has a scale (gamma) besides its bias.
+    batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
     batch_norm_decay: Fraction of old moving statistics kept at each step.
     batch_norm_epsilon: Added to the variance.
     batch_norm_sync: Take statistics over the axis `axis_name`.

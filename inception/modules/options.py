@@ -29,7 +29,7 @@ class Options:
   Attributes:
     kernel_init: Initializer of kernels.
     dtype: Type of activations and arithmetic; parameters are float32.
-    batch_norm_scale: Batch norm has a scale (gamma) besides its bias (beta).
+    batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
     batch_norm_decay: Fraction of the old moving statistics kept at each step.
     batch_norm_epsilon: Added to the variance.
     batch_norm_axis: pmap axis over which statistics are synchronized, or None.

@@ -69,7 +69,7 @@ def network_cost(
     height: Image height, pixels.
     width: Image width, pixels.
     num_classes: Logits per image; None takes the table's.
-    batch_norm_scale: Batch norm has a scale besides its bias.
+    batch_norm_scale: Batch norm has a scale as well as a bias.
 
   Raises:
     NoGridError: The image is too small.

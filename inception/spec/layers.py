@@ -52,7 +52,7 @@ class Layer:
     """Returns the shape of every parameter by name under the scope.
 
     Args:
-      batch_norm_scale: Batch norm has a scale (gamma) besides its bias (beta).
+      batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
     """
     shapes = self.weights
     channels = self.output[2:]
