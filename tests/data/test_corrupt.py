@@ -34,7 +34,7 @@ def first_batch(source, config):
 
 @pytest.mark.usefixtures('small_graph')
 def test_training_refuses_more_than_the_config_allows(config, corrupt_source):
-  with pytest.raises(UserError, match='dog/.* is corrupt; with it, 1 of 13'):
+  with pytest.raises(UserError, match='dog/.* is corrupt; 1 of 13 images'):
     first_batch(corrupt_source, config)
   config.data.max_broken = 0.1
   with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
