@@ -7,7 +7,6 @@ import ml_collections
 from inception.architectures import get_architecture
 from inception.config import checks
 from inception.data.choices import DATA_CHOICES
-from inception.data.eval_transforms import eval_transform
 from inception.data.sources.source import Source
 from inception.errors import UserError
 from inception.modules.heads import HEAD_POOLINGS
@@ -77,10 +76,9 @@ def complete(
         f' {theirs.channel_order}; set'
         f' --config.data.channel_order={theirs.channel_order}'
       )
-    transform = eval_transform(theirs)
     for name in ('mean', 'std'):
-      if config.data[name] is None:
-        config.data[name] = tuple(theirs[name] or getattr(transform, name))
+      if config.data[name] is None and theirs[name] is not None:
+        config.data[name] = tuple(theirs[name])
   return config.lock()
 
 

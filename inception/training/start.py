@@ -15,6 +15,7 @@ from inception.checkpoints import arrays
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
+from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.modules.network import Network
 from inception.training.build import Training
@@ -37,10 +38,24 @@ class Start:
   def weights_config(self) -> ml_collections.ConfigDict | None:
     """Config of the weights whose images the run has to follow, if any."""
     if self.pretrained is not None:
-      return self.pretrained.config
+      return _with_normalization(self.pretrained.config)
     if self.checkpoint is not None and self.checkpoint[1].pretrained:
       return self.checkpoint[1]
     return None
+
+
+def _with_normalization(
+  config: ml_collections.ConfigDict,
+) -> ml_collections.ConfigDict:
+  """Returns the config with its transform's mean and deviation, where unset.
+
+  Only for new runs: a resumed run keeps what its checkpoint says.
+  """
+  config = config.copy_and_resolve_references()
+  transform = eval_transform(config.data)
+  config.data.mean = config.data.mean or transform.mean
+  config.data.std = config.data.std or transform.std
+  return config
 
 
 def find_start(

@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 from sklearn import datasets
 
-from inception.checkpoints.restore import load_variables
+from inception.checkpoints.restore import Loaded, load_variables
 from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
@@ -195,3 +195,14 @@ def test_weights_that_do_not_fit_are_refused(pretrained, tmp_path):
   config.pretrained = str(tmp_path / 'nowhere')
   with pytest.raises(UserError, match='no checkpoints in .*nowhere'):
     loop.train(config, tmp_path / 'd', ONE)
+
+
+def test_unset_mean_comes_from_the_transform_of_the_weights_but_not_on_resume(
+  config,
+):
+  config.pretrained = 'weights'
+  config.data.eval_transform = 'fid'
+  fresh = start.Start(None, Loaded(0, {}, config)).weights_config
+  assert fresh.data.mean == fresh.data.std == (128.0,) * 3
+  resumed = start.Start(({}, config), None).weights_config
+  assert resumed.data.mean is None and resumed.data.std is None
