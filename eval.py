@@ -4,11 +4,11 @@ The checkpoint contains its config; nothing else is needed.
 """
 
 import json
-import pathlib
+import sys
 
 from absl import flags
 
-from inception import commands
+from inception import commands, paths
 
 
 def define_flags() -> None:
@@ -34,29 +34,42 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'data_dir', None, "Folder of the data set; by default the config's."
   )
+  commands.define_processes()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
-  workdir = pathlib.Path(commands.require('workdir'))
+  workdir = paths.resolve(commands.require('workdir'))
   commands.import_tensorflow()  # Slow imports come after the flags.
+  from inception import distributed, session
+  from inception.config import default
   from inception.evaluation import workdir as evaluation
 
   values = flags.FLAGS
-  results = evaluation.evaluate_workdir(
-    workdir,
-    values.step,
-    values.split,
-    values.batch_size,
-    values.dataset,
-    values.data_dir,
-  )
-  path = evaluation.write_results(workdir, results)
-  print(evaluation.format_results(results))
-  print(f'written to {path}')
-  if values.json:
-    print(json.dumps(results))
+  with session.session(
+    values.coordinator,
+    values.num_processes,
+    values.process_id,
+    default.get_config().distributed.timeout_seconds,
+  ):
+    results = evaluation.evaluate_workdir(
+      workdir,
+      values.step,
+      values.split,
+      values.batch_size,
+      values.dataset,
+      values.data_dir,
+    )
+    if not distributed.is_first():
+      return
+    print(evaluation.format_results(results))
+    if values.json:
+      print(json.dumps(results))
+    # Last: the results of a workdir that cannot be written are not lost.
+    sys.stdout.flush()
+    path = evaluation.write_results(workdir, results)
+    print(f'written to {path}', file=sys.stderr if values.json else sys.stdout)
 
 
 if __name__ == '__main__':

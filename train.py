@@ -15,6 +15,7 @@ _DEFAULT_CONFIG = pathlib.Path(__file__).parent / 'configs' / 'digits.py'
 def define_flags() -> None:
   """Defines the flags of this command."""
   commands.define_config(str(_DEFAULT_CONFIG))
+  commands.define_processes()
   flags.DEFINE_string(
     'workdir', None, 'Folder for checkpoints and logs of this run.'
   )
@@ -30,13 +31,17 @@ def main() -> None:
   """Reads the flags and trains."""
   workdir = commands.require('workdir')
   commands.import_tensorflow()  # Slow imports come after the flags.
+  from inception import session
   from inception.training import loop
 
-  loop.train(
-    flags.FLAGS.config,
-    pathlib.Path(workdir),
-    stop_at_step=flags.FLAGS.stop_at_step,
-  )
+  values = flags.FLAGS
+  with session.session(
+    values.coordinator,
+    values.num_processes,
+    values.process_id,
+    values.config.distributed.timeout_seconds,
+  ):
+    loop.train(values.config, workdir, stop_at_step=values.stop_at_step)
 
 
 if __name__ == '__main__':

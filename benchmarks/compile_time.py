@@ -59,8 +59,9 @@ def compile_step(scan_blocks: bool) -> dict[str, Any]:
   config.model.scan_blocks = scan_blocks
   config.model.num_classes = 1000
   config.data.image_size = values.image_size
-  resolve.check(config, device_count=1)
-  training = build(config, jax.local_devices()[:1], num_examples=10_000)
+  devices = jax.local_devices()[:1]
+  resolve.check(config, devices)
+  training = build(config, devices, num_examples=10_000)
   side = values.image_size
   batch = {
     'image': jax.ShapeDtypeStruct(

@@ -53,7 +53,7 @@ def make_noise_step(
     config: A config with `model.num_classes` set and `data.dataset` 'fake'.
     devices: Local devices.
   """
-  resolve.check(config, len(devices))
+  resolve.check(config, devices)
   source = open_source(config.data, config.data.train_split)
   training = build(config, devices, source.num_examples)
   state = distributed.replicate(training.initial_state(), devices)

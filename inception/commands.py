@@ -10,13 +10,13 @@ import errno
 import importlib
 import os
 import re
+import signal
 import sys
-from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from inception.errors import UserError
+from inception.errors import USER_ERROR, UserError
 
 
 def run(
@@ -28,7 +28,8 @@ def run(
     main: The command; reads `flags.FLAGS` and returns an exit status or None.
     define_flags: Defines the command's flags.
   """
-  _hide_late_callbacks()
+  # Ctrl-C ends a command without a traceback; training asks for more.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
   app.run(
     lambda _: _exit_status(main),
     flags_parser=lambda argv: _parse(define_flags, argv),
@@ -39,6 +40,25 @@ def define_config(default_file: str | None) -> None:
   """Defines --config=FILE.py[:ARGUMENT] and --config.FIELD=VALUE."""
   config_flags.DEFINE_config_file(
     'config', default_file, 'Config file; its fields can be overridden.'
+  )
+
+
+def define_processes() -> None:
+  """Defines the flags of commands that may run as several processes."""
+  flags.DEFINE_string(
+    'coordinator',
+    None,
+    'host:port of process 0, where a run has several processes. Unset: as'
+    ' JAX_COORDINATOR_ADDRESS or the cluster says.',
+  )
+  flags.DEFINE_integer(
+    'num_processes',
+    None,
+    'Number of processes of the run; 1 ignores the cluster.',
+    lower_bound=1,
+  )
+  flags.DEFINE_integer(
+    'process_id', None, 'Index of this process, from 0.', lower_bound=0
   )
 
 
@@ -82,12 +102,13 @@ def import_tensorflow() -> None:
   TensorFlow's C++ code prints a page of messages on import, before it reads any
   setting. Commands call this before they import what needs TensorFlow.
   """
-  with _standard_error_closed():
+  with standard_error_closed():
     importlib.import_module('inception.data.tensorflow')
 
 
 @contextlib.contextmanager
-def _standard_error_closed() -> Iterator[None]:
+def standard_error_closed() -> Iterator[None]:
+  """Drops what is written to standard error, by C++ code too."""
   sys.stderr.flush()
   kept = os.dup(2)
   nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -98,21 +119,6 @@ def _standard_error_closed() -> Iterator[None]:
     os.dup2(kept, 2)
     os.close(kept)
     os.close(nowhere)
-
-
-def _hide_late_callbacks() -> None:
-  """Hides follow-up errors from Orbax's threads after an error was raised.
-
-  Orbax closes its event loop at the first error. Threads that still read or
-  write then fail, one by one, to report to that loop.
-  """
-  report = sys.unraisablehook
-
-  def hook(unraisable: Any) -> None:
-    if str(unraisable.exc_value) != 'Event loop is closed':
-      report(unraisable)
-
-  sys.unraisablehook = hook
 
 
 def _exit_status(main: Callable[[], int | None]) -> int:
@@ -165,7 +171,7 @@ def _parse(
 def _report(error: Exception | str) -> int:
   text = ' '.join(str(error).split())
   print('error:', re.sub(r'--config\.[\w.]+', _own_flag, text), file=sys.stderr)
-  return 2
+  return USER_ERROR
 
 
 def _own_flag(match: re.Match[str]) -> str:

@@ -1,20 +1,51 @@
-"""Devices: the axis a batch is split over, and placing arrays along it."""
+"""Processes and devices: how many there are, agreeing, and placing arrays.
 
-from collections.abc import Sequence
-from typing import TypeVar
+The only file that asks JAX how many processes and devices there are. In a
+process that is alone, nothing here communicates.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+from typing import Any, TypeVar
 
 import jax
+from jax import lax
+from jax.experimental import multihost_utils
 import numpy as np
+
+from inception.errors import UserError
 
 Tree = TypeVar('Tree')
 
 # Name of the pmap axis that a batch is split over.
 AXIS = 'batch'
 
+_MESSAGE_BYTES = 1024  # Of an error that processes tell each other.
 
-def local_devices() -> list[jax.Device]:
-  """Returns the devices of this host."""
-  return jax.local_devices()
+
+def process_index() -> int:
+  """Returns the index of this process."""
+  return jax.process_index()
+
+
+def process_count() -> int:
+  """Returns the number of processes of the run."""
+  return jax.process_count()
+
+
+def is_first() -> bool:
+  """True in the process that writes config, logs and checkpoints."""
+  return process_index() == 0
+
+
+def all_devices() -> list[jax.Device]:
+  """Returns the devices of all processes, each process's next to each other."""
+  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+
+
+def local(devices: Sequence[jax.Device]) -> list[jax.Device]:
+  """Returns those of `devices` that belong to this process."""
+  return [d for d in devices if d.process_index == process_index()]
 
 
 def on_cpu() -> bool:
@@ -23,16 +54,16 @@ def on_cpu() -> bool:
 
 
 def replicate(tree: Tree, devices: Sequence[jax.Device]) -> Tree:
-  """Puts the same arrays on every device, the way a pmapped step returns them.
+  """Puts the same arrays on every local device, as a pmapped step returns them.
 
   With any other placement, the second step would compile again.
   """
-  return jax.device_put(tree, _sharding(devices))
+  return jax.device_put(tree, _sharding(local(devices)))
 
 
-def split(tree: Tree, devices: Sequence[jax.Device]) -> Tree:
-  """Starts the transfer of arrays [devices, ...], one row to each device."""
-  return jax.device_put(tree, _sharding(devices, AXIS))
+def split(tree: Any, devices: Sequence[jax.Device]) -> Any:
+  """Starts the transfer of arrays [local devices, ...], one row to each."""
+  return jax.device_put(tree, _sharding(local(devices), AXIS))
 
 
 def _sharding(
@@ -40,3 +71,84 @@ def _sharding(
 ) -> jax.sharding.NamedSharding:
   mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
   return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+
+
+class Ballot:
+  """A vote of all processes that does not make the devices wait."""
+
+  def __init__(self, devices: Sequence[jax.Device]):
+    """Prepares votes of the processes that `devices` belong to."""
+    self._local = local(devices)
+    self._largest = jax.pmap(
+      lambda x: lax.pmax(x, AXIS), AXIS, out_axes=None, devices=devices
+    )
+
+  def cast(self, *opinions: bool) -> Any:
+    """Starts a vote; returns an array [opinions], above 0 where any is true.
+
+    Every process has to cast the same number of ballots in the same order.
+    Reading the array waits for the result.
+    """
+    values = np.array(opinions, np.int32)
+    if process_count() == 1:
+      return values
+    return self._largest(np.stack([values] * len(self._local)))
+
+
+@contextlib.contextmanager
+def agreed() -> Iterator[None]:
+  """Makes an error of one process an error of all.
+
+  The block has to be run by all processes, and must not communicate. When it
+  raises a UserError or an OSError in one of them, the others raise a UserError
+  with the same message at the end of the block: none goes on and waits for a
+  process that has given up.
+  """
+  failure: Exception | None = None
+  try:
+    yield
+  except (UserError, OSError) as error:
+    failure = error
+  if process_count() > 1:
+    told = _tell(str(failure) if failure else '')
+    for process, message in enumerate(told):
+      if message and failure is None:
+        failure = UserError(f'process {process}: {message}')
+  if failure is not None:
+    raise failure
+
+
+def same_everywhere(value: str, name: str) -> None:
+  """Checks that all processes have the same value.
+
+  Args:
+    value: This process's value.
+    name: What it is, for the error.
+
+  Raises:
+    UserError: They differ; every process raises.
+  """
+  told = _tell(value) if process_count() > 1 else [value]
+  for process, other in enumerate(told):
+    if other != told[0]:
+      raise UserError(
+        f'{name} of process {process} differs from that of process 0:'
+        f' {other or None}, {told[0] or None}'
+      )
+
+
+def from_first(value: int | None) -> int | None:
+  """Returns the value of process 0, a number from 0 or None."""
+  if process_count() == 1:
+    return value
+  told = _tell('' if value is None else str(value))[0]
+  return int(told) if told else None
+
+
+def _tell(message: str) -> list[str]:
+  """Returns the messages of all processes, shortened."""
+  buffer = np.zeros(_MESSAGE_BYTES, np.uint8)
+  encoded = message.encode()[:_MESSAGE_BYTES]
+  buffer[: len(encoded)] = np.frombuffer(encoded, np.uint8)
+  told = np.asarray(multihost_utils.process_allgather(buffer))
+  return [row.tobytes().rstrip(b'\0').decode(errors='replace') for row in told]

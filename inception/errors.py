@@ -1,13 +1,26 @@
-"""The exception for errors the user can fix: names, paths, sizes, values."""
+"""Errors the user can fix, warnings, and the exit statuses of commands."""
 
 from collections.abc import Mapping
+import sys
 from typing import TypeVar
 
 Value = TypeVar('Value')
 
 
+# Exit status after an error the user can fix.
+USER_ERROR = 2
+# Exit status after a fault that starting the same command again may survive: a
+# hang, or the loss of another process. sysexits.h calls it EX_TEMPFAIL.
+RESTART = 75
+
+
 class UserError(Exception):
   """One line: what is wrong and how to fix it. Commands exit with status 2."""
+
+
+def warn(message: str) -> None:
+  """Prints a warning on standard error, as one line."""
+  print('warning:', ' '.join(message.split()), file=sys.stderr, flush=True)
 
 
 def lookup(choices: Mapping[str, Value], name: str | None, field: str) -> Value:

@@ -1,59 +1,87 @@
-"""The metrics file of a run: one JSON object per line."""
+"""The metrics file of a run: one JSON object per line, with its checksum."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import json
-import math
-import os
-import pathlib
 from typing import Any, TextIO
+import zlib
 
-from inception.errors import UserError
+from inception import paths
+from inception.errors import UserError, warn
 
 Row = Mapping[str, Any]
 
 METRICS_FILE = 'metrics.jsonl'
 
+# The last field of a line: the CRC32 of everything before it.
+_CHECKSUM = ', "crc32": '
 
-def read_rows(workdir: pathlib.Path) -> list[Row]:
+
+def read_rows(workdir: paths.Path) -> list[Row]:
   """Reads the metrics that a run logged.
 
+  Damaged lines are named on standard error and left out.
+
   Raises:
-    UserError: There are none, or the file is damaged.
+    UserError: There are none.
   """
   path = workdir / METRICS_FILE
   try:
-    lines = path.read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [row for _, row in _good_lines(path)]
   except OSError as error:
     raise UserError(
       f'cannot read {path}: {error.strerror}; give the workdir of a run'
     ) from error
-  except json.JSONDecodeError as error:
-    raise UserError(f'{path} is damaged: {error}') from error
   if not rows:
     raise UserError(f'{path} is empty: the run has not logged a step yet')
   return rows
 
 
-def open_after(workdir: pathlib.Path, step: int) -> TextIO:
+def format_row(row: Row) -> str:
+  """Returns a row as a line, with its checksum."""
+  body = json.dumps(row)[:-1]
+  return f'{body}{_CHECKSUM}{zlib.crc32(body.encode())}}}\n'
+
+
+def open_after(workdir: paths.Path, step: int) -> tuple[TextIO, list[Row]]:
   """Opens the metrics file for appending; rows of later steps are deleted.
 
   A run that was killed has logged steps that it repeats when it resumes.
+
+  Returns:
+    The file, and the rows that it holds.
+
+  Raises:
+    UserError: The file cannot be read or written.
   """
   path = workdir / METRICS_FILE
-  kept = []
-  if path.exists():
-    lines = path.read_text().splitlines()
-    kept = [line for line in lines if _step_of(line) <= step]
-  temporary = path.with_suffix('.tmp')
-  temporary.write_text(''.join(line + '\n' for line in kept))
-  os.replace(temporary, path)
-  return path.open('a')
-
-
-def _step_of(line: str) -> float:
-  """Returns the step of a row; infinity for a line that was cut short."""
   try:
-    return json.loads(line)['step']
-  except (json.JSONDecodeError, KeyError, TypeError):
-    return math.inf
+    lines = list(_good_lines(path)) if path.exists() else []
+    lines = [(line, row) for line, row in lines if row['step'] <= step]
+    paths.write_atomically(path, ''.join(line + '\n' for line, _ in lines))
+    return open(path, 'a'), [row for _, row in lines]
+  except OSError as error:
+    raise UserError(f'cannot open {path}: {error.strerror}') from error
+
+
+def _good_lines(path: paths.Path) -> Iterator[tuple[str, Row]]:
+  lines = path.read_bytes().decode(errors='replace').splitlines()
+  for number, line in enumerate(lines, 1):
+    row = _parse(line)
+    if row is None:
+      warn(f'line {number} of {path} is damaged and left out')
+    else:
+      yield line, row
+
+
+def _parse(line: str) -> Row | None:
+  """Returns the row of a line, or None if the line is damaged."""
+  body, found, checksum = line.rpartition(_CHECKSUM)
+  # Version 0.2 and older wrote no checksums.
+  if found and checksum != f'{zlib.crc32(body.encode())}}}':
+    return None
+  try:
+    row = json.loads(line)
+  except ValueError:
+    return None
+  is_row = isinstance(row, dict) and isinstance(row.get('step'), int)
+  return row if is_row and isinstance(row.get('split'), str) else None

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 
+from inception import paths
 from inception.checkpoints import restore
 from inception.data import device
 from inception.modules.network import Network, Outputs, create_model
@@ -83,7 +83,7 @@ class Pretrained:
 
     return jax.jit(apply, static_argnums=2)
 
-  def read(self, paths: Sequence[str | pathlib.Path]) -> Array:
+  def read(self, paths: Sequence[paths.PathLike]) -> Array:
     """Reads image files the way the weights expect them.
 
     Args:
@@ -102,7 +102,7 @@ class Pretrained:
 
 
 def load_pretrained(
-  folder: str | pathlib.Path, step: str = 'latest', precision: str = 'float32'
+  folder: paths.PathLike, step: str = 'latest', precision: str = 'float32'
 ) -> Pretrained:
   """Loads a network from a folder with checkpoints.
 
@@ -115,7 +115,7 @@ def load_pretrained(
   Raises:
     UserError: There is no such checkpoint, or it is damaged.
   """
-  loaded = restore.load_variables(pathlib.Path(folder).expanduser(), step)
+  loaded = restore.load_variables(paths.resolve(folder), step)
   config = loaded.config.copy_and_resolve_references()
   config.precision = precision
   model = model_from_config(config)

@@ -10,11 +10,10 @@ import csv
 import dataclasses
 import json
 import math
-import pathlib
 
 from absl import flags
 
-from inception import architectures, commands
+from inception import architectures, commands, paths
 from inception.errors import UserError
 from inception.spec import transforms, unroll
 from inception.spec import vocabulary as v
@@ -68,7 +67,7 @@ def main() -> None:
   cost = cost_of_flags()
   print(report(values.architecture, cost))
   if values.csv:
-    write_csv(pathlib.Path(values.csv), cost)
+    write_csv(paths.resolve(values.csv), cost)
   if values.json:
     print(json.dumps(dataclasses.asdict(cost)))
 
@@ -145,7 +144,7 @@ def compare_block() -> list[tuple[str, int, int]]:
   return rows
 
 
-def write_csv(path: pathlib.Path, cost: Cost) -> None:
+def write_csv(path: paths.Path, cost: Cost) -> None:
   """Writes one row per stage.
 
   Raises:

@@ -21,69 +21,20 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from configs import digits as digits_config
-from inception import architectures
 from inception.data import batches
-from inception.spec.vocabulary import (
-  Architecture,
-  AuxHead,
-  AvgPool,
-  Chain,
-  Concat,
-  Conv,
-  MaxPool,
-  Stage,
-)
+from tests import tiny
 
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-
-# Every part of a real network, small enough to compile in seconds.
-TINY = Architecture(
-  input_size=16,
-  stages=(
-    Stage('Conv2d_1a_3x3', Conv(8, 3, stride=2)),
-    Stage('Mixed_2b', Concat(Conv(8), Chain(MaxPool(3), Conv(8, 3)))),
-  ),
-  dropout=0.2,
-  aux_heads=(
-    AuxHead(
-      'AuxLogits_2b',
-      'Mixed_2b',
-      Chain(AvgPool(5, stride=3, padding='VALID'), Conv(8)),
-      hidden=8,
-      dropout=0.5,
-    ),
-  ),
-)
-
-
-architectures.ARCHITECTURES['tiny'] = TINY
-
 
 # The graph of the host pipeline grows with the images per call, and every test
 # that trains builds one.
 batches._CHUNK = 4
 
 
-def make_config() -> ConfigDict:
-  """A run of the tiny network on digits: 16 images per step, 6 steps."""
-  config = digits_config.get_config()
-  config.model.architecture = 'tiny'
-  config.model.width = 1.0
-  config.data.image_size = 16
-  config.batch_size = 16
-  config.num_steps = 6
-  config.data.eval_split = 'test[:40]'
-  config.log_every_steps = 2
-  config.eval_every_epochs = 1000.0
-  config.checkpoint_every_epochs = 1000.0
-  return config
-
-
 @pytest.fixture
 def config() -> ConfigDict:
-  """See `make_config`."""
-  return make_config()
+  """See `tiny.get_config`."""
+  return tiny.get_config()
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 import dataclasses
-import pathlib
 from typing import Any, TypeVar
 
 from flax import serialization, traverse_util
 import ml_collections
 import numpy as np
 
+from inception import paths
 from inception.checkpoints import arrays, store
 from inception.errors import UserError
 
@@ -30,7 +30,7 @@ class Loaded:
   config: ml_collections.ConfigDict
 
 
-def load_variables(folder: pathlib.Path, step: str = 'latest') -> Loaded:
+def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
   """Reads what evaluation needs of a checkpoint.
 
   Args:
@@ -39,21 +39,21 @@ def load_variables(folder: pathlib.Path, step: str = 'latest') -> Loaded:
     step: A number, 'best' (by top-1 in training) or 'latest'.
 
   Raises:
-    UserError: There is no such checkpoint, or it is damaged.
+    UserError: There is no such checkpoint, or it is damaged. A damaged latest
+      or best one is named and the next one taken.
   """
   with store.Checkpoints(folder) as checkpoints:
-    chosen = choose_step(checkpoints, step)
-    tree, config = checkpoints.load(chosen)
-  averaged = tree.get('ema') or tree
+    loaded = checkpoints.load_first_good(candidates(checkpoints, step))
+  averaged = loaded.state.get('ema') or loaded.state
   variables = {
     'params': averaged['params'],
     'batch_stats': averaged.get('batch_stats', {}),
   }
-  return Loaded(chosen, variables, config)
+  return Loaded(loaded.step, variables, loaded.config)
 
 
-def choose_step(checkpoints: store.Checkpoints, wanted: str) -> int:
-  """Returns the step that 'best', 'latest' or a number stands for.
+def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
+  """Returns the steps to try for 'best', 'latest' or a number, in this order.
 
   Raises:
     UserError: There is no such step; lists the existing ones.
@@ -66,10 +66,10 @@ def choose_step(checkpoints: store.Checkpoints, wanted: str) -> int:
     )
   known = ', '.join(map(str, steps))
   if wanted == 'latest':
-    return steps[-1]
+    return steps[::-1]
   if wanted == 'best':
-    best = checkpoints.best_step()
-    if best is None:
+    best = checkpoints.by_score()
+    if not best:
       raise UserError(
         f'no checkpoint in {checkpoints.folder} has been evaluated yet; use'
         f' latest or one of {known}'
@@ -80,7 +80,7 @@ def choose_step(checkpoints: store.Checkpoints, wanted: str) -> int:
       f'step {wanted!r} does not exist in {checkpoints.folder}; there are'
       f' {known}, best and latest'
     )
-  return int(wanted)
+  return [int(wanted)]
 
 
 def restore_into(target: Tree, tree: Mapping[str, Any]) -> Tree:

@@ -1,36 +1,54 @@
-"""Checkpoints: host arrays and the config, written atomically by Orbax.
+"""The checkpoints of a workdir: host arrays and a header each.
 
 A checkpoint holds nested dicts of arrays, so any code can read it on any number
-of devices. A digest detects damage. Only this file imports Orbax.
+of devices and processes. One process writes it. Digests detect damage.
 """
 
-from collections.abc import Iterator, Mapping
-import contextlib
+from collections.abc import Mapping
+import dataclasses
 import json
-import pathlib
+import os
 import shutil
-import sys
 from typing import Any, Self
 
-from absl import logging
-import jax
 import ml_collections
 import numpy as np
-import orbax.checkpoint as ocp
 
-from inception.checkpoints import arrays
+from inception import paths
+from inception.checkpoints import arrays, header
+from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import compare
-from inception.errors import UserError
-
-Checkpoint = tuple[dict[str, Any], ml_collections.ConfigDict]
+from inception.errors import UserError, warn
 
 _FOLDER = 'checkpoints'
+_DAMAGED = 'damaged'
+
+
+class NotWrittenError(UserError):
+  """A checkpoint could not be written; earlier ones are kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """What a checkpoint holds.
+
+  Attributes:
+    step: Training steps taken.
+    state: Nested dicts of host arrays.
+    config: Config of the run, with this version's fields.
+    interval: Sums of the metrics since the last logged step, see `Meter`.
+  """
+
+  step: int
+  state: dict[str, Any]
+  config: ml_collections.ConfigDict
+  interval: dict[str, Any]
 
 
 class Checkpoints:
   """The checkpoints of a workdir. A context manager that closes them."""
 
-  def __init__(self, workdir: pathlib.Path, keep: int | None = None):
+  def __init__(self, workdir: paths.Path, keep: int | None = None):
     """Opens a workdir.
 
     Args:
@@ -42,101 +60,109 @@ class Checkpoints:
       UserError: The workdir cannot be written.
     """
     self.folder = workdir.absolute() / _FOLDER
+    self._keep = keep
+    self._io = OrbaxIO()
     if keep is not None:
-      make_writable(self.folder)
-      # Orbax would do it in a thread that outlives an early refusal.
-      for unfinished in self.folder.glob('*.orbax-checkpoint-tmp*'):
-        shutil.rmtree(unfinished)
-    with _quiet_logs():
-      self._manager = ocp.CheckpointManager(
-        self.folder,
-        options=_manager_options(keep),
-        item_handlers={
-          'state': ocp.StandardCheckpointHandler(),
-          'config': ocp.JsonCheckpointHandler(),
-        },
-      )
+      paths.make_writable(self.folder)
+      self._delete_unfinished()
 
   def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *error: object) -> None:
-    self.close()
+  def __exit__(self, error_type: object, *error: object) -> None:
+    try:
+      self._io.close()
+    except Exception as failure:
+      # The write of the last checkpoint has failed: no news after another
+      # error, and raised by `wait` otherwise.
+      if error_type is None:
+        raise self._not_written(failure) from failure
 
   def steps(self) -> list[int]:
-    """Returns the steps of all checkpoints in ascending order."""
-    return sorted(self._manager.all_steps())
+    """Returns the steps of all checkpoints, damaged or not, in order."""
+    if not self.folder.is_dir():
+      return []
+    names = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
+    return sorted(int(name) for name in names if name.isdecimal())
 
-  def best_step(self) -> int | None:
-    """Returns the step of the best top-1, or None if none was evaluated."""
-    metrics = {step: self._manager.metrics(step) for step in self.steps()}
-    evaluated = {step: _top1(m) for step, m in metrics.items() if m}
-    # Ties go to the newest, as in the preservation policy.
-    return max(
-      evaluated, key=lambda step: (evaluated[step], step), default=None
-    )
+  def scores(self, step: int) -> dict[str, float] | None:
+    """Returns the results of the evaluation at a step, or None.
+
+    Damaged ones are named on standard error and count as none.
+    """
+    path = self._path(step)
+    try:
+      return header.read_scores(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+      warn(f'the scores of checkpoint {path} are damaged: {_first_line(error)}')
+      return None
+
+  def by_score(self) -> list[int]:
+    """Returns the evaluated steps, the best top-1 first; ties: the newest."""
+    scores = {step: self.scores(step) for step in self.steps()}
+    top1 = [
+      (s['top1'], step) for step, s in scores.items() if s and 'top1' in s
+    ]
+    return [step for _, step in sorted(top1, reverse=True)]
 
   def save(
     self,
-    state: Any,
+    flat: Mapping[str, Any],
     config: ml_collections.ConfigDict,
-    metrics: Mapping[str, float] | None,
+    interval: Mapping[str, Any] | None = None,
   ) -> None:
-    """Copies a state to the host and writes it in the background.
+    """Writes a state in the background; waits for the previous write.
 
     Args:
-      state: A tree with a `step`, without a device axis.
+      flat: Host arrays by name, with `step`, from `arrays.flatten`.
       config: Config of the run; stored in the checkpoint.
-      metrics: Results of an evaluation at this step, with `top1`, or None.
+      interval: Sums of the metrics since the last logged step.
 
     Raises:
-      UserError: A parameter is not finite, the disk is full, or the previous
-        write failed.
+      NotWrittenError: The disk is full, or this or the previous write failed.
     """
-    flat = arrays.flatten(jax.device_get(state))
+    self.wait()
     step = int(flat['step'])
-    for name, array in flat.items():
-      if not np.all(np.isfinite(array)):
-        raise UserError(
-          f'{name} is not finite at step {step}; no checkpoint was written,'
-          f' the newest is step {self._manager.latest_step()}'
-        )
     # If a write fails halfway, Orbax's threads print pages of tracebacks.
     needed = sum(np.asarray(array).nbytes for array in flat.values())
     free = shutil.disk_usage(self.folder).free
     if free < needed:
       raise self._not_written(f'it needs {needed:,} bytes, {free:,} are free')
-    header = {
+    fields = {
       'config': json.loads(compare.to_json(config)),
-      'digest': arrays.digest(flat),
+      'step': step,
+      'interval': dict(interval or {}),
+      'arrays': arrays.digest(flat),
     }
     try:
-      with _quiet_logs():
-        self._manager.save(
-          step,
-          args=ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays.unflatten(flat)),
-            config=ocp.args.JsonSave(header),
-          ),
-          metrics=dict(metrics) if metrics else None,
-        )
-    except (OSError, ValueError) as error:
+      state = arrays.unflatten(flat)
+      self._io.save(self._path(step), state, header.seal(fields))
+    except Exception as error:
       raise self._not_written(error) from error
 
   def wait(self) -> None:
-    """Waits until the last checkpoint is written.
+    """Waits until the last checkpoint is written, then deletes old ones.
 
     Raises:
-      UserError: It could not be written.
+      NotWrittenError: It could not be written.
     """
     try:
-      self._manager.wait_until_finished()
-    except (OSError, ValueError) as error:
+      self._io.wait()
+    except Exception as error:
+      self._delete_unfinished()
       raise self._not_written(error) from error
+    self._prune()
 
-  def close(self) -> None:
-    """Releases Orbax's threads."""
-    self._manager.close()
+  def save_scores(self, step: int, scores: Mapping[str, float]) -> None:
+    """Adds the results of an evaluation to the checkpoint of a step, if any.
+
+    Raises:
+      NotWrittenError: The checkpoint or the scores could not be written.
+    """
+    self.wait()
+    path = self._path(step)
+    if path.exists():
+      header.write_scores(path, header.read_header(path)['arrays'], scores)
 
   def load(self, step: int) -> Checkpoint:
     """Reads a checkpoint.
@@ -144,104 +170,81 @@ class Checkpoints:
     Args:
       step: One of `steps()`.
 
-    Returns:
-      Nested dicts of host arrays, and the config with this version's fields.
-
     Raises:
       UserError: The checkpoint is damaged.
     """
+    path = self._path(step)
     try:
-      with _quiet_logs():
-        loaded = self._manager.restore(
-          step,
-          args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(),
-            config=ocp.args.JsonRestore(),
-          ),
-        )
-      tree, header = loaded['state'], loaded['config']
-      digest = arrays.digest(arrays.flatten(tree))
-      if digest != header['digest']:
-        raise ValueError('its content differs from what was written')
-    except (OSError, ValueError, KeyError, TypeError) as error:
-      reason = str(error).split('\n')[0][:200]
+      fields = header.read_header(path)
+      state = self._io.restore(path)
+      if arrays.digest(arrays.flatten(state)) != fields['arrays']:
+        raise ValueError('its arrays differ from what was written')
+      written = int(fields.get('step', state['step']))
+      if written != step:
+        raise ValueError(f'it was written as step {written}')
+      config = compare.from_json(json.dumps(fields['config']))
+    # Orbax and TensorStore parse their files without checks: whatever a damaged
+    # one leads to.
+    except Exception as error:
       raise UserError(
-        f'checkpoint {self.folder / str(step)} is damaged: {reason}'
+        f'checkpoint {path} is damaged: {_first_line(error)}'
       ) from error
-    return tree, compare.from_json(json.dumps(header['config']))
+    return Checkpoint(step, state, config, fields.get('interval', {}))
 
-  def load_newest_good(self) -> Checkpoint | None:
-    """Reads the newest checkpoint that is not damaged; None if there is none.
+  def load_first_good(self, steps: list[int]) -> Checkpoint:
+    """Reads the first checkpoint that is not damaged; names the damaged ones.
 
-    Names damaged ones on standard error.
+    Args:
+      steps: Steps to try, in this order.
 
     Raises:
-      UserError: All checkpoints are damaged.
+      UserError: All are damaged.
     """
-    steps = self.steps()
-    for step in reversed(steps):
+    for step in steps:
       try:
         return self.load(step)
       except UserError as error:
-        print(f'warning: {error}; using an earlier one', file=sys.stderr)
-    if steps:
-      raise UserError(
-        f'all {len(steps)} checkpoints in {self.folder} are damaged; use'
-        ' another workdir'
-      )
-    return None
+        if len(steps) == 1:
+          raise
+        warn(f'{error}; trying another one')
+    raise UserError(
+      f'all {len(steps)} checkpoints in {self.folder} are damaged; use another'
+      ' workdir'
+    )
 
-  def delete_after(self, step: int) -> None:
-    """Deletes checkpoints after `step`: damaged ones that were skipped."""
+  def set_aside_after(self, step: int) -> None:
+    """Moves checkpoints after `step` away: damaged ones that were skipped."""
     for other in self.steps():
       if other > step:
-        self._manager.delete(other)
+        target = self.folder.parent / _DAMAGED / str(other)
+        while target.exists():
+          target = target.with_name(target.name + '_')
+        target.parent.mkdir(exist_ok=True)
+        os.replace(self._path(other), target)
+        warn(f'checkpoint {self._path(other)} was moved to {target}')
 
-  def _not_written(self, error: Exception | str) -> UserError:
-    return UserError(
-      f'cannot write a checkpoint to {self.folder}: {error}; free some space'
-      ' and start again, earlier checkpoints are kept'
+  def _path(self, step: int) -> paths.Path:
+    return self.folder / str(step)
+
+  def _prune(self) -> None:
+    if self._keep is None:
+      return
+    kept = {*self.steps()[-self._keep :], *self.by_score()[:1]}
+    for step in self.steps():
+      if step not in kept:
+        shutil.rmtree(self._path(step), ignore_errors=True)
+
+  def _delete_unfinished(self) -> None:
+    for unfinished in self.folder.glob('*.orbax-checkpoint-tmp*'):
+      shutil.rmtree(unfinished, ignore_errors=True)
+
+  def _not_written(self, error: Exception | str) -> NotWrittenError:
+    return NotWrittenError(
+      f'cannot write a checkpoint to {self.folder}: {_first_line(error)};'
+      ' earlier checkpoints are kept; free some space'
     )
 
 
-def make_writable(folder: pathlib.Path) -> None:
-  """Makes a folder, and raises UserError if it cannot be written."""
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / '.writable'
-    probe.write_text('')
-    probe.unlink()
-  except OSError as error:
-    raise UserError(
-      f'cannot write to {folder}: {error.strerror}; choose another folder'
-    ) from error
-
-
-def _manager_options(keep: int | None) -> ocp.CheckpointManagerOptions:
-  policy = ocp.checkpoint_managers
-  best = policy.BestN(
-    get_metric_fn=_top1, n=1, keep_checkpoints_without_metrics=False
-  )
-  return ocp.CheckpointManagerOptions(
-    create=False,
-    read_only=keep is None,
-    best_fn=_top1,  # Without it, metrics are not written.
-    preservation_policy=policy.AnyPreservationPolicy(
-      [policy.LatestN(keep), best]
-    ),
-  )
-
-
-@contextlib.contextmanager
-def _quiet_logs() -> Iterator[None]:
-  """Hides Orbax's warnings; what matters is raised as an exception."""
-  level = logging.get_verbosity()
-  logging.set_verbosity(min(level, logging.ERROR))
-  try:
-    yield
-  finally:
-    logging.set_verbosity(level)
-
-
-def _top1(metrics: Mapping[str, float]) -> float:
-  return metrics['top1']
+def _first_line(error: Exception | str) -> str:
+  text = str(error).strip() or type(error).__name__
+  return text.split('\n')[0][:200]

@@ -1,4 +1,4 @@
-"""Checks of single config fields: choices, ranges, intervals.
+"""Checks of single config fields: names, types, choices, ranges, intervals.
 
 Which names a field may take is known to the code that interprets it: callers
 pass the dicts that hold them.
@@ -6,11 +6,13 @@ pass the dicts that hold them.
 
 from collections.abc import Collection, Mapping
 import dataclasses
+import difflib
 import math
 from typing import Any
 
 import ml_collections
 
+from inception.config import default
 from inception.config.compare import flatten
 from inception.errors import UserError
 
@@ -38,49 +40,105 @@ class _Range:
     return text
 
 
-_POSITIVE = _Range(above_low=True)
-_NOT_NEGATIVE = _Range()
+_NOT_NEGATIVE = _Range(high=1e6)
+_POSITIVE = _Range(high=1e6, above_low=True)
+_COUNT = _Range(1, 2**31 - 1)  # What an int32 holds.
 _FRACTION = _Range(high=1, below_high=True)
 _UP_TO_ONE = _Range(high=1)
 
+# Upper bounds are far above what is useful, and below what hangs or is killed.
 _RANGES = {
   'seed': _Range(high=2**31 - 1),
-  'batch_size': _POSITIVE,
+  'batch_size': _Range(1, 2**20),
   'num_epochs': _POSITIVE,
-  'num_steps': _POSITIVE,
-  'log_every_steps': _POSITIVE,
+  'num_steps': _COUNT,
+  'log_every_steps': _COUNT,
   'eval_every_epochs': _POSITIVE,
   'checkpoint_every_epochs': _POSITIVE,
-  'keep_checkpoints': _POSITIVE,
-  'model.width': _POSITIVE,
-  'model.num_classes': _POSITIVE,
-  'model.squeeze_excite': _POSITIVE,
+  'checkpoint_every_minutes': _POSITIVE,
+  'keep_checkpoints': _COUNT,
+  'watchdog_minutes': _POSITIVE,
+  'divergence.skip_updates': _Range(high=2**31 - 1),
+  'distributed.timeout_seconds': _Range(5, 86_400),
+  'model.width': _Range(high=16, above_low=True),
+  'model.num_classes': _Range(1, 2**20),
+  'model.squeeze_excite': _Range(1, 2**20),
   'model.dropout': _FRACTION,
   'model.batch_norm_decay': _FRACTION,
-  'model.batch_norm_epsilon': _POSITIVE,
-  'data.image_size': _POSITIVE,
-  'data.cache_bytes': _NOT_NEGATIVE,
+  'model.batch_norm_epsilon': _Range(1e-12, 1),
+  'data.image_size': _Range(1, 4096),
+  'data.cache_bytes': _Range(high=2**50),
+  'data.retry_seconds': _Range(high=86_400),
   'data.max_broken': _FRACTION,
   'data.color_jitter': _UP_TO_ONE,
   'data.random_erase_prob': _UP_TO_ONE,
-  'data.mixup_alpha': _NOT_NEGATIVE,
-  'data.cutmix_alpha': _NOT_NEGATIVE,
-  'data.class_offset': _NOT_NEGATIVE,
-  'data.crop_pct': _Range(high=1, above_low=True),
+  'data.mixup_alpha': _Range(high=1000),
+  'data.cutmix_alpha': _Range(high=1000),
+  'data.class_offset': _Range(high=1000),
+  'data.crop_pct': _Range(0.1, 1),
   'loss.label_smoothing': _FRACTION,
   'loss.aux_weight': _NOT_NEGATIVE,
   'optimizer.momentum': _FRACTION,
   'optimizer.rmsprop_decay': _FRACTION,
-  'optimizer.rmsprop_epsilon': _POSITIVE,
+  'optimizer.rmsprop_epsilon': _Range(1e-12, 1e6),
   'optimizer.weight_decay': _NOT_NEGATIVE,
   'optimizer.clip_norm': _POSITIVE,
   'optimizer.ema_decay': _FRACTION,
   'schedule.base_learning_rate': _POSITIVE,
-  'schedule.base_batch_size': _POSITIVE,
+  'schedule.base_batch_size': _Range(1, 2**20),
   'schedule.warmup_epochs': _NOT_NEGATIVE,
-  'schedule.decay_rate': _POSITIVE,
+  'schedule.decay_rate': _Range(high=1000, above_low=True),
   'schedule.decay_every_epochs': _POSITIVE,
 }
+
+
+def check_fields(config: ml_collections.ConfigDict) -> None:
+  """Checks that a config has the fields of `default.get_config`, and no others.
+
+  A config file that builds its own ConfigDict, or unlocks the default one,
+  could misspell a field without an error.
+
+  Raises:
+    UserError: Names a field that is unknown, missing, or of another type.
+  """
+  given, known = flatten(config), flatten(default.get_config())
+  for field in sorted(known.keys() ^ given.keys()):
+    if field.startswith('provenance.'):
+      continue  # Where imported weights come from; nothing reads it.
+    if field in known:
+      raise UserError(f'the config lacks the field {field}; {_START}')
+    close = difflib.get_close_matches(field, known, 1)
+    hint = f'did you mean {close[0]}?' if close else _START
+    raise UserError(f'the config has an unknown field {field}; {hint}')
+  for field, value in given.items():
+    wanted = _type_of(field)
+    if value is not None and not _is_a(value, wanted):
+      raise UserError(
+        f'{field}={value!r} is of type {type(value).__name__}; it must be'
+        f' {wanted.__name__}'
+      )
+
+
+_START = 'start from inception.config.default.get_config()'
+
+
+def _type_of(field: str) -> type:
+  """Returns the type of a field, also of one that is unset by default."""
+  *sections, name = field.split('.')
+  section = default.get_config()
+  for part in sections:
+    section = section.get(part, ml_collections.ConfigDict())
+  return section.get_oneway_ref(name).get_type() if name in section else str
+
+
+def _is_a(value: Any, wanted: type) -> bool:
+  if wanted is float:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+  if wanted is tuple:
+    return isinstance(value, tuple | list)
+  return isinstance(value, wanted) and isinstance(value, bool) == (
+    wanted is bool
+  )
 
 
 def check_choices(
@@ -113,30 +171,37 @@ def check_ranges(config: ml_collections.ConfigDict) -> None:
     value = fields[field]
     if value is not None and value not in allowed:
       raise UserError(f'{field}={value} is out of range; it must be {allowed}')
-  _check_interval('data.crop_area', config.data.crop_area, 1.0)
-  _check_interval('data.crop_aspect', config.data.crop_aspect, math.inf)
+  _check_interval('data.crop_area', config.data.crop_area, 1e-4, 1.0)
+  _check_interval('data.crop_aspect', config.data.crop_aspect, 0.01, 100.0)
   _check_channels('data.mean', config.data.mean)
   _check_channels('data.std', config.data.std)
 
 
-def _check_interval(name: str, value: Any, largest: float) -> None:
-  good = len(value) == 2 and 0 < value[0] <= value[1] <= largest
+def _check_interval(
+  name: str, value: Any, smallest: float, largest: float
+) -> None:
+  good = (
+    len(value) == 2
+    and all(isinstance(x, int | float) for x in value)
+    and smallest <= value[0] <= value[1] <= largest
+  )
   if not good:
     raise UserError(
-      f'{name}={value} must be two numbers, 0 < smallest <= largest'
-      + (f' <= {largest}' if largest < math.inf else '')
-      + f"; try --config.{name}='(0.5, 1.0)'"
+      f'{name}={value} must be two numbers, {smallest} <= smallest <= largest'
+      f" <= {largest}; try --config.{name}='(0.5, 1.0)'"
     )
 
 
 def _check_channels(name: str, value: Any) -> None:
   if value is None:
     return
-  numbers = [x for x in value if isinstance(x, (int, float))]
-  good = len(value) == len(numbers) == 3 and all(map(math.isfinite, numbers))
-  if not good or (name == 'data.std' and min(value) <= 0):
+  # Pixels are from 0 to 255.
+  low, high = (1e-3, 1e4) if name == 'data.std' else (-1e4, 1e4)
+  numbers = [
+    x for x in value if isinstance(x, int | float) and low <= x <= high
+  ]
+  if not len(value) == len(numbers) == 3:
     raise UserError(
-      f'{name}={value} must be three numbers, one per channel'
-      + (', above 0' if name == 'data.std' else '')
-      + f"; try --config.{name}='(127.5, 127.5, 127.5)'"
+      f'{name}={value} must be three numbers from {low} to {high}, one per'
+      f" channel; try --config.{name}='(127.5, 127.5, 127.5)'"
     )

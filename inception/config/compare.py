@@ -37,14 +37,32 @@ def from_json(text: str) -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(upgrade.upgrade(tree)).lock()
 
 
+# Fields that do not change what is computed: a resumed run may have others.
+MAY_CHANGE = frozenset(
+  {
+    'checkpoint.on_full',
+    'checkpoint_every_epochs',
+    'checkpoint_every_minutes',
+    'data.cache_bytes',
+    'data.retry_seconds',
+    'distributed.timeout_seconds',
+    'keep_checkpoints',
+    'watchdog_minutes',
+  }
+)
+
+
 def differences(
   old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
 ) -> list[str]:
-  """Returns 'field: old value, now new value' for every field that differs."""
+  """Returns 'field: old value, now new value' for fields that must not differ.
+
+  These are all but `MAY_CHANGE`.
+  """
   before = flatten(json.loads(to_json(old)))
   after = flatten(json.loads(to_json(new)))
   return [
     f'{name}: {before.get(name)!r}, now {after.get(name)!r}'
-    for name in sorted(before | after)
+    for name in sorted((before | after).keys() - MAY_CHANGE)
     if before.get(name) != after.get(name)
   ]

@@ -1,8 +1,8 @@
 """Every config field, once: meaning, unit, and the reason for its default.
 
-Config files start from this one and override. On the command line:
---config.optimizer.weight_decay=1e-4. An unset field (a placeholder) takes the
-value that its comment names.
+Config files start from this one and override; it is locked, so a misspelt field
+is an error. On the command line: --config.optimizer.weight_decay=1e-4. An unset
+field (a placeholder) takes the value that its comment names.
 """
 
 import ml_collections
@@ -48,9 +48,44 @@ def get_config() -> ml_collections.ConfigDict:
   # There is always one of each at the end.
   config.eval_every_epochs = 1.0
   config.checkpoint_every_epochs = 1.0
+  # Minutes between checkpoints, besides those of checkpoint_every_epochs.
+  # Unset: none.
+  config.checkpoint_every_minutes = placeholder(float)
   # Checkpoints kept: the N most recent, plus the best by top-1.
   config.keep_checkpoints = 3
-  return config
+
+  config.checkpoint = _checkpoint()
+  config.divergence = _divergence()
+  config.distributed = _distributed()
+  # Without a step or a batch for this long, which has to include compilation,
+  # all stacks are printed and the run ends with status 75: start it again.
+  config.watchdog_minutes = 30.0
+  return config.lock()
+
+
+def _checkpoint() -> ml_collections.ConfigDict:
+  checkpoint = ml_collections.ConfigDict()
+  # When a checkpoint cannot be written, for example to a full disk: 'stop', or
+  # 'continue' training and try again when the next checkpoint is due. The last
+  # checkpoint of a run has to be written.
+  checkpoint.on_full = 'stop'
+  return checkpoint
+
+
+def _divergence() -> ml_collections.ConfigDict:
+  divergence = ml_collections.ConfigDict()
+  # Updates that may be skipped because the loss or the gradient is not finite.
+  # One more ends the run. 0 ends it at the first one, without a copy of the
+  # state to go back to.
+  divergence.skip_updates = 0
+  return divergence
+
+
+def _distributed() -> ml_collections.ConfigDict:
+  distributed = ml_collections.ConfigDict()
+  # A process that has not answered for this long is lost, and ends the others.
+  distributed.timeout_seconds = 60.0
+  return distributed
 
 
 def _model() -> ml_collections.ConfigDict:
@@ -105,6 +140,8 @@ def _data() -> ml_collections.ConfigDict:
   data.eval_split = 'validation'
   # Bytes of encoded images that each process keeps in memory.
   data.cache_bytes = 0
+  # Reading a file that fails is tried again for this long, with growing pauses.
+  data.retry_seconds = 60.0
   # Fraction of corrupt images that training tolerates. Each is named, and the
   # next good image of the data set replaces it.
   data.max_broken = 0.0

@@ -1,13 +1,15 @@
 """From positions in a stream of examples to batches."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import os
 from typing import Any
 
+import jax
 import numpy as np
 
+from inception import distributed
 from inception.data.corrupt import CorruptImageReplacement
 from inception.data.tensorflow import tf
 
@@ -45,6 +47,21 @@ class HostShard:
   def shape(self) -> tuple[int, int]:
     """Number of local devices, and of rows per device."""
     return self.devices, self.rows // self.devices
+
+
+def host_shard(batch_size: int, devices: Sequence[jax.Device]) -> HostShard:
+  """Returns the rows that this process reads.
+
+  Args:
+    batch_size: Images in the global batch.
+    devices: Devices of all processes, in the order of the rows.
+  """
+  return HostShard(
+    batch_size,
+    len(distributed.local(devices)),
+    distributed.process_index(),
+    distributed.process_count(),
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +135,13 @@ class Batches:
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.with_options(options).map(self.chunks.positions)
-    dataset = dataset.map(
-      lambda positions: self.load(positions, self.indices_of(positions)),
-      _PARALLEL_CALLS,
-      deterministic=True,
-    )
+
+    # AutoGraph would rewrite the code of conditions, of which there are none.
+    @tf.autograph.experimental.do_not_convert
+    def load(positions: Any) -> dict[str, Any]:
+      return self.load(positions, self.indices_of(positions))
+
+    dataset = dataset.map(load, _PARALLEL_CALLS, deterministic=True)
     return dataset.prefetch(_PREFETCHED_BATCHES * per_batch)
 
   def _next_chunk(self, loaded: Iterator[Batch], number: int) -> Batch:

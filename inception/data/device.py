@@ -15,7 +15,7 @@ import numpy as np
 
 from inception import distributed
 from inception.data import eval_transforms
-from inception.errors import lookup
+from inception.errors import UserError, lookup
 
 Array = jax.Array
 
@@ -48,17 +48,30 @@ def prefetch(
   """Starts the transfer of batches before they are needed.
 
   Args:
-    batches: Batches of arrays [devices, ...].
-    devices: Local devices, one for each entry of the first axis.
+    batches: Batches of arrays [local devices, ...].
+    devices: Devices of all processes.
     depth: Number of batches on the devices at a time.
 
   Yields:
-    The batches, with the first axis split over the devices.
+    The batches, with the first axis split over this process's devices.
+
+  Raises:
+    UserError: As `batches`, once the batches before have been used.
   """
   waiting: collections.deque[dict[str, Array]] = collections.deque()
-  for batch in batches:
-    arrays: dict[str, Any] = dict(batch)
-    waiting.append(distributed.split(arrays, devices))
-    if len(waiting) == depth:
-      yield waiting.popleft()
+  failure: UserError | None = None
+  batches = iter(batches)
+  while failure is None:
+    try:
+      arrays: dict[str, Any] = dict(next(batches))
+    except StopIteration:
+      break
+    except UserError as error:  # After the batches before it.
+      failure = error
+    else:
+      waiting.append(distributed.split(arrays, devices))
+      if len(waiting) == depth:
+        yield waiting.popleft()
   yield from waiting
+  if failure is not None:
+    raise failure

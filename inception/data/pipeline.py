@@ -84,6 +84,23 @@ def eval_batches(
   return _batches(_EvalExamples(source, config), chunks, max_corrupt=None)
 
 
+def empty_batch(
+  config: ml_collections.ConfigDict, shard: HostShard
+) -> dict[str, np.ndarray]:
+  """Returns a batch of zeros, which counts nothing in an evaluation.
+
+  Args:
+    config: `config.data`.
+    shard: The rows of each batch that this process reads.
+  """
+  side = config.image_size
+  return {
+    'image': np.zeros((*shard.shape, side, side, 3), np.uint8),
+    'label': np.zeros(shard.shape, np.int32),
+    'mask': np.zeros(shard.shape, np.float32),
+  }
+
+
 @dataclasses.dataclass(frozen=True)
 class _TrainExamples:
   """Examples in a new random order every epoch, randomly cropped."""
@@ -123,7 +140,7 @@ class _TrainExamples:
     )
     return {
       'image': tf.ensure_shape(squares, (count, side, side, 3)),
-      'label': _labels(labels, self.config),
+      'label': _labels(labels, self.source, self.config),
     }
 
   def _seeds(self, positions: Any) -> Any:
@@ -154,7 +171,7 @@ class _EvalExamples:
     )
     return {
       'image': squares,
-      'label': _labels(labels, self.config),
+      'label': _labels(labels, self.source, self.config),
       'mask': tf.cast(positions < self.source.num_examples, tf.float32),
     }
 
@@ -165,10 +182,21 @@ def _batches(
   max_corrupt: float | None,
 ) -> Batches:
   replacement = CorruptImageReplacement(
-    examples.source, max_corrupt, examples.indices_of, examples.load
+    examples.source,
+    max_corrupt,
+    examples.config.retry_seconds,
+    examples.indices_of,
+    examples.load,
   )
   return Batches(chunks, examples.indices_of, examples.load, replacement)
 
 
-def _labels(labels: Any, config: ml_collections.ConfigDict) -> Any:
-  return tf.cast(labels, tf.int32) + config.class_offset
+def _labels(
+  labels: Any, source: Source, config: ml_collections.ConfigDict
+) -> Any:
+  # An invalid label would count as no class at all.
+  valid = (labels >= 0) & (labels < len(source.classes))
+  with tf.control_dependencies(
+    [tf.debugging.Assert(tf.reduce_all(valid), [labels])]
+  ):
+    return tf.cast(labels, tf.int32) + config.class_offset

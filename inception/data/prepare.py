@@ -12,7 +12,6 @@ DIR/<split>/<class>/<image>, needs no preparation; it is only checked.
 """
 
 import json
-import pathlib
 import re
 import tarfile
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import commands
+from inception import commands, paths
 from inception.errors import UserError
 
 IMAGENET = 'imagenet2012'
@@ -53,7 +52,7 @@ def main() -> None:
   values = flags.FLAGS
   manual = None
   if values.manual_dir:
-    manual = pathlib.Path(values.manual_dir).expanduser()
+    manual = paths.resolve(values.manual_dir)
   is_imagenet = values.dataset.split(':')[0] == IMAGENET
   if is_imagenet and not is_prepared(values.dataset, values.data_dir):
     check_archives(manual, values.sample)
@@ -97,7 +96,7 @@ def check_counts(found: dict[str, dict[str, Any]]) -> None:
       )
 
 
-def check_archives(folder: pathlib.Path | None, sample: bool) -> None:
+def check_archives(folder: paths.Path | None, sample: bool) -> None:
   """Checks the name, size and first member of both ImageNet archives.
 
   Args:
@@ -129,7 +128,7 @@ def check_archives(folder: pathlib.Path | None, sample: bool) -> None:
 
 
 def prepare(
-  dataset: str, manual_dir: pathlib.Path | None, data_dir: str | None
+  dataset: str, manual_dir: paths.Path | None, data_dir: str | None
 ) -> None:
   """Builds a TFDS data set unless it is already built.
 
@@ -218,7 +217,7 @@ def _splits(dataset: str, data_dir: str | None) -> list[str]:
       raise UserError(
         '--data_dir is missing; set it to a folder with <split>/<class>/'
       )
-    return folder.split_folders(pathlib.Path(data_dir).expanduser())
+    return folder.split_folders(paths.resolve(data_dir))
   splits = tfds.builder(dataset, data_dir=data_dir).info.splits
   unlabeled = ['test'] if dataset.split(':')[0] == IMAGENET else []
   return [
@@ -228,7 +227,7 @@ def _splits(dataset: str, data_dir: str | None) -> list[str]:
   ]
 
 
-def _check_members(path: pathlib.Path, pattern: str) -> None:
+def _check_members(path: paths.Path, pattern: str) -> None:
   try:
     with tarfile.open(path, 'r:') as archive:
       first = archive.next()

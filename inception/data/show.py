@@ -5,14 +5,13 @@ Run:  python -m inception.data.show --config=configs/digits.py --output=F.png
 
 import functools
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
 import ml_collections
 import numpy as np
 
-from inception import commands
+from inception import commands, paths
 from inception.errors import UserError
 
 _COLUMNS = 8
@@ -36,7 +35,7 @@ def main() -> None:
   from inception.data.choices import DATA_CHOICES
 
   commands.require('config', 'configs/digits.py')
-  config, output = flags.FLAGS.config, pathlib.Path(flags.FLAGS.output)
+  config, output = flags.FLAGS.config, paths.resolve(flags.FLAGS.output)
   if output.suffix != '.png':
     raise UserError(f'--output={output} must end in .png')
   checks.check_choices(config, DATA_CHOICES)
@@ -119,7 +118,7 @@ def evaluation_images(
 
 
 def draw(
-  training: LabeledImages, evaluation: LabeledImages, output: pathlib.Path
+  training: LabeledImages, evaluation: LabeledImages, output: paths.Path
 ) -> None:
   """Draws a grid of labeled images, first those of training.
 

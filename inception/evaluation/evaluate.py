@@ -22,12 +22,13 @@ def make_eval_step(
 
   Args:
     predictor: Maps variables and uint8 images to logits.
-    devices: Local devices.
+    devices: Devices of all processes.
 
   Returns:
     A function of the predictor's variables, without a device axis, and of a
-    batch with `image` uint8, `label` int32 and `mask` float32, each [devices,
-    batch, ...]. Returns the sums of `score.masked_sums` over the whole batch.
+    batch with `image` uint8, `label` int32 and `mask` float32, each [local
+    devices, batch, ...]. Returns the sums of `score.masked_sums` over the whole
+    batch.
   """
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:

@@ -1,17 +1,17 @@
 """Evaluates a workdir from its checkpoint alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import json
-import pathlib
 import re
 from typing import Any
 
 import jax
 import ml_collections
 
-from inception import commands, distributed
+from inception import commands, distributed, paths
 from inception.checkpoints.restore import load_variables
 from inception.data import device, pipeline
+from inception.data.batches import host_shard
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.errors import UserError
@@ -20,7 +20,7 @@ from inception.predict import make_predictor, model_from_config
 
 
 def evaluate_workdir(
-  workdir: pathlib.Path,
+  workdir: paths.Path,
   step: str = 'latest',
   split: str | None = None,
   batch_size: int | None = None,
@@ -37,41 +37,53 @@ def evaluate_workdir(
     batch_size: Images in a global batch; None takes the run's.
     dataset: Name of the data set; None takes the run's.
     data_dir: Folder of the data set; None takes the run's.
-    devices: Local devices; None takes all.
+    devices: Devices of all processes; None takes all.
 
   Returns:
-    `step`, `dataset`, `split`, `examples`, `loss` (mean nats), `top1` and
-    `top5` (fractions).
+    `step`, `dataset`, `data_dir`, `split`, `examples`, `loss` (mean nats),
+    `top1` and `top5` (fractions).
 
   Raises:
-    UserError: There is no such checkpoint, split or data set, or the checkpoint
-      is damaged.
+    UserError: There is no such checkpoint, split or data set, or it is damaged.
   """
-  devices = list(devices or distributed.local_devices())
-  loaded = load_variables(workdir, step)
-  config = loaded.config
-  data = config.data.copy_and_resolve_references()
-  data.dataset = dataset or data.dataset
-  data.data_dir = data_dir or data.data_dir
-  split = split or data.eval_split
-  source = open_source(data, split)
-  _check_classes(source, config, workdir)
-  # The same number of rows for every device; the mask hides the padding.
-  rows = -(-(batch_size or config.batch_size) // len(devices))
-  shard = pipeline.HostShard(rows * len(devices), len(devices))
-  batches = pipeline.eval_batches(source, data, shard)
+  devices = list(devices or distributed.all_devices())
+  with distributed.agreed():
+    loaded = load_variables(paths.resolve(workdir), step)
+    config = loaded.config
+    data = config.data.copy_and_resolve_references()
+    data.dataset = data.dataset if dataset is None else dataset
+    data.data_dir = data.data_dir if data_dir is None else data_dir
+    split = data.eval_split if split is None else split
+    source = open_source(data, split)
+    _check_classes(source, config, workdir)
+  distributed.same_everywhere(str(loaded.step), 'the step')
   predictor = make_predictor(model_from_config(config), data)
   results = evaluate.evaluate(
     evaluate.make_eval_step(predictor, devices),
     loaded.variables,
-    device.prefetch(batches, devices),
+    _batches(source, data, batch_size or config.batch_size, devices),
   )
-  about = {'step': loaded.step, 'dataset': data.dataset, 'split': split}
-  return {**about, **results}
+  about = {'dataset': data.dataset, 'data_dir': data.data_dir, 'split': split}
+  return {'step': loaded.step, **about, **results}
+
+
+def _batches(
+  source: Source,
+  data: ml_collections.ConfigDict,
+  batch_size: int,
+  devices: Sequence[jax.Device],
+) -> Iterator[dict[str, jax.Array]]:
+  """Yields batches with the same number of rows for every device.
+
+  The mask hides the padding, so any batch size works.
+  """
+  rows = -(-batch_size // len(devices))
+  shard = host_shard(rows * len(devices), devices)
+  return device.prefetch(pipeline.eval_batches(source, data, shard), devices)
 
 
 def _check_classes(
-  source: Source, config: ml_collections.ConfigDict, workdir: pathlib.Path
+  source: Source, config: ml_collections.ConfigDict, workdir: paths.Path
 ) -> None:
   expected = config.model.num_classes - config.data.class_offset
   if len(source.classes) != expected:
@@ -82,8 +94,8 @@ def _check_classes(
 
 
 def write_results(
-  workdir: pathlib.Path, results: Mapping[str, Any]
-) -> pathlib.Path:
+  workdir: paths.Path, results: Mapping[str, Any]
+) -> paths.Path:
   """Writes results as JSON into the workdir and returns the file's path.
 
   Raises:

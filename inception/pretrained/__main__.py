@@ -9,13 +9,12 @@ trains from it.
 """
 
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
 import ml_collections
 
-from inception import architectures, commands
+from inception import architectures, commands, paths
 from inception.data import eval_transforms
 from inception.errors import UserError
 from inception.pretrained.projects import PROJECTS
@@ -45,8 +44,8 @@ def define_flags() -> None:
 def main() -> None:
   """Imports the file and writes the checkpoint."""
   project = commands.require('from', next(iter(PROJECTS)))
-  path = pathlib.Path(commands.require('file', 'inception_v3.ckpt'))
-  output = pathlib.Path(commands.require('output', 'weights/inception_v3'))
+  path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
+  output = paths.resolve(commands.require('output', 'weights/inception_v3'))
   commands.import_tensorflow()
   from inception.pretrained import files, matching  # Slow: after the flags.
 
@@ -96,12 +95,13 @@ def make_config(
   eval_transforms.record(
     config.data, provenance['preprocessing'], table.input_size
   )
-  config.provenance = ml_collections.ConfigDict(provenance)
-  return config.lock()
+  with config.unlocked():
+    config.provenance = ml_collections.ConfigDict(provenance)
+  return config
 
 
 def write(
-  output: pathlib.Path,
+  output: paths.Path,
   variables: dict[str, Any],
   config: ml_collections.ConfigDict,
 ) -> None:
@@ -110,15 +110,19 @@ def write(
   Raises:
     UserError: The folder already has a checkpoint, or cannot be written.
   """
+  from inception.checkpoints import arrays
+  from inception.checkpoints.lock import WorkdirLock
   from inception.checkpoints.store import Checkpoints
 
-  with Checkpoints(output, keep=1) as checkpoints:
-    if checkpoints.steps():
+  with WorkdirLock(output) as lock:
+    if Checkpoints(output).steps():
       raise UserError(
         f'{output} already has a checkpoint; choose another --output'
       )
-    checkpoints.save({'step': 0, **variables}, config, metrics=None)
-    checkpoints.wait()
+    lock.make_workdir()
+    with Checkpoints(output, keep=1) as checkpoints:
+      checkpoints.save(arrays.flatten({'step': 0, **variables}), config)
+      checkpoints.wait()
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pathlib
 from typing import Any
 import zipfile
 
@@ -11,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from inception import paths
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.pretrained import torch_file
@@ -23,7 +23,7 @@ SUFFIXES = ('.ckpt', '.h5', '.keras', '.pth', '.pt', '.safetensors')
 _CHECKPOINT_INDEX = '.index'
 
 
-def read_arrays(path: pathlib.Path) -> Arrays:
+def read_arrays(path: paths.Path) -> Arrays:
   """Reads all arrays of a weights file.
 
   Args:
@@ -71,7 +71,7 @@ def read_arrays(path: pathlib.Path) -> Arrays:
   )
 
 
-def sha256(path: pathlib.Path) -> str:
+def sha256(path: paths.Path) -> str:
   """Returns the SHA-256 of a weights file.
 
   Args:
@@ -89,17 +89,17 @@ def sha256(path: pathlib.Path) -> str:
   return digest.hexdigest()
 
 
-def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
+def _checkpoint_prefix(path: paths.Path) -> paths.Path:
   """Returns a TensorFlow checkpoint's name for its index or data file."""
   name = path.name.removesuffix(_CHECKPOINT_INDEX)
   return path.with_name(name.split('.data-')[0])
 
 
-def _index_file(path: pathlib.Path) -> pathlib.Path:
+def _index_file(path: paths.Path) -> paths.Path:
   return path.with_name(path.name + _CHECKPOINT_INDEX)
 
 
-def _read_checkpoint(path: pathlib.Path) -> Arrays:
+def _read_checkpoint(path: paths.Path) -> Arrays:
   reader = tf.train.load_checkpoint(str(path))
   return {
     name: reader.get_tensor(name)
@@ -108,7 +108,7 @@ def _read_checkpoint(path: pathlib.Path) -> Arrays:
   }
 
 
-def _read_keras_archive(path: pathlib.Path) -> Arrays:
+def _read_keras_archive(path: paths.Path) -> Arrays:
   with zipfile.ZipFile(path) as archive:
     content = archive.read('model.weights.h5')
   with h5py.File(io.BytesIO(content)) as file:

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 import io
 import math
-import pathlib
 import struct
 from typing import Any
 import zipfile
 
 import numpy as np
 
+from inception import paths
 from inception.pretrained.torch_pickle import Storage, TensorView, read_pickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
-def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_torch(path: paths.Path) -> dict[str, np.ndarray]:
   """Reads the named tensors of a .pth or .pt file, in either of its formats.
 
   Args:
@@ -48,7 +48,7 @@ def read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise ValueError(f'not tensors written by torch.save: {error}') from error
 
 
-def _read_zip(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_zip(path: paths.Path) -> dict[str, np.ndarray]:
   with zipfile.ZipFile(path) as archive:
     pickles = [n for n in archive.namelist() if n.endswith('/data.pkl')]
     if len(pickles) != 1:
@@ -62,7 +62,7 @@ def _read_zip(path: pathlib.Path) -> dict[str, np.ndarray]:
     return _arrays(root, read)
 
 
-def _read_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_legacy(path: paths.Path) -> dict[str, np.ndarray]:
   """Reads the format before PyTorch 1.6: five pickles, then the storages."""
   with path.open('rb') as file:
     if read_pickle(file) != _LEGACY_MAGIC:

@@ -5,12 +5,11 @@ Run:  python -m inception.reports.curves --workdir=runs/digits [--output=F.png]
 
 from collections.abc import Sequence
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
 
-from inception import commands
+from inception import commands, paths
 from inception.errors import UserError
 from inception.metrics import Row, read_rows
 
@@ -29,15 +28,15 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the flags and draws."""
-  workdir = pathlib.Path(commands.require('workdir'))
-  output = pathlib.Path(flags.FLAGS.output or workdir / 'curves.png')
+  workdir = paths.resolve(commands.require('workdir'))
+  output = paths.resolve(flags.FLAGS.output or workdir / 'curves.png')
   draw(read_rows(workdir), output, title=str(workdir))
   print(f'curves: {output}')
   if flags.FLAGS.json:
     print(json.dumps({'output': str(output)}))
 
 
-def draw(rows: Sequence[Row], output: pathlib.Path, title: str) -> None:
+def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   """Draws the curves to a PNG.
 
   Args:
@@ -55,6 +54,10 @@ def draw(rows: Sequence[Row], output: pathlib.Path, title: str) -> None:
   loss, accuracy = picture.subplots(1, 2)
   for split, color in zip(splits, _COLORS):
     points = [row for row in rows if row['split'] == split]
+    # Where every update of an interval was skipped, it has no means.
+    points = [row for row in points if {'loss', 'top1'} <= row.keys()]
+    if not points:
+      continue
     _draw_split(loss, accuracy, split, points, color)
   loss.set(
     title='Loss; in training with smoothing and auxiliary heads',

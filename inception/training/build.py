@@ -26,7 +26,7 @@ class Training:
   Attributes:
     recipe: Config, model, schedule and optimizer.
     duration: Length of the run.
-    devices: Local devices that a batch is split over.
+    devices: Devices of all processes, which a batch is split over.
     step: The compiled step; see `make_train_step`.
   """
 
@@ -68,7 +68,7 @@ def build(
 
   Args:
     config: A checked config with `model.num_classes` set.
-    devices: Local devices that a batch is split over.
+    devices: Devices of all processes, which a batch is split over.
     num_examples: Examples of an epoch.
   """
   duration = schedules.make_duration(config, num_examples)

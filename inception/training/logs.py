@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 import datetime
-import json
-import pathlib
+import math
 import sys
+import time
 from typing import Any
 
-from tensorboard import summary
 import tqdm
 
-from inception.metrics import open_after
+from inception import paths
+from inception.metrics import format_row, open_after
+from inception.training.tensorboard import EventFile
+
+# Results of an evaluation.
+_RESULTS = ('examples', 'loss', 'top1', 'top5')
 
 
 class Logs:
@@ -20,11 +24,18 @@ class Logs:
   to TensorBoard event files and to metrics.jsonl, one JSON object per line.
   """
 
-  def __init__(self, workdir: pathlib.Path, first_step: int, total_steps: int):
-    """Opens the logs; lines for steps after `first_step` are deleted."""
+  def __init__(self, workdir: paths.Path, first_step: int, total_steps: int):
+    """Opens the logs; rows for steps after `first_step` are deleted.
+
+    Raises:
+      UserError: A file cannot be written.
+    """
     self._total_steps = total_steps
-    self._file = open_after(workdir, first_step)
-    self._tensorboard = summary.Writer(str(workdir / 'tensorboard'))
+    self._file, rows = open_after(workdir, first_step)
+    self._results = {
+      row['step']: row for row in rows if row['split'] != 'train'
+    }
+    self._tensorboard = EventFile(workdir / 'tensorboard', rows)
     self._bar = tqdm.tqdm(
       total=total_steps,
       initial=first_step,
@@ -32,6 +43,17 @@ class Logs:
       unit='step',
       dynamic_ncols=True,
     )
+
+  def results(self, step: int) -> dict[str, float] | None:
+    """Returns what was logged about an evaluation before the run was resumed.
+
+    Args:
+      step: Step of the evaluation.
+    """
+    row = self._results.get(step)
+    if row is None or not row.keys() >= set(_RESULTS):
+      return None
+    return {name: row[name] for name in _RESULTS}
 
   def train(
     self,
@@ -43,16 +65,19 @@ class Logs:
 
     Args:
       step: Steps taken.
-      metrics: `epoch`, `loss`, `top1`, `learning_rate`, `images_per_second`.
+      metrics: `epoch`, `loss`, `top1`, `learning_rate`, `images_per_second`,
+        and `skipped_updates` where updates may be skipped.
       seconds_per_step: Mean over the interval.
     """
     seconds_left = round((self._total_steps - step) * seconds_per_step)
     self._write(step, 'train', {**metrics, 'seconds_left': seconds_left})
+    skipped = metrics.get('skipped_updates')
     words = (
       f'epoch {metrics["epoch"]:.2f}  loss {metrics["loss"]:.4f}'
       f'  top-1 {metrics["top1"]:.1%}'
       f'  learning rate {metrics["learning_rate"]:.3g}'
       f'  {metrics["images_per_second"]:.0f} images/s'
+      + (f'  {skipped:.0f} updates skipped' if skipped else '')
     )
     if self._bar.disable:
       left = datetime.timedelta(seconds=seconds_left)
@@ -84,10 +109,9 @@ class Logs:
     self._file.close()
 
   def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-    self._file.write(
-      json.dumps({'step': step, 'split': split, **values}) + '\n'
-    )
+    # JSON has no NaN, the mean of no steps.
+    numbers = {k: v for k, v in values.items() if not math.isnan(v)}
+    row = {'step': step, 'split': split, **numbers, 'time': time.time()}
+    self._file.write(format_row(row))
     self._file.flush()
-    for name, value in values.items():
-      self._tensorboard.add_scalar(f'{split}/{name}', value, step)
-    self._tensorboard.flush()
+    self._tensorboard.write(row)

@@ -4,63 +4,37 @@ Read this first. The config is checked and completed, everything that computes
 is built from it, the state is restored or made, and steps are taken.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 import contextlib
-import dataclasses
-import pathlib
-from typing import Any
 
 import jax
 import ml_collections
 
-from inception import distributed
-from inception.checkpoints.store import Checkpoints
-from inception.config import compare
-from inception.data import device, pipeline
-from inception.data.sources.catalog import open_source
-from inception.data.sources.source import Source
-from inception.evaluation import evaluate
-from inception.predict import make_predictor
-from inception.training import resolve, signals
+from inception import distributed, paths
+from inception.checkpoints.lock import WorkdirLock
+from inception.errors import UserError, warn
+from inception.training import resolve
 from inception.training import start as starts
-from inception.training.build import Training, build
-from inception.training.logs import Logs
-from inception.training.meter import Meter
+from inception.training.build import build
+from inception.training.consensus import StoppedError
+from inception.training.run import Run, start_run
 from inception.training.state import TrainState
-from inception.training.step import Batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """A started run.
-
-  Attributes:
-    training: What it computes with.
-    batches: Training batches on the devices, from the first step on.
-    evaluate: {'params', 'batch_stats'} to the results of the evaluation split.
-    checkpoints: Where the state is saved.
-    logs: Where the metrics go.
-  """
-
-  training: Training
-  batches: Iterator[Batch]
-  evaluate: Callable[[Any], dict[str, float]]
-  checkpoints: Checkpoints
-  logs: Logs
 
 
 def train(
   config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
+  workdir: paths.PathLike,
   devices: Sequence[jax.Device] | None = None,
   stop_at_step: int | None = None,
 ) -> TrainState:
   """Trains, resuming from the newest good checkpoint of the workdir.
 
+  With several processes, each of them calls this with the same arguments.
+
   Args:
     config: Fields as in inception/config/default.py.
-    workdir: Folder of the run; made if missing.
-    devices: Local devices; None takes all.
+    workdir: Folder of the run, shared by all processes; made if missing.
+    devices: Devices of all processes; None takes all.
     stop_at_step: Stop with a checkpoint after this step, to be resumed.
 
   Returns:
@@ -69,40 +43,34 @@ def train(
   Raises:
     UserError: Config, data or workdir cannot be used, the loss is not finite,
       or a checkpoint cannot be written.
+    SystemExit: A signal stopped the run; its state is saved.
   """
-  devices = list(devices or distributed.local_devices())
-  resolve.check(config, len(devices))
-  train_source = open_source(config.data, config.data.train_split)
-  eval_source = open_source(config.data, config.data.eval_split)
-  start = starts.find_start(workdir, config)
-  sources = train_source, eval_source
-  config = resolve.complete(config, *sources, start.weights_config)
-  training = build(config, devices, train_source.num_examples)
-  state = starts.first_state(start, training, workdir)
-
-  first, total = int(state.step), training.duration.steps
-  last = min(stop_at_step or total, total)
-  with Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-    checkpoints.delete_after(first)
-    if first >= last:
-      print(f'{workdir} is at step {first} of {total}: nothing to do')
-      return distributed.replicate(state, devices)
-    (workdir / 'config.json').write_text(compare.to_json(config))
-    with contextlib.closing(Logs(workdir, first, total)) as logs:
-      logs.say(_describe(training, state, train_source))
-      run = Run(
-        training,
-        _train_batches(training, train_source, first),
-        _make_evaluate(training, eval_source),
-        checkpoints,
-        logs,
-      )
-      state = distributed.replicate(state, devices)
-      return take_steps(run, state, range(first + 1, last + 1))
+  workdir = paths.resolve(workdir)
+  devices = list(devices or distributed.all_devices())
+  with contextlib.ExitStack() as stack:
+    with distributed.agreed():
+      resolve.check(config, devices)
+      sources = resolve.open_splits(config)
+      lock = WorkdirLock(workdir) if distributed.is_first() else None
+      stack.enter_context(lock or contextlib.nullcontext())
+    start = starts.find_start(workdir, config)
+    with distributed.agreed():
+      config = resolve.complete(config, *sources, start.weights_config)
+      training = build(config, devices, sources[0].num_examples)
+      state = starts.first_state(start, training, workdir)
+      if lock is not None:
+        lock.make_workdir()
+    interval = start.checkpoint.interval if start.checkpoint else None
+    run = start_run(stack, training, sources, state, interval, workdir)
+    first, total = int(state.step), training.duration.steps
+    state = distributed.replicate(state, devices)
+    return take_steps(
+      run, state, range(first + 1, min(stop_at_step or total, total) + 1)
+    )
 
 
 def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
-  """Takes steps; logs, evaluates and saves when due.
+  """Takes steps; logs, saves and evaluates when due.
 
   Args:
     run: A started run.
@@ -117,74 +85,99 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
     SystemExit: A signal stopped the run; its state is saved.
   """
   config, duration = run.training.config, run.training.duration
-  meter = Meter(steps[0] - 1, config.batch_size)
-  with signals.stop_signals() as received:
-    for step in steps:
-      state, metrics = run.training.step(state, next(run.batches))
-      meter.add(metrics)
-      stopped = bool(received)
-      at_end = step == steps[-1] or stopped
-      if at_end or step % config.log_every_steps == 0:
-        means, seconds_per_step = meter.read()
-        epoch = step / duration.steps_per_epoch
-        run.logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
-      results = None
-      is_last = step == duration.steps
-      if is_last or duration.is_due(step, config.eval_every_epochs):
-        meter.fetch()
-        results = run.evaluate(state.eval_variables())
-        run.logs.evaluation(step, config.data.eval_split, results)
-        meter.restart_clock()
-      if at_end or duration.is_due(step, config.checkpoint_every_epochs):
-        meter.fetch()  # Raises for a loss that must not be saved.
-        run.checkpoints.save(state, config, results)
-        meter.restart_clock()
-      if stopped:
-        break
-  run.checkpoints.wait()
-  if stopped:
-    run.logs.say(f'stopped at step {step}; start again to continue')
-    raise SystemExit(128 + received[0])
+  step, stopped = steps.start - 1, _evaluate_if_missing(run, state, steps)
+  for step in steps if not stopped else ():
+    state, metrics = run.training.step(state, next(run.batches))
+    run.meter.add(metrics)
+    verdict = run.consensus.decide()
+    stopped = verdict.stop
+    is_last = step == duration.steps
+    if is_last or step % config.log_every_steps == 0:
+      _log(run, step)
+    at_end = stopped or step == steps[-1]
+    is_due = duration.is_due(step, config.checkpoint_every_epochs)
+    if save := at_end or is_due or verdict.save:
+      _save(run, state, at_end)
+    # After the checkpoint: what fails here loses no step.
+    if not stopped and _is_evaluated(run, step):
+      stopped = _evaluate(run, state, step)
+      if stopped and not save:
+        _save(run, state, at_end=True)
+    if stopped:
+      break
+  run.saver.finish()
+  _end(run, step, stopped)
+  if not steps and run.logs is not None:
+    run.logs.say(f'already at step {step} of {duration.steps}: nothing to do')
   return state
 
 
-def _train_batches(
-  training: Training, source: Source, first_step: int
-) -> Iterator[Batch]:
-  config, devices = training.config, training.devices
-  shard = pipeline.HostShard(config.batch_size, len(devices))
-  batches = pipeline.train_batches(
-    source, config.data, shard, config.seed, first_step
-  )
-  return device.prefetch(batches, devices)
+def _log(run: Run, step: int) -> None:
+  means, seconds_per_step = run.meter.read()
+  epoch = step / run.training.duration.steps_per_epoch
+  if run.logs is not None:
+    run.logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
 
 
-def _make_evaluate(
-  training: Training, source: Source
-) -> Callable[[Any], dict[str, float]]:
-  config, devices = training.config, training.devices
-  shard = pipeline.HostShard(config.batch_size, len(devices))
-  batches = pipeline.eval_batches(source, config.data, shard)
-  eval_step = evaluate.make_eval_step(
-    make_predictor(training.model, config.data), devices
-  )
+def _save(run: Run, state: TrainState, at_end: bool) -> None:
+  # Raises for a loss that must not be saved.
+  run.saver.save(state, run.meter.interval(), at_end)
+  run.consensus.saved()
+  run.meter.restart_clock()
 
-  def evaluate_split(variables: Any) -> dict[str, float]:
-    return evaluate.evaluate(
-      eval_step, variables, device.prefetch(batches, devices)
+
+def _is_evaluated(run: Run, step: int) -> bool:
+  duration = run.training.duration
+  every = run.training.config.eval_every_epochs
+  return step == duration.steps or duration.is_due(step, every)
+
+
+def _evaluate(run: Run, state: TrainState, step: int) -> bool:
+  """Evaluates and logs the results; returns whether a signal stopped it."""
+  run.meter.fetch()
+  try:
+    results = run.evaluate(state.eval_variables())
+  except StoppedError:
+    return True
+  except UserError as error:
+    # Training can go on: another evaluation may succeed, and all can be made
+    # later from the checkpoints.
+    run.failures.append(error)
+    if run.logs is not None:
+      warn(f'the evaluation at step {step} was skipped: {error}')
+    return False
+  if run.logs is not None:
+    run.logs.evaluation(step, run.training.config.data.eval_split, results)
+  run.saver.save_scores(step, results)
+  run.meter.restart_clock()
+  return False
+
+
+def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
+  """Makes the evaluation that a killed run had still to make at its end."""
+  step = steps.start - 1
+  if step == 0 or not _is_evaluated(run, step):
+    return False
+  results = run.logs.results(step) if run.logs is not None else None
+  if distributed.from_first(int(results is None)):
+    return _evaluate(run, state, step)
+  run.saver.save_scores(step, results or {})
+  return False
+
+
+def _end(run: Run, step: int, stopped: bool) -> None:
+  """Ends a run: raises for what went wrong, or for the signal.
+
+  Raises:
+    UserError: An evaluation could not be made.
+    SystemExit: A signal stopped the run.
+  """
+  if stopped:
+    if run.logs is not None:
+      run.logs.say(f'stopped at step {step}; start again to continue')
+    raise SystemExit(128 + run.consensus.signal())
+  if run.failures:
+    raise UserError(
+      f'{len(run.failures)} evaluations were skipped, training is complete up'
+      f' to step {step}: {run.failures[-1]}'
     )
-
-  return evaluate_split
-
-
-def _describe(training: Training, state: TrainState, source: Source) -> str:
-  """Returns a line about what is going to run."""
-  config, devices = training.config, training.devices
-  size = config.data.image_size
-  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-  return (
-    f'{config.model.architecture}, {parameters:,} parameters,'
-    f' {config.precision}, {size} x {size}; {source.name},'
-    f' {source.num_examples:,} images; {len(devices)} x'
-    f' {devices[0].device_kind}; from step {int(state.step)}'
-  )

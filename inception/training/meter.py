@@ -2,10 +2,13 @@
 
 import math
 import time
+from typing import Any
 
 import jax
+import ml_collections
 
 from inception.errors import UserError
+from inception.training import divergence
 
 Metrics = dict[str, jax.Array]
 
@@ -13,21 +16,35 @@ Metrics = dict[str, jax.Array]
 # prepares the next batch, few enough to bound the memory of batches in flight.
 STEPS_IN_FLIGHT = 2
 
+# Metrics of a single step; others are averaged over the interval.
+_LATEST = ('learning_rate', 'skipped_updates')
+
 
 class Meter:
   """Collects the metrics of steps and measures their speed."""
 
-  def __init__(self, first_step: int, batch_size: int):
+  def __init__(
+    self,
+    first_step: int,
+    config: ml_collections.ConfigDict,
+    interval: dict[str, Any] | None = None,
+  ):
     """Starts before the step `first_step + 1`.
 
     Args:
       first_step: Steps taken before.
-      batch_size: Images in the global batch.
+      config: The whole config.
+      interval: What `interval` returned when the state was saved, so that the
+        first means after a resume are those of an unbroken run.
     """
     self._step = first_step
-    self._batch_size = batch_size
+    self._config = config
     self._on_devices: list[Metrics] = []
-    self._on_host: list[dict[str, float]] = []
+    self._steps = 0
+    self._sums: dict[str, float] = {}
+    self._latest: dict[str, float] = {}
+    if interval:
+      self._steps, self._sums = interval['steps'], dict(interval['sums'])
     # The first step compiles: it is not timed, unless it is the only one.
     self._timed_steps = -1
     self._start = self._first_start = time.perf_counter()
@@ -45,36 +62,48 @@ class Meter:
     """Copies metrics to the host.
 
     Raises:
-      UserError: A loss is not finite; names the first such step.
+      UserError: A loss is not finite, and no more updates may be skipped; names
+        the step.
     """
+    limit = self._config.divergence.skip_updates
     for metrics in jax.device_get(self._on_devices):
       self._step += 1
-      loss = float(metrics['loss'])
-      if not math.isfinite(loss):
+      values = {name: float(value) for name, value in metrics.items()}
+      skipped = round(values.get('skipped_updates', 0))
+      if skipped > limit or not (math.isfinite(values['loss']) or limit):
+        many = f' ({limit} non-finite updates were skipped)' if limit else ''
         raise UserError(
-          f'the loss is {loss} at step {self._step}; earlier checkpoints are'
-          ' kept. Lower --config.schedule.base_learning_rate or set'
-          ' --config.optimizer.clip_norm, and use another workdir'
+          f'the loss is {values["loss"]} at step {self._step}{many};'
+          f' {divergence.likely_causes(self._config)}'
         )
-      self._on_host.append({k: float(v) for k, v in metrics.items()})
+      self._latest = {k: values[k] for k in _LATEST if k in values}
+      if math.isfinite(values['loss']):
+        self._steps += 1
+        for name in values.keys() - set(_LATEST):
+          self._sums[name] = self._sums.get(name, 0.0) + values[name]
     self._on_devices.clear()
+
+  def interval(self) -> dict[str, Any]:
+    """Returns what was measured since the last reading, for the checkpoint."""
+    self.fetch()
+    return {'steps': self._steps, 'sums': self._sums.copy()}
 
   def read(self) -> tuple[dict[str, float], float]:
     """Returns means since the last reading, and seconds per step.
 
-    The means include `images_per_second`; the learning rate is that of the last
-    step, not a mean.
+    The means include `images_per_second`; the learning rate and the count of
+    skipped updates are those of the last step. Skipped steps count in no mean.
     """
     self.fetch()
     start = self._start if self._timed_steps else self._first_start
     seconds = time.perf_counter() - start
     seconds_per_step = seconds / max(1, self._timed_steps)
-    last = self._on_host[-1]
-    count = len(self._on_host)
-    means = {k: sum(m[k] for m in self._on_host) / count for k in last}
-    means['learning_rate'] = last['learning_rate']
-    means['images_per_second'] = self._batch_size / seconds_per_step
-    self._on_host.clear()
+    means = {k: v / self._steps for k, v in sorted(self._sums.items())}
+    if not self._steps:  # All were skipped.
+      means = {'loss': math.nan, 'top1': math.nan}
+    means.update(self._latest)
+    means['images_per_second'] = self._config.batch_size / seconds_per_step
+    self._steps, self._sums = 0, {}
     self.restart_clock()
     return means, seconds_per_step
 

@@ -1,20 +1,28 @@
 """A config, checked as a whole and completed; from then on it never changes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import jax
 import ml_collections
 
+from inception import distributed
 from inception.architectures import get_architecture
 from inception.config import checks
 from inception.data.choices import DATA_CHOICES
-from inception.data.sources.source import Source
-from inception.errors import UserError
+from inception.data.eval_transforms import eval_transform
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import Source, overlap
+from inception.errors import UserError, warn
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.network import check_stage
 from inception.modules.options import INITIALIZERS, PRECISIONS
 from inception.spec import unroll
 from inception.training.optimizer import OPTIMIZERS
+from inception.training.saving import ON_FULL
 from inception.training.schedule import SCHEDULES
+
+# Of the short side of an evaluation image before it is cropped, in pixels.
+_LARGEST_RESIZED = 8192
 
 # The names that a field may take are the keys of the dict that interprets it.
 CHOICES: dict[str, Collection[str]] = {
@@ -23,25 +31,47 @@ CHOICES: dict[str, Collection[str]] = {
   'model.initializer': INITIALIZERS,
   'optimizer.name': OPTIMIZERS,
   'schedule.name': SCHEDULES,
+  'checkpoint.on_full': ON_FULL,
   **DATA_CHOICES,
 }
 
 
-def check(config: ml_collections.ConfigDict, device_count: int) -> None:
+def check(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
+) -> None:
   """Checks a config as a whole, before anything is built.
 
   Args:
     config: A config with the fields of inception/config/default.py.
-    device_count: Devices that a batch is split over.
+    devices: Devices of all processes, which a batch is split over.
 
   Raises:
     UserError: Names the field, its value and a value that works.
   """
+  checks.check_fields(config)
   checks.check_choices(config, CHOICES)
   checks.check_ranges(config)
-  _check_batch_size(config.batch_size, device_count)
+  _check_batch_size(config.batch_size, devices)
   _check_image_size(config)
   _check_freeze_through(config)
+
+
+def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
+  """Opens the training and the evaluation split; warns if they overlap.
+
+  Raises:
+    UserError: A split does not exist, or its files are damaged.
+  """
+  data = config.data
+  train_source = open_source(data, data.train_split)
+  eval_source = open_source(data, data.eval_split)
+  common = overlap(train_source, eval_source)
+  if common:
+    warn(
+      f'{common:,} examples are in both train_split={data.train_split} and'
+      f' eval_split={data.eval_split}: evaluation will be too optimistic'
+    )
+  return train_source, eval_source
 
 
 def complete(
@@ -101,19 +131,36 @@ def _num_classes(
   return in_data
 
 
-def _check_batch_size(batch_size: int, device_count: int) -> None:
-  if batch_size % device_count == 0:
+def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:
+  processes = distributed.process_count()
+  local = len(distributed.local(devices))
+  if local * processes != len(devices):
+    raise UserError(
+      f'process {distributed.process_index()} has {local} of {len(devices)}'
+      f' devices; all {processes} processes must have the same number'
+    )
+  if batch_size % len(devices) == 0:
     return
-  lower = batch_size - batch_size % device_count
+  lower = batch_size - batch_size % len(devices)
+  where = f'{len(devices)} devices'
+  if processes > 1:
+    where += f' of {processes} processes'
   raise UserError(
-    f'batch_size={batch_size} does not split over {device_count} devices;'
-    f' try --config.batch_size={lower or device_count}'
+    f'batch_size={batch_size} does not split over {where}; try'
+    f' --config.batch_size={lower or len(devices)}'
   )
 
 
 def _check_image_size(config: ml_collections.ConfigDict) -> None:
   table = get_architecture(config.model.architecture)
   size = config.data.image_size
+  resized = eval_transform(config.data).resized_side(size)
+  if resized is not None and resized > _LARGEST_RESIZED:
+    raise UserError(
+      f'data.image_size={size} with data.crop_pct={config.data.crop_pct}'
+      f' resizes evaluation images to {resized:,} pixels, more than'
+      f' {_LARGEST_RESIZED:,}; raise --config.data.crop_pct'
+    )
   try:
     unroll.stage_shapes(table, size, size)
   except unroll.NoGridError as error:

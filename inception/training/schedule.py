@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception.errors import lookup
+from inception.errors import UserError, lookup
 
 Array = jax.Array
+
+_MOST_STEPS = 2**31 - 1
 Schedule = Callable[[jax.typing.ArrayLike], Array]
 
 
@@ -39,9 +41,18 @@ class Duration:
 def make_duration(
   config: ml_collections.ConfigDict, num_examples: int
 ) -> Duration:
-  """Derives the length of a run from `num_steps`, or else `num_epochs`."""
+  """Derives the length of a run from `num_steps`, or else `num_epochs`.
+
+  Raises:
+    UserError: The run has more steps than an int32 counts.
+  """
   steps_per_epoch = num_examples / config.batch_size
   steps = config.num_steps or round(config.num_epochs * steps_per_epoch)
+  if steps > _MOST_STEPS:
+    raise UserError(
+      f'num_epochs={config.num_epochs} with batch_size={config.batch_size} is'
+      f' {steps:,} steps, more than {_MOST_STEPS:,}; lower --config.num_epochs'
+    )
   return Duration(max(1, steps), steps_per_epoch)
 
 

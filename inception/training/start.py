@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 import dataclasses
 import math
-import pathlib
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from inception import distributed, paths
 from inception.checkpoints import arrays
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
@@ -39,8 +39,8 @@ class Start:
     """Config of the weights whose images the run has to follow, if any."""
     if self.pretrained is not None:
       return _with_normalization(self.pretrained.config)
-    if self.checkpoint is not None and self.checkpoint[1].pretrained:
-      return self.checkpoint[1]
+    if self.checkpoint is not None and self.checkpoint.config.pretrained:
+      return self.checkpoint.config
     return None
 
 
@@ -58,20 +58,35 @@ def _with_normalization(
   return config
 
 
-def find_start(
-  workdir: pathlib.Path, config: ml_collections.ConfigDict
-) -> Start:
+def find_start(workdir: paths.Path, config: ml_collections.ConfigDict) -> Start:
   """Reads the newest good checkpoint, or else the pretrained weights.
+
+  All processes read the checkpoint that the first one chooses.
 
   Raises:
     UserError: All checkpoints are damaged, the pretrained weights do not exist,
       or they are for another network.
   """
+  checkpoint = None
   with Checkpoints(workdir) as checkpoints:
-    checkpoint = checkpoints.load_newest_good()
+    with distributed.agreed():
+      steps = checkpoints.steps() if distributed.is_first() else []
+      if steps:
+        checkpoint = checkpoints.load_first_good(steps[::-1])
+    step = distributed.from_first(checkpoint.step if checkpoint else None)
+    with distributed.agreed():
+      if step is not None and checkpoint is None:
+        checkpoint = checkpoints.load(step)
+  with distributed.agreed():
+    return _with_pretrained(checkpoint, config)
+
+
+def _with_pretrained(
+  checkpoint: Checkpoint | None, config: ml_collections.ConfigDict
+) -> Start:
   if checkpoint is not None or config.pretrained is None:
     return Start(checkpoint, None)
-  pretrained = load_variables(pathlib.Path(config.pretrained).expanduser())
+  pretrained = load_variables(paths.resolve(config.pretrained))
   theirs = pretrained.config.model.architecture
   if theirs != config.model.architecture:
     raise UserError(
@@ -82,7 +97,7 @@ def find_start(
 
 
 def first_state(
-  start: Start, training: Training, workdir: pathlib.Path
+  start: Start, training: Training, workdir: paths.Path
 ) -> TrainState:
   """Returns the state that training continues from.
 
@@ -91,24 +106,24 @@ def first_state(
       pretrained weights do not fit; names the parameter.
   """
   if start.checkpoint is not None:
-    tree, saved_config = start.checkpoint
-    changes = compare.differences(saved_config, training.config)
+    changes = compare.differences(start.checkpoint.config, training.config)
     if changes:
       raise UserError(
         f'{workdir} was started with another config: {"; ".join(changes)}.'
         ' Use another workdir, or the old values'
       )
-    return restore_into(training.abstract_state, tree)
+    return restore_into(training.abstract_state, start.checkpoint.state)
   state = training.initial_state()
   if start.pretrained is None:
     return state
   state, new = take_pretrained(
     state, start.pretrained.variables, training.model
   )
-  print(
-    f'weights from {training.config.pretrained}; new layers:'
-    f' {", ".join(new) or "none"}'
-  )
+  if distributed.is_first():
+    print(
+      f'weights from {training.config.pretrained}; new layers:'
+      f' {", ".join(new) or "none"}'
+    )
   return state
 
 

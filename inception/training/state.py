@@ -26,6 +26,8 @@ class TrainState:
     opt_state: State of the optimizer.
     ema: Moving average of {'params', 'batch_stats'}, or None.
     loss_scale: Dynamic loss scale of float16, or None.
+    skipped: int32, updates skipped because they were not finite, or None where
+      none may be.
   """
 
   step: jax.Array
@@ -34,6 +36,7 @@ class TrainState:
   opt_state: Any
   ema: Any
   loss_scale: dynamic_scale.DynamicScale | None
+  skipped: jax.Array | None
 
   def eval_variables(self) -> dict[str, Any]:
     """Returns the variables for evaluation: the moving average, if any."""
@@ -61,6 +64,9 @@ def initial_state(
     opt_state=optimizer(0).init(params),
     ema=averaged if config.optimizer.ema_decay is not None else None,
     loss_scale=dynamic_scale.DynamicScale() if is_float16 else None,
+    skipped=jnp.zeros((), jnp.int32)
+    if config.divergence.skip_updates
+    else None,
   )
 
 

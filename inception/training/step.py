@@ -48,12 +48,14 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
 
   Args:
     recipe: The constants of the step.
-    devices: Local devices.
+    devices: Devices of all processes.
 
   Returns:
     A function of the state and of a batch with `image` uint8 and `label` int32,
-    both [devices, batch, ...]. Returns the new state and float32 scalars over
-    the whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`.
+    both [local devices, batch, ...]. Returns the new state and scalars over the
+    whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`, and
+    where non-finite updates may be skipped `skipped_updates`, their number so
+    far.
   """
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -101,9 +103,19 @@ def train_step(
 
   new_state = _update(state, grads, batch_stats, recipe)
   if loss_scale is not None:
-    new_state = _skip_overflow(state, new_state, loss_scale, finite)
-  learning_rate = recipe.schedule(state.step)
-  return new_state, {'loss': loss, 'top1': top1, 'learning_rate': learning_rate}
+    new_state = dataclasses.replace(new_state, loss_scale=loss_scale)
+    # An overflow of the scaled gradients is expected now and then.
+    new_state = _keep_if(finite, new_state, state)
+  metrics = {'loss': loss, 'top1': top1}
+  if state.skipped is not None:
+    finite = jnp.isfinite(loss)
+    if loss_scale is None:
+      finite &= jnp.isfinite(optax.tree.norm(grads))
+    new_state = _keep_if(finite, new_state, state)
+    new_state = dataclasses.replace(new_state, skipped=state.skipped + ~finite)
+    metrics['skipped_updates'] = new_state.skipped
+  metrics['learning_rate'] = recipe.schedule(state.step)
+  return new_state, metrics
 
 
 def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
@@ -165,13 +177,11 @@ def _update(
     opt_state=opt_state,
     ema=update_ema(state.ema, averaged, ema_decay, state.step),
     loss_scale=state.loss_scale,
+    skipped=state.skipped,
   )
 
 
-def _skip_overflow(
-  old: TrainState, new: TrainState, loss_scale: Any, finite: Array
-) -> TrainState:
-  """Returns `new`, or after an overflow `old` with its counter advanced."""
-  kept = dataclasses.replace(old, step=new.step, loss_scale=loss_scale)
-  new = dataclasses.replace(new, loss_scale=loss_scale)
+def _keep_if(finite: Array, new: TrainState, old: TrainState) -> TrainState:
+  """Returns `new`, or where it is not finite `old` with `new`'s counters."""
+  kept = dataclasses.replace(old, step=new.step, loss_scale=new.loss_scale)
   return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)

@@ -138,6 +138,6 @@ def test_a_config_of_this_version_stays_as_it_is():
 
 def test_a_checkpoint_keeps_its_words_until_it_is_read(old_run):
   with Checkpoints(old_run) as checkpoints:
-    _, config = checkpoints.load(3)
+    config = checkpoints.load(3).config
   assert config.data.color_jitter == 0.5 and 'color' not in config.data
   assert config.schedule.name == 'staircase'

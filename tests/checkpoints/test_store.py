@@ -1,13 +1,17 @@
 """Checkpoints: what is kept, what is damaged, what does not fit."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
+from inception import paths
+from inception.checkpoints import arrays, restore
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
-from inception.checkpoints.store import Checkpoints
+from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.config import default
 from inception.errors import UserError
 
@@ -24,93 +28,165 @@ def state(step, value=1.0):
 
 
 @pytest.fixture
-def checkpoints(tmp_path):
-  opened = Checkpoints(tmp_path, keep=2)
-  yield opened
-  opened.close()
+def workdir(tmp_path):
+  return paths.resolve(tmp_path)
+
+
+@pytest.fixture
+def checkpoints(workdir):
+  with Checkpoints(workdir, keep=2) as opened:
+    yield opened
 
 
 def save(checkpoints, step, top1=None, value=1.0):
-  metrics = None if top1 is None else {'top1': top1, 'loss': 0.5}
-  checkpoints.save(state(step, value), CONFIG, metrics)
+  checkpoints.save(arrays.flatten(state(step, value)), CONFIG, {'steps': 3})
   checkpoints.wait()
+  if top1 is not None:
+    checkpoints.save_scores(step, {'top1': top1, 'loss': 0.5})
 
 
 def damage(checkpoints, step):
   """Overwrites the middle of every data file of a checkpoint."""
-  files = [
-    path
-    for path in (checkpoints.folder / str(step) / 'state').rglob('*')
-    if path.is_file() and path.parent.name == 'd'
-  ]
+  folder = checkpoints.folder / str(step) / 'state'
+  files = [*folder.glob('d/*'), *folder.glob('*/d/*')]
   assert files
   for path in files:
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 8] = b'damaged!'
-    path.write_bytes(content)
+    path.write_bytes(bytes(content))
+
+
+def edit(path, old, new):
+  text = path.read_text()
+  assert old in text
+  path.write_text(text.replace(old, new, 1))
 
 
 def test_a_state_comes_back_with_its_config(checkpoints):
   save(checkpoints, 3, value=2.0)
-  tree, config = checkpoints.load(3)
-  np.testing.assert_array_equal(tree['params']['kernel'], np.full((3, 2), 2.0))
-  assert config.model.architecture == CONFIG.model.architecture
-  restored = restore_into(state(0), tree)
+  loaded = checkpoints.load(3)
+  kernel = loaded.state['params']['kernel']
+  np.testing.assert_array_equal(kernel, np.full((3, 2), 2.0))
+  assert loaded.config.model.architecture == CONFIG.model.architecture
+  assert loaded.step == 3 and loaded.interval == {'steps': 3}
+  restored = restore_into(state(0), loaded.state)
   assert restored['step'] == 3
   assert restored['empty'] == {} and restored['none'] is None
 
 
-def test_the_newest_and_the_best_are_kept(checkpoints, tmp_path):
+def test_the_newest_and_the_best_are_kept(checkpoints, workdir):
   for step, top1 in enumerate([0.1, 0.9, 0.5, 0.4, 0.3, None], start=1):
     save(checkpoints, step, top1)
   assert checkpoints.steps() == [2, 5, 6]
-  assert checkpoints.best_step() == 2
-  reader = Checkpoints(tmp_path)
-  assert reader.best_step() == 2 and reader.steps() == [2, 5, 6]
-  reader.close()
+  reader = Checkpoints(workdir)
+  assert reader.by_score() == [2, 5] and reader.steps() == [2, 5, 6]
 
 
-def test_without_an_evaluation_there_is_no_best(checkpoints):
+def test_steps_are_chosen_by_number_or_name(checkpoints):
+  with pytest.raises(UserError, match='no checkpoints in'):
+    restore.candidates(checkpoints, 'latest')
   save(checkpoints, 1)
-  assert checkpoints.best_step() is None
+  save(checkpoints, 2)
+  assert restore.candidates(checkpoints, 'latest') == [2, 1]
+  assert restore.candidates(checkpoints, '1') == [1]
+  with pytest.raises(UserError, match='has been evaluated yet'):
+    restore.candidates(checkpoints, 'best')
+  for wanted in ('3', '-2', 'newest'):
+    with pytest.raises(UserError, match=f"step '{wanted}' does not exist.* 2"):
+      restore.candidates(checkpoints, wanted)
+  checkpoints.save_scores(1, {'top1': 0.9})
+  checkpoints.save_scores(2, {'top1': 0.8})
+  assert restore.candidates(checkpoints, 'best') == [1, 2]
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_named(checkpoints, capfd):
+def test_a_damaged_checkpoint_is_passed_over_and_named(
+  checkpoints, workdir, capfd
+):
   save(checkpoints, 1, value=1.0)
   save(checkpoints, 2, value=2.0)
   damage(checkpoints, 2)
   with pytest.raises(UserError, match='checkpoints/2 is damaged'):
     checkpoints.load(2)
-  tree, _ = checkpoints.load_newest_good()
-  assert tree['step'] == 1
+  assert checkpoints.load_first_good([2, 1]).step == 1
   assert 'checkpoints/2 is damaged' in capfd.readouterr().err
-  checkpoints.delete_after(1)
+  # Nothing is deleted: the disk may only have had a bad moment.
+  checkpoints.set_aside_after(1)
+  assert checkpoints.steps() == [1] and (workdir / 'damaged' / '2').is_dir()
   save(checkpoints, 2, value=3.0)
-  assert checkpoints.load(2)[0]['params']['kernel'][0, 0] == 3
+  assert checkpoints.load(2).state['params']['kernel'][0, 0] == 3
 
 
 def test_when_all_are_damaged_none_is_used(checkpoints):
-  save(checkpoints, 1)
-  damage(checkpoints, 1)
-  with pytest.raises(UserError, match='all 1 checkpoints .* are damaged'):
-    checkpoints.load_newest_good()
-  assert checkpoints.steps() == [1]
+  for step in (1, 2):
+    save(checkpoints, step)
+    damage(checkpoints, step)
+  with pytest.raises(UserError, match='all 2 checkpoints .* are damaged'):
+    checkpoints.load_first_good([2, 1])
+  assert checkpoints.steps() == [1, 2]
 
 
-def test_content_that_changed_is_found_by_the_digest(checkpoints, monkeypatch):
-  monkeypatch.setattr(module.arrays, 'digest', lambda flat: 'another')
+def test_a_stray_folder_is_passed_over(checkpoints, workdir, capfd):
   save(checkpoints, 1)
-  monkeypatch.undo()
-  with pytest.raises(UserError, match='differs from what was written'):
+  (checkpoints.folder / '9999').mkdir()
+  (checkpoints.folder / 'notes').mkdir()
+  assert restore.load_variables(workdir).step == 1
+  assert 'checkpoints/9999 is damaged' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'old, new, message',
+  [
+    ('"seed": 0', '"seed": 8', 'the header differs from what was written'),
+    ('"step": 1', '"step": 3', 'the header differs from what was written'),
+    ('"arrays"', '"brrays"', 'its arrays differ from what was written'),
+    ('{', '[', 'config/metadata is not JSON'),
+  ],
+)
+def test_a_changed_header_is_found(checkpoints, old, new, message):
+  save(checkpoints, 1)
+  edit(checkpoints.folder / '1' / 'config' / 'metadata', old, new)
+  with pytest.raises(UserError, match=f'checkpoints/1 is damaged: {message}'):
     checkpoints.load(1)
 
 
-def test_what_is_not_finite_is_not_saved(checkpoints):
+def test_a_renamed_checkpoint_is_found(checkpoints):
   save(checkpoints, 1)
-  with pytest.raises(UserError, match='params/kernel is not finite at step 2'):
-    save(checkpoints, 2, value=np.inf)
-  assert checkpoints.steps() == [1]
+  (checkpoints.folder / '1').rename(checkpoints.folder / '5')
+  with pytest.raises(UserError, match='5 is damaged: it was written as step 1'):
+    checkpoints.load(5)
+
+
+def test_changed_or_foreign_scores_count_as_none(checkpoints, capfd):
+  save(checkpoints, 1, top1=0.5)
+  save(checkpoints, 2, top1=0.25)
+  scores = [checkpoints.folder / str(step) / 'scores.json' for step in (1, 2)]
+  edit(scores[0], '0.5', '0.1')
+  assert checkpoints.by_score() == [2]
+  assert 'checkpoints/1 are damaged' in capfd.readouterr().err
+  scores[0].write_text(scores[1].read_text())
+  save(checkpoints, 1, value=2.0, top1=0.5)
+  (checkpoints.folder / '1' / 'scores.json').write_text(scores[1].read_text())
+  assert checkpoints.by_score() == [2]
+  assert 'those of another checkpoint' in capfd.readouterr().err
+
+
+def test_a_checkpoint_of_version_0_2_is_read(checkpoints, workdir):
+  save(checkpoints, 1)
+  folder = checkpoints.folder / '1'
+  header = json.loads((folder / 'config' / 'metadata').read_text())
+  old = {'config': header['config'], 'digest': header['arrays']}
+  (folder / 'config' / 'metadata').write_text(json.dumps(old))
+  (folder / 'metrics').mkdir()
+  (folder / 'metrics' / 'metrics').write_text('{"top1": 0.5, "examples": 40}')
+  assert checkpoints.load(1).step == 1 and checkpoints.load(1).interval == {}
+  assert checkpoints.by_score() == [1]
+  edit(folder / 'metrics' / 'metrics', '}', '')
+  assert checkpoints.by_score() == []
+  old['digest'] = 'another'
+  (folder / 'config' / 'metadata').write_text(json.dumps(old))
+  with pytest.raises(UserError, match='its arrays differ'):
+    checkpoints.load(1)
 
 
 def test_a_failed_write_is_one_line_and_keeps_the_earlier(
@@ -121,8 +197,8 @@ def test_a_failed_write_is_one_line_and_keeps_the_earlier(
   def full(*args, **kwargs):
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(checkpoints._manager, 'save', full)
-  with pytest.raises(UserError, match='No space left.*earlier .* kept'):
+  monkeypatch.setattr(checkpoints._io, 'save', full)
+  with pytest.raises(NotWrittenError, match='No space left.*earlier .* kept'):
     save(checkpoints, 2)
   assert checkpoints.steps() == [1]
 
@@ -133,7 +209,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
   save(checkpoints, 1)
   usage = module.shutil.disk_usage(checkpoints.folder)._replace(free=20)
   monkeypatch.setattr(module.shutil, 'disk_usage', lambda folder: usage)
-  with pytest.raises(UserError, match='it needs 28 bytes, 20 are free'):
+  with pytest.raises(NotWrittenError, match='it needs 28 bytes, 20 are free'):
     save(checkpoints, 2)
   assert [path.name for path in checkpoints.folder.iterdir()] == ['1']
 
@@ -149,16 +225,16 @@ def test_a_tree_that_does_not_fit_is_named():
     restore_into(state(0), extra)
 
 
-def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
-  (tmp_path / 'file').write_text('')
+def test_a_workdir_that_cannot_be_written_is_named(workdir):
+  (workdir / 'file').write_text('')
   with pytest.raises(UserError, match='cannot write to .*file'):
-    Checkpoints(tmp_path / 'file', keep=1)
+    Checkpoints(workdir / 'file', keep=1)
 
 
-def test_what_a_killed_run_left_unfinished_is_cleared(tmp_path):
-  unfinished = tmp_path / 'checkpoints' / f'3{TMP_DIR_SUFFIX}'
+def test_what_a_killed_run_left_unfinished_is_cleared(workdir):
+  unfinished = workdir / 'checkpoints' / f'3{TMP_DIR_SUFFIX}'
   (unfinished / 'state').mkdir(parents=True)
-  Checkpoints(tmp_path).close()  # Reading changes nothing.
+  Checkpoints(workdir).steps()  # Reading changes nothing.
   assert unfinished.exists()
-  Checkpoints(tmp_path, keep=2).close()
+  Checkpoints(workdir, keep=2)
   assert not unfinished.exists()

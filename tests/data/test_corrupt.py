@@ -1,12 +1,13 @@
 """Corrupt images: named, refused, or replaced the same way in every run."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from inception.data import batches as module
-from inception.data import pipeline
+from inception.data import corrupt, pipeline
 from inception.data.sources import catalog
 from inception.errors import UserError
 
@@ -34,7 +35,9 @@ def first_batch(source, config):
 
 @pytest.mark.usefixtures('small_graph')
 def test_training_refuses_more_than_the_config_allows(config, corrupt_source):
-  with pytest.raises(UserError, match='dog/.* is corrupt; 1 of 13 images'):
+  with pytest.raises(
+    UserError, match='dog/.* it cannot be decoded; 1 of 13 images'
+  ):
     first_batch(corrupt_source, config)
   config.data.max_broken = 0.1
   with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
@@ -48,7 +51,7 @@ def test_evaluation_refuses_any_however_often_it_is_run(config, corrupt_source):
   )
   for _ in range(2):
     with pytest.raises(
-      UserError, match='dog/.* is corrupt; evaluation covers every image'
+      UserError, match='dog/.* is corrupt: .*; evaluation covers every image'
     ):
       next(iter(batches))
 
@@ -81,16 +84,54 @@ def test_the_next_good_image_replaces_a_corrupt_one(
 
 @pytest.mark.usefixtures('small_graph')
 @pytest.mark.parametrize('cache_bytes', [0, 10**6])
-def test_a_file_that_disappears_is_a_corrupt_image(
-  config, image_folder, cache_bytes, capsys
+def test_a_file_that_cannot_be_read_is_tried_again(
+  config, image_folder, cache_bytes, capsys, monkeypatch
 ):
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
-  config.data.cache_bytes, config.data.max_broken = cache_bytes, 0.2
+  config.data.cache_bytes, config.data.max_broken = cache_bytes, 0.9
+  config.data.retry_seconds = 0.35
   source = catalog.open_source(config.data, 'train')
-  (image_folder / 'train' / 'cat' / '0.png').unlink()
-  batch = first_batch(source, config)
-  assert batch['image'].shape == (1, 13, 16, 16, 3)
-  assert 'cat/0.png is corrupt' in capsys.readouterr().err
+  path = image_folder / 'train' / 'cat' / '0.png'
+  path.rename(path.with_suffix('.away'))
+  # However many corrupt images are tolerated: this is no corrupt image.
+  with pytest.raises(
+    UserError, match=r'cannot read .*cat/0.png: No such file.*tried for 0.35 s'
+  ):
+    first_batch(source, config)
+  assert capsys.readouterr().err.count('trying again') == 1
+
+  def come_back(seconds):
+    path.with_suffix('.away').rename(path)
+
+  monkeypatch.setattr(corrupt.time, 'sleep', come_back)
+  assert first_batch(source, config)['image'].shape == (1, 13, 16, 16, 3)
+
+
+@pytest.mark.usefixtures('small_graph')
+def test_a_record_that_does_not_match_its_checksum_is_corrupt(
+  config, tmp_path, capsys
+):
+  """A flipped bit of a label would change the result without a word."""
+  config.data.dataset, config.data.data_dir = 'digits', str(tmp_path)
+  catalog.open_source(config.data, 'train')  # Builds it.
+  (path,) = tmp_path.rglob('*-test.tfrecord*')
+  content = bytearray(path.read_bytes())
+  content[content.index(b'label') + 12] ^= 1
+  path.write_bytes(bytes(content))
+  source = catalog.open_source(config.data, 'test[:13]')
+  with pytest.raises(UserError, match='at byte .* does not match its checksum'):
+    first_batch(source, config)
+  config.data.max_broken = 0.1
+  assert first_batch(source, config)['label'].shape == (1, 13)
+
+
+@pytest.mark.usefixtures('small_graph')
+def test_a_label_that_is_no_class_is_corrupt(config, image_folder):
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  source = catalog.open_source(config.data, 'train')
+  source = dataclasses.replace(source, classes=('cat',))
+  with pytest.raises(UserError, match='its label 1 is none of the 1 classes'):
+    first_batch(source, config)
 
 
 def test_a_png_among_jpegs_is_not_corrupt(config, image_folder, capsys):

@@ -26,7 +26,20 @@ def numbers():
   def load(indices):
     return tf.map_fn(encode, indices, tf.string), indices
 
-  return Source('numbers', 13, ('',) * 13, load, lambda i: f'no. {i}')
+  return make_source(load, 13, 13)
+
+
+def make_source(load, count, classes):
+  return Source(
+    name='numbers',
+    num_examples=count,
+    classes=('',) * classes,
+    load=load,
+    read=lambda index: b'',
+    describe=lambda index: f'no. {index}',
+    digest='',
+    ranges=(),
+  )
 
 
 def labels(batches, count):
@@ -134,8 +147,8 @@ def photograph(tmp_path):
 
 
 def source_of(encoded, count=1):
-  return Source(
-    'one', count, ('',), lambda i: (tf.fill(tf.shape(i), encoded), i * 0), str
+  return make_source(
+    lambda i: (tf.fill(tf.shape(i), encoded), i * 0), count, classes=1
   )
 
 

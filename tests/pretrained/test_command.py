@@ -76,7 +76,7 @@ def test_evaluation_needs_only_the_data(imported, image_folder):
   def classify(variables, images):
     return dataclasses.replace(network, variables=variables)(images).logits
 
-  logits = classify(network.variables, network.read(listed.paths))
+  logits = classify(network.variables, network.read(listed.files))
   labels = np.array(listed.labels) + 1  # The background is class 0.
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   assert results['examples'] == 13

@@ -9,12 +9,12 @@ import pytest
 from sklearn import datasets
 
 from inception.checkpoints.restore import Loaded, load_variables
-from inception.checkpoints.store import Checkpoints
+from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, start
 from inception.training.build import build
-from tests.conftest import make_config
+from tests.tiny import get_config
 
 ONE = jax.devices()[:1]
 
@@ -39,7 +39,7 @@ def assert_same(a, b):
 def pretrained_workdir(tmp_path_factory):
   """A workdir with a network that knows the digits 0 to 4."""
   root = tmp_path_factory.mktemp('pretrained')
-  small = make_config()
+  small = get_config()
   small.data.dataset = 'folder'
   small.data.data_dir = str(small_digits(root / 'small'))
   small.data.eval_split = 'val'
@@ -95,7 +95,7 @@ def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
     given['AuxLogits_2b']['Conv2d_0a_1x1'],
   )
   # Images are made as the weights expect them.
-  _, saved = Checkpoints(tmp_path / 'tuned').load(1)
+  saved = Checkpoints(tmp_path / 'tuned').load(1).config
   assert list(saved.data.mean) == [60.0] * 3
   assert list(saved.data.std) == [100.0] * 3
 
@@ -204,5 +204,5 @@ def test_unset_mean_comes_from_the_transform_of_the_weights_but_not_on_resume(
   config.data.eval_transform = 'fid'
   fresh = start.Start(None, Loaded(0, {}, config)).weights_config
   assert fresh.data.mean == fresh.data.std == (128.0,) * 3
-  resumed = start.Start(({}, config), None).weights_config
+  resumed = start.Start(Checkpoint(1, {}, config, {}), None).weights_config
   assert resumed.data.mean is None and resumed.data.std is None

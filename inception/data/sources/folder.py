@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 import concurrent.futures
 import dataclasses
 import hashlib
-import pathlib
+import os
 from typing import Any
 
 import ml_collections
 import numpy as np
 
+from inception import paths
 from inception.data.sources import tfds
 from inception.data.sources.source import Source, cached, read_all
 from inception.data.tensorflow import tf
@@ -27,9 +28,17 @@ _THREADS = 16  # Opening files on a network disk is mostly waiting.
 
 @dataclasses.dataclass(frozen=True)
 class ImageList:
-  """Images of one split; `labels[i]` is the index into `classes` of image i."""
+  """Images of one split.
 
-  paths: tuple[str, ...]
+  Attributes:
+    files: Path of each image.
+    sizes: Size of each image in bytes.
+    labels: Index into `classes` of each image.
+    classes: Names of the class folders.
+  """
+
+  files: tuple[str, ...]
+  sizes: tuple[int, ...]
   labels: tuple[int, ...]
   classes: tuple[str, ...]
 
@@ -44,12 +53,12 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   Raises:
     UserError: The folder or split does not exist, or holds something else.
   """
-  if not config.data_dir:
+  if config.data_dir is None:
     raise UserError(
       'data.dataset=folder needs --config.data.data_dir=DIR, with images in'
       ' DIR/<split>/<class>/'
     )
-  root = pathlib.Path(config.data_dir).expanduser()
+  root = paths.resolve(config.data_dir)
   splits = split_folders(root)
   base = split.split('[')[0]
   if base not in splits:
@@ -57,20 +66,33 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       f'no split {base!r} in {root}; it has {", ".join(splits) or "none"}'
     )
   images = list_images(root / base)
-  chosen = tfds.select_slice(split, base, len(images.paths))
-  paths = [images.paths[i] for i in chosen]
+  ranges = tfds.select_slice(split, base, len(images.files))
+  chosen = [i for part in ranges for i in range(part.first, part.end)]
+  files = [images.files[i] for i in chosen]
   labels = np.array(images.labels, np.int64)[chosen]
+  digest = hashlib.blake2b(digest_size=16)
+  for i in chosen:
+    name = images.files[i].removeprefix(str(root))
+    digest.update(f'{name} {images.sizes[i]}\0'.encode())
+
+  def read(index: int) -> bytes:
+    with open(files[index], 'rb') as file:
+      return file.read()
+
   return Source(
     name=f'{root} {split}',
-    num_examples=len(paths),
+    num_examples=len(files),
     classes=images.classes,
-    load=_make_load(paths, labels, config.cache_bytes),
-    describe=paths.__getitem__,
-    jpeg=all(path.lower().endswith(('.jpg', '.jpeg')) for path in paths),
+    load=_make_load(files, labels, read, config.cache_bytes),
+    read=read,
+    describe=files.__getitem__,
+    digest=digest.hexdigest(),
+    ranges=ranges,
+    jpeg=all(path.lower().endswith(('.jpg', '.jpeg')) for path in files),
   )
 
 
-def list_images(split: pathlib.Path) -> ImageList:
+def list_images(split: paths.Path) -> ImageList:
   """Lists the images in the class folders of a split, without hidden files.
 
   Raises:
@@ -94,12 +116,13 @@ def list_images(split: pathlib.Path) -> ImageList:
       )
     rows += [(_hash(f'{name}/{path.name}'), str(path), label) for path in files]
   rows.sort()
-  paths = tuple(path for _, path, _ in rows)
-  _check_images(split, paths)
-  return ImageList(paths, tuple(label for _, _, label in rows), classes)
+  images = tuple(path for _, path, _ in rows)
+  sizes = _check_images(split, images)
+  labels = tuple(label for _, _, label in rows)
+  return ImageList(images, sizes, labels, classes)
 
 
-def split_folders(root: pathlib.Path) -> list[str]:
+def split_folders(root: paths.Path) -> list[str]:
   """Returns the names of the splits in a folder of images.
 
   Raises:
@@ -114,11 +137,14 @@ def split_folders(root: pathlib.Path) -> list[str]:
 
 
 def _make_load(
-  paths: Sequence[str], labels: np.ndarray, cache_bytes: int
+  files: Sequence[str],
+  labels: np.ndarray,
+  read: Callable[[int], bytes],
+  cache_bytes: int,
 ) -> Callable[[Any], tuple[Any, Any]]:
   # Made once, outside the graph, which would otherwise hold a copy of each.
-  all_paths, all_labels = tf.constant(paths), tf.constant(labels)
-  read = cached(lambda i: pathlib.Path(paths[i]).read_bytes(), cache_bytes)
+  all_files, all_labels = tf.constant(files), tf.constant(labels)
+  read = cached(read, cache_bytes)
 
   def load(indices: Any) -> tuple[Any, Any]:
     if cache_bytes:
@@ -129,14 +155,14 @@ def _make_load(
         stateful=False,
       )
     else:  # TensorFlow reads in parallel; the GIL would serialize Python.
-      chosen = tf.unstack(tf.gather(all_paths, indices))
+      chosen = tf.unstack(tf.gather(all_files, indices))
       encoded = tf.stack([tf.io.read_file(path) for path in chosen])
     return encoded, tf.gather(all_labels, indices)
 
   return load
 
 
-def _folders(path: pathlib.Path) -> list[pathlib.Path]:
+def _folders(path: paths.Path) -> list[paths.Path]:
   return [
     entry
     for entry in path.iterdir()
@@ -148,21 +174,25 @@ def _hash(name: str) -> bytes:
   return hashlib.blake2b(name.encode(), digest_size=8).digest()
 
 
-def _check_images(split: pathlib.Path, paths: tuple[str, ...]) -> None:
+def _check_images(split: paths.Path, files: tuple[str, ...]) -> tuple[int, ...]:
+  """Returns the sizes of image files in bytes."""
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-    good = list(threads.map(_is_image, paths))
-  bad = [path for path, image in zip(paths, good) if not image]
+    found = list(threads.map(_look_at, files))
+  bad = [path for path, (good, _) in zip(files, found) if not good]
   if bad:
     names = ', '.join(bad[:3]) + (', ...' if len(bad) > 3 else '')
     raise UserError(
-      f'{len(bad)} of {len(paths)} files in {split} are not JPEG, PNG, GIF or'
+      f'{len(bad)} of {len(files)} files in {split} are not JPEG, PNG, GIF or'
       f' BMP images: {names}; remove or convert them'
     )
+  return tuple(size for _, size in found)
 
 
-def _is_image(path: str) -> bool:
+def _look_at(path: str) -> tuple[bool, int]:
+  """Returns whether a file begins as an image does, and its size in bytes."""
   try:
     with open(path, 'rb', buffering=0) as file:
-      return file.read(8).startswith(_SIGNATURES)
+      size = os.fstat(file.fileno()).st_size
+      return file.read(8).startswith(_SIGNATURES), size
   except OSError as error:
     raise UserError(f'cannot read {path}: {error.strerror}') from error

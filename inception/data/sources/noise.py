@@ -19,7 +19,10 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     num_examples=NUM_EXAMPLES,
     classes=tuple(f'class {label}' for label in range(NUM_CLASSES)),
     load=_no_images,
+    read=_no_image,
     describe=str,
+    digest='',
+    ranges=(),
     fake=True,
   )
 
@@ -45,3 +48,7 @@ def make_batch(
 
 def _no_images(indices: Any) -> tuple[Any, Any]:
   raise AssertionError(f'fake examples {indices} have no images')
+
+
+def _no_image(index: int) -> bytes:
+  raise AssertionError(f'fake example {index} has no image')

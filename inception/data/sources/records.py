@@ -3,7 +3,8 @@
 TFDS stores its data sets as TFRecords, which can only be read front to back.
 One pass over the length that precedes each record finds them all; after that,
 reading any record is a single call. This is what makes order, sharding and
-resuming exact.
+resuming exact. Both checksums of a record are verified: that of its length when
+it is found, that of its data when it is read.
 """
 
 from collections.abc import Sequence
@@ -12,22 +13,25 @@ import dataclasses
 import os
 import struct
 
+import google_crc32c
 import numpy as np
 
+from inception.data.sources.source import DamagedError
 from inception.errors import UserError
 
 # A record: length (8 bytes), its checksum (4), data, checksum of the data (4).
 _HEADER = struct.Struct('<QI')
-_FOOTER_BYTES = 4
+_FOOTER = struct.Struct('<I')
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSlice:
-  """Records `[first, first + count)` of a file."""
+  """Records `[first, first + count)` of a file that holds `total` records."""
 
   path: str
   first: int
   count: int
+  total: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,68 +43,99 @@ class RecordIndex:
     files: int32 [records], index into `paths`.
     offsets: int64 [records], first byte of the data in its file.
     lengths: int64 [records], length of the data in bytes.
+    checksums: int64 [records], masked CRC32C of the data.
   """
 
   paths: tuple[str, ...]
   files: np.ndarray
   offsets: np.ndarray
   lengths: np.ndarray
+  checksums: np.ndarray
 
   def __len__(self) -> int:
     return len(self.files)
 
   def read(self, index: int) -> bytes:
-    """Returns the data of one record. Thread-safe."""
+    """Returns the data of one record. Thread-safe.
+
+    Raises:
+      DamagedError: The data does not match its checksum.
+      OSError: The file cannot be read.
+    """
     with open(self.paths[self.files[index]], 'rb', buffering=0) as file:
-      return os.pread(
+      data = os.pread(
         file.fileno(), int(self.lengths[index]), int(self.offsets[index])
       )
+    if masked_crc32c(data) != self.checksums[index]:
+      raise DamagedError('it does not match its checksum')
+    return data
 
   def describe(self, index: int) -> str:
     """Returns the file and position of a record, for messages."""
     return f'{self.paths[self.files[index]]} at byte {self.offsets[index]}'
 
 
+def masked_crc32c(data: bytes) -> int:
+  """Returns the checksum that TFRecords contain."""
+  crc = google_crc32c.value(data)
+  return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
 def index_records(slices: Sequence[FileSlice]) -> RecordIndex:
   """Finds the records of several files.
 
   Raises:
-    UserError: A file cannot be read or ends within a record; names it.
+    UserError: A file cannot be read, is damaged, or does not hold the number of
+      records that it should; names it.
   """
   with concurrent.futures.ThreadPoolExecutor(16) as threads:
-    spans = list(threads.map(_find, slices))
-  counts = [len(span) for span in spans]
-  joined = np.concatenate(spans) if spans else np.zeros((0, 2), np.int64)
+    found = list(threads.map(_find, slices))
+  joined = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
   return RecordIndex(
     paths=tuple(part.path for part in slices),
-    files=np.repeat(np.arange(len(slices), dtype=np.int32), counts),
+    files=np.repeat(
+      np.arange(len(slices), dtype=np.int32), [len(rows) for rows in found]
+    ),
     offsets=joined[:, 0],
     lengths=joined[:, 1],
+    checksums=joined[:, 2],
   )
 
 
 def _find(part: FileSlice) -> np.ndarray:
-  """Returns int64 [records, 2]: offset and length of each record."""
-  end = part.first + part.count
-  spans: list[tuple[int, int]] = []
+  """Returns int64 [records, 3]: offset, length and checksum of each record."""
+  rows: list[tuple[int, int, int]] = []
   try:
-    size = os.path.getsize(part.path)
     with open(part.path, 'rb', buffering=0) as file:
-      position = 0
-      while position < size and len(spans) < end:
-        header = os.pread(file.fileno(), _HEADER.size, position)
-        if len(header) < _HEADER.size:
-          raise _damaged(part.path)
-        length, _ = _HEADER.unpack(header)
-        spans.append((position + _HEADER.size, length))
-        position += _HEADER.size + length + _FOOTER_BYTES
+      descriptor, size = file.fileno(), os.path.getsize(part.path)
+      header, position = os.pread(descriptor, _HEADER.size, 0), 0
+      while position < size:
+        begin, length = position + _HEADER.size, _length(header, part.path)
+        position = begin + length + _FOOTER.size
         if position > size:
           raise _damaged(part.path)
+        # One call reads this record's last bytes and the next one's first.
+        both = os.pread(descriptor, _FOOTER.size + _HEADER.size, begin + length)
+        rows.append((begin, length, *_FOOTER.unpack(both[: _FOOTER.size])))
+        header = both[_FOOTER.size :]
   except OSError as error:
     raise UserError(f'cannot read {part.path}: {error.strerror}') from error
-  if len(spans) < end:
-    raise _damaged(part.path)
-  return np.array(spans[part.first :], np.int64).reshape(-1, 2)
+  if len(rows) != part.total:
+    raise UserError(
+      f'{part.path} holds {len(rows)} records, but dataset_info.json says'
+      f' {part.total}; prepare the data set again'
+    )
+  chosen = rows[part.first : part.first + part.count]
+  return np.array(chosen, np.int64).reshape(-1, 3)
+
+
+def _length(header: bytes, path: str) -> int:
+  if len(header) < _HEADER.size:
+    raise _damaged(path)
+  length, checksum = _HEADER.unpack(header)
+  if masked_crc32c(header[:8]) != checksum:
+    raise _damaged(path)
+  return length
 
 
 def _damaged(path: str) -> UserError:

@@ -8,6 +8,19 @@ from typing import Any
 import numpy as np
 
 
+class DamagedError(Exception):
+  """An example is damaged; the message says in what way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+  """Examples [first, end) of a whole split, such as 'train'."""
+
+  split: str
+  first: int
+  end: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
   """One split of a data set, with random access.
@@ -18,7 +31,11 @@ class Source:
     classes: Name of each label.
     load: Maps indices (int64 [n] tensor) to encoded images (string [n] tensor)
       and labels (int64 [n] tensor), within a tf.data graph.
+    read: Maps an index to the bytes of that example as they are stored. Raises
+      OSError, or DamagedError if they do not match their checksum.
     describe: Maps an index to a name of that example, for messages.
+    digest: Hash of what is in the split, for the record of a run.
+    ranges: The parts of whole splits that these examples are.
     jpeg: All images are expected to be JPEGs.
     fake: There are no images; batches are noise.
   """
@@ -27,9 +44,22 @@ class Source:
   num_examples: int
   classes: tuple[str, ...]
   load: Callable[[Any], tuple[Any, Any]]
+  read: Callable[[int], bytes]
   describe: Callable[[int], str]
+  digest: str
+  ranges: tuple[Range, ...]
   jpeg: bool = False
   fake: bool = False
+
+
+def overlap(one: Source, other: Source) -> int:
+  """Returns the number of examples in both of two splits of one data set."""
+  return sum(
+    max(0, min(a.end, b.end) - max(a.first, b.first))
+    for a in one.ranges
+    for b in other.ranges
+    if a.split == b.split
+  )
 
 
 def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:

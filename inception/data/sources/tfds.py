@@ -1,16 +1,17 @@
 """TFDS data sets, read as arrays of records instead of streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import contextlib
+import fcntl
+import hashlib
 import io
-import pathlib
 from typing import Any
 
 import ml_collections
-import numpy as np
 
+from inception import paths
 from inception.data.sources import digits, records
-from inception.data.sources.source import Source, cached, read_all
+from inception.data.sources.source import Range, Source, cached, read_all
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError
 
@@ -27,32 +28,64 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       is missing or damaged.
   """
   builder = _make_builder(config.dataset, config.data_dir)
+  splits = builder.info.splits
   try:
     slices = [
-      records.FileSlice(part.filename, part.skip, part.take)
-      for part in builder.info.splits[split].file_instructions
+      records.FileSlice(
+        part.filename, part.skip, part.take, part.examples_in_shard
+      )
+      for part in splits[split].file_instructions
     ]
+    ranges = split_ranges(split, splits)
   except (KeyError, ValueError, AssertionError) as error:
     raise UserError(
-      f'no split {split!r} in {config.dataset}; it has'
-      f' {", ".join(builder.info.splits)}'
+      f'no split {split!r} in {config.dataset}; it has {", ".join(splits)}'
     ) from error
   image, label = _image_and_label(builder)
   index = records.index_records(slices)
   if not len(index):
     raise UserError(f'split {split!r} of {config.dataset} holds no examples')
+  classes = tuple(builder.info.features[label].names)
+  digest = hashlib.blake2b('\0'.join(classes).encode(), digest_size=16)
+  digest.update(index.lengths.tobytes())
+  digest.update(index.checksums.tobytes())
   return Source(
     name=f'{config.dataset} {split}',
     num_examples=len(index),
-    classes=tuple(builder.info.features[label].names),
+    classes=classes,
     load=_make_load(cached(index.read, config.cache_bytes), image, label),
+    read=index.read,
     describe=index.describe,
+    digest=digest.hexdigest(),
+    ranges=ranges,
     jpeg=builder.info.features[image].encoding_format == 'jpeg',
   )
 
 
-def select_slice(split: str, base: str, count: int) -> np.ndarray:
-  """Returns the int64 indices that a slice keeps.
+def split_ranges(split: str, infos: Mapping[str, Any]) -> tuple[Range, ...]:
+  """Returns the examples that a split stands for.
+
+  Args:
+    split: Split in TFDS slicing syntax, such as 'train[:90%]'.
+    infos: TFDS's SplitInfo of every whole split, by name.
+
+  Raises:
+    ValueError: The syntax is wrong.
+    KeyError: There is no such split.
+  """
+  parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(dict(infos))
+  return tuple(
+    Range(
+      part.splitname,
+      part.from_ or 0,
+      infos[part.splitname].num_examples if part.to is None else part.to,
+    )
+    for part in parts
+  )
+
+
+def select_slice(split: str, base: str, count: int) -> tuple[Range, ...]:
+  """Returns the examples of one whole split that a slice keeps.
 
   Args:
     split: Split in TFDS slicing syntax, such as 'train[:90%]'.
@@ -62,24 +95,24 @@ def select_slice(split: str, base: str, count: int) -> np.ndarray:
   Raises:
     UserError: The syntax is wrong, or the slice is empty.
   """
+  info = tfds.core.SplitInfo(name=base, shard_lengths=[count], num_bytes=0)
   try:
-    info = tfds.core.SplitInfo(name=base, shard_lengths=[count], num_bytes=0)
-    parts = tfds.core.ReadInstruction.from_spec(split).to_absolute({base: info})
-  except (ValueError, AssertionError) as error:
+    ranges = split_ranges(split, {base: info})
+  except (KeyError, ValueError, AssertionError) as error:
     raise UserError(f'cannot parse the split {split!r}: {error}') from error
-  ranges = [
-    np.arange(part.from_ or 0, count if part.to is None else part.to)
-    for part in parts
-  ]
-  chosen = np.concatenate(ranges)
-  if not len(chosen):
+  if not any(part.first < part.end for part in ranges):
     raise UserError(f'split {split!r} holds no examples')
-  return chosen
+  return ranges
 
 
-def root(data_dir: str | None) -> pathlib.Path:
-  """Returns the folder that holds data sets; None takes TFDS's own."""
-  return pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+def root(data_dir: str | None) -> paths.Path:
+  """Returns the folder that holds data sets; None takes TFDS's own.
+
+  Raises:
+    UserError: The path is empty or not on a mounted file system.
+  """
+  own = tfds.core.constants.DATA_DIR
+  return paths.resolve(own if data_dir is None else data_dir)
 
 
 def names() -> list[str]:
@@ -121,16 +154,21 @@ def _make_load(
 
 
 def _make_builder(name: str, data_dir: str | None) -> Any:
+  folder = root(data_dir)
   try:
-    builder = tfds.builder(name, data_dir=data_dir)
-  except (
-    ValueError,
-    AssertionError,
-    tfds.core.registered.DatasetNotFoundError,
-  ) as error:
+    builder = tfds.builder(name, data_dir=str(folder))
+    assert builder.info.features is not None
+  except tfds.core.registered.DatasetNotFoundError as error:
     raise UserError(f'cannot open the data set {name!r}: {error}') from error
-  if isinstance(builder, digits.Digits):
-    _build_digits(builder)
+  # TFDS parses its JSON files without checks: whatever a damaged one leads to.
+  except Exception as error:
+    reason = str(error).strip().split('\n')[0] or type(error).__name__
+    raise UserError(
+      f'cannot open the data set {name!r} in {folder}: {reason}; if its name is'
+      ' right, its metadata is damaged: prepare it again'
+    ) from error
+  if isinstance(builder, digits.Digits) and not builder.info.splits:
+    builder = _build_digits(folder, builder)
   if not builder.info.splits:
     raise UserError(
       f'data set {name!r} is not prepared in {builder.data_dir}; run'
@@ -145,19 +183,24 @@ def _make_builder(name: str, data_dir: str | None) -> Any:
   return builder
 
 
-def _build_digits(builder: digits.Digits) -> None:
-  if builder.info.splits:
-    return
+def _build_digits(folder: paths.Path, builder: Any) -> Any:
+  """Builds the digits, unless another process is doing it; then waits."""
   try:
-    tfds.disable_progress_bar()
-    # TFDS would report a download, but there is none.
-    with contextlib.redirect_stdout(io.StringIO()):
-      builder.download_and_prepare()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / '.digits.lock', 'w') as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)
+      fresh = tfds.builder(builder.name, data_dir=str(folder))
+      if not fresh.info.splits:
+        tfds.disable_progress_bar()
+        # TFDS would report a download, but there is none.
+        with contextlib.redirect_stdout(io.StringIO()):
+          fresh.download_and_prepare()
   except OSError as error:
     raise UserError(
       f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
       ' --config.data.data_dir'
     ) from error
+  return fresh
 
 
 def _image_and_label(builder: Any) -> tuple[str, str]:

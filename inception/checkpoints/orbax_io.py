@@ -1,0 +1,117 @@
+"""Orbax, as far as it is used: writing and reading one checkpoint.
+
+Only this file imports Orbax.
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import functools
+import sys
+from typing import Any
+
+from absl import logging
+import jax
+import orbax.checkpoint as ocp
+
+from inception import paths
+
+
+class OrbaxIO:
+  """Writes checkpoints in the background, each by an atomic rename."""
+
+  def __init__(self) -> None:
+    """Starts nothing: Orbax's threads start with the first use."""
+    self._opened = False
+
+  @functools.cached_property
+  def _checkpointer(self) -> ocp.AsyncCheckpointer:
+    self._opened = True
+    # Processes agree with each other on their own, so that none waits for one
+    # that has failed: to Orbax, each is alone.
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+      primary_host=index,
+      active_processes={index},
+      barrier_sync_key_prefix=f'process{index}',
+    )
+    rename = ocp.options.AtomicityOptions(
+      mode=ocp.options.AtomicityMode.ATOMIC_RENAME
+    )
+    return ocp.AsyncCheckpointer(
+      ocp.CompositeCheckpointHandler(
+        state=ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+        config=ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+        composite_options=ocp.CompositeOptions(
+          multiprocessing_options=alone, atomicity_options=rename
+        ),
+      ),
+      multiprocessing_options=alone,
+      atomicity_options=rename,
+    )
+
+  def save(
+    self, path: paths.Path, state: Mapping[str, Any], header: Mapping[str, Any]
+  ) -> None:
+    """Starts to write a checkpoint; raises whatever Orbax raises.
+
+    Args:
+      path: Folder of the checkpoint, to be made.
+      state: Nested dicts of host arrays.
+      header: The JSON beside them.
+    """
+    with _quiet_logs():
+      self._checkpointer.save(
+        path,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state), config=ocp.args.JsonSave(header)
+        ),
+        force=True,
+      )
+
+  def wait(self) -> None:
+    """Waits for the last write; raises whatever made it fail."""
+    if self._opened:
+      self._checkpointer.wait_until_finished()
+
+  def restore(self, path: paths.Path) -> dict[str, Any]:
+    """Returns nested dicts of host arrays; raises whatever Orbax raises."""
+    try:
+      with _quiet_logs():
+        return self._checkpointer.restore(
+          path, args=ocp.args.Composite(state=ocp.args.StandardRestore())
+        )['state']
+    except Exception:
+      _hide_late_callbacks()
+      raise
+
+  def close(self) -> None:
+    """Waits for the last write, and releases Orbax's threads."""
+    if self._opened:
+      self._checkpointer.close()
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+  """Hides Orbax's warnings; what matters is raised as an exception."""
+  level = logging.get_verbosity()
+  logging.set_verbosity(min(level, logging.ERROR))
+  try:
+    yield
+  finally:
+    logging.set_verbosity(level)
+
+
+@functools.cache
+def _hide_late_callbacks() -> None:
+  """Hides follow-up errors from Orbax's threads after an error was raised.
+
+  Orbax closes its event loop at the first error. Threads that still read or
+  write then fail, one by one, to report to that loop.
+  """
+  report = sys.unraisablehook
+
+  def hook(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      report(unraisable)
+
+  sys.unraisablehook = hook

@@ -1,0 +1,136 @@
+"""Heartbeats: a process that is lost ends the others with a line that names it.
+
+A collective waits forever for a process that is gone. So every process writes a
+counter to the key-value store of the coordinator (process 0), and reads those
+of the others, in a thread.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from inception import errors
+
+_ALIVE = 'inception/alive/'
+_ENDED = 'inception/ended/'
+_BEATS_PER_TIMEOUT = 10
+
+
+class Heartbeats:
+  """Writes this process's heartbeat and watches those of the others."""
+
+  def __init__(self, timeout: float):
+    """Prepares to watch.
+
+    Args:
+      timeout: Seconds without a heartbeat after which a process is lost.
+    """
+    self._timeout = timeout
+    self._interval = timeout / _BEATS_PER_TIMEOUT
+    self._left = threading.Event()
+    # Latest heartbeat of every process, and when it was first seen.
+    self._seen: dict[int, tuple[str, float]] = {}
+
+  def start(self, client: Any, index: int, count: int) -> None:
+    """Starts the thread.
+
+    Args:
+      client: JAX's client of the coordinator.
+      index: Index of this process.
+      count: Number of processes.
+    """
+    self._client = client
+    self._index = index
+    self._count = count
+    # JAX aborts when it loses the connection to process 0, and accepts no
+    # callback that would run instead. Python's own handlers run between two
+    # instructions of the main thread, which has none left to run.
+    self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(
+      lambda _: self._end(0, 'has closed the connection to this one')
+    )
+    ctypes.CDLL(None).signal(signal.SIGABRT, self._on_abort)
+    self._thread = threading.Thread(target=self._watch, daemon=True)
+    self._thread.start()
+
+  def leave(self, status: int, message: str = '') -> None:
+    """Stops watching, and tells the others how this process ended.
+
+    Args:
+      status: Exit status of the process.
+      message: What ended it.
+    """
+    self._status = status
+    self._left.set()
+    self._thread.join()
+    try:
+      self._set(_ENDED, f'{status} {message}'[:1000])
+      # The others lose their connection when process 0 ends.
+      latest = time.monotonic() + 2 * self._interval
+      while self._index == 0 and time.monotonic() < latest:
+        if len(self._read(_ENDED)) == self._count:
+          break
+        time.sleep(0.1)
+    except Exception:  # gRPC's errors have no public type.
+      return  # The coordinator is gone: nobody is left to tell.
+
+  def wait_for_loss(self) -> None:
+    """Gives the thread time to find out which process is lost, and to end."""
+    time.sleep(self._timeout + 2 * self._interval)
+
+  def _watch(self) -> None:
+    answered = time.monotonic()
+    beats = 0
+    while not self._left.wait(self._interval):
+      beats += 1
+      try:
+        self._set(_ALIVE, f'{beats} {socket.gethostname()}')
+        alive, ended = self._read(_ALIVE), self._read(_ENDED)
+        answered = time.monotonic()
+      except Exception:  # gRPC's errors have no public type.
+        if time.monotonic() - answered > self._timeout:
+          self._end(0, f'has not answered for {self._timeout:g} s')
+      else:
+        self._check(alive, ended)
+
+  def _check(self, alive: dict[int, str], ended: dict[int, str]) -> None:
+    now = time.monotonic()
+    for process in range(self._count):
+      if process in ended:
+        status, _, message = ended[process].partition(' ')
+        # All processes reach the end of a run, or a stop, at the same step.
+        if int(status) in (1, errors.USER_ERROR, errors.RESTART):
+          self._end(process, f'has ended: {message}', int(status))
+        continue
+      beat = alive.get(process, '')
+      if process not in self._seen or self._seen[process][0] != beat:
+        self._seen[process] = beat, now
+      if now - self._seen[process][1] > self._timeout:
+        self._end(process, f'has not answered for {self._timeout:g} s')
+
+  def _end(
+    self, process: int, reason: str, status: int = errors.RESTART
+  ) -> None:
+    """Ends this process at once; the main thread may wait in a collective."""
+    if self._left.is_set():
+      os._exit(self._status)
+    beat, _ = self._seen.get(process, ('', 0))
+    host = beat.partition(' ')[2] or 'unknown'
+    text = ' '.join(f'process {process} (host {host}) {reason}'.split())
+    if status == errors.RESTART:
+      text += '; start all processes again to resume'
+    print(f'error: {text}', file=sys.stderr, flush=True)
+    os._exit(status)
+
+  def _set(self, folder: str, value: str) -> None:
+    self._client.key_value_set(
+      f'{folder}{self._index}', value, allow_overwrite=True
+    )
+
+  def _read(self, folder: str) -> dict[int, str]:
+    entries = self._client.key_value_dir_get(folder)
+    return {int(key.rpartition('/')[2]): value for key, value in entries}

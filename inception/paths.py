@@ -1,0 +1,69 @@
+"""Paths that users give. Only this file turns text into a path.
+
+Paths are `etils.epath` paths, which know object stores too. What keeps this
+project to local and mounted file systems is record access by position, locks
+and atomic renames; `resolve` refuses the rest until they are replaced.
+"""
+
+import os
+import re
+
+from etils.epath import Path, PathLike
+
+from inception.errors import UserError
+
+__all__ = ['Path', 'PathLike', 'make_writable', 'resolve', 'write_atomically']
+
+
+def resolve(path: PathLike) -> Path:
+  """Returns a path, with `~` expanded.
+
+  Args:
+    path: A path of a local or mounted file system.
+
+  Raises:
+    UserError: The path is empty, or belongs to an object store.
+  """
+  text = os.fspath(path)
+  if not text.strip() or '\0' in text:
+    raise UserError(f'{text!r} is not a path; give a folder or a file')
+  if scheme := re.match(r'[\w+.-]+://', text):
+    raise UserError(
+      f'{text}: only local and mounted file systems are supported so far, not'
+      f' {scheme[0]}; mount the bucket (gcsfuse, s3fs) or copy its files'
+    )
+  return Path(text).expanduser()
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """Writes a file that is never seen half-written, even after a crash.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  temporary = path.parent / f'.{path.name}.tmp'
+  try:
+    with open(temporary, 'w') as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except OSError as error:
+    temporary.unlink(missing_ok=True)
+    raise UserError(
+      f'cannot write {path}: {error.strerror}; free some space or choose'
+      ' another folder'
+    ) from error
+
+
+def make_writable(folder: Path) -> None:
+  """Makes a folder, and raises UserError if it cannot be written."""
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / '.writable'
+    probe.write_text('')
+    probe.unlink()
+  except OSError as error:
+    raise UserError(
+      f'cannot write to {folder}: {error.strerror}; choose another folder'
+    ) from error

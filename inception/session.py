@@ -1,0 +1,119 @@
+"""Joining the other processes of a run, and leaving them at the end."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+
+import jax
+
+# Public JAX gives no access to the key-value store of the coordinator.
+from jax._src import distributed as internals
+from jax.experimental import multihost_utils
+
+from inception import commands, distributed
+from inception.errors import USER_ERROR, UserError
+from inception.heartbeats import Heartbeats
+
+
+@contextlib.contextmanager
+def session(
+  coordinator: str | None,
+  num_processes: int | None,
+  process_id: int | None,
+  timeout_seconds: float,
+) -> Iterator[None]:
+  """Joins the other processes of a run, and leaves them at the end.
+
+  What is None is read from the environment: JAX_COORDINATOR_ADDRESS,
+  JAX_NUM_PROCESSES and JAX_PROCESS_ID, or what JAX detects on Slurm, Open MPI,
+  Kubernetes and Cloud TPU. Without any of them, and with `num_processes` 1,
+  the process is alone.
+
+  Args:
+    coordinator: host:port of process 0.
+    num_processes: Number of processes.
+    process_id: Index of this process.
+    timeout_seconds: A process that has not answered for this long is lost. The
+      others then end with status `errors.RESTART`.
+
+  Raises:
+    UserError: The processes cannot be joined.
+  """
+  if not _join(coordinator, num_processes, process_id, timeout_seconds):
+    yield
+    return
+  heartbeats = Heartbeats(timeout_seconds)
+  client = internals.global_state.client
+  heartbeats.start(
+    client, distributed.process_index(), distributed.process_count()
+  )
+  try:
+    yield
+    multihost_utils.sync_global_devices('end')
+  except BaseException as error:
+    if isinstance(error, jax.errors.JaxRuntimeError):
+      # On CPUs and GPUs, a collective may fail when a process is lost.
+      heartbeats.wait_for_loss()
+    heartbeats.leave(_exit_status(error), str(error))
+    raise
+  heartbeats.leave(0)
+  jax.distributed.shutdown()
+
+
+def _exit_status(error: BaseException) -> int:
+  match error:
+    case SystemExit(code=int(code)):
+      return code
+    case UserError():
+      return USER_ERROR
+  return 1
+
+
+def _join(
+  coordinator: str | None,
+  num_processes: int | None,
+  process_id: int | None,
+  timeout_seconds: float,
+) -> bool:
+  """Connects to the coordinator; False if this process is alone."""
+  coordinator = coordinator or os.environ.get('JAX_COORDINATOR_ADDRESS')
+  if num_processes is None:
+    num_processes = _number('JAX_NUM_PROCESSES')
+  if process_id is None:
+    process_id = _number('JAX_PROCESS_ID')
+  given = (coordinator, num_processes, process_id)
+  nothing_given = all(value is None for value in given)
+  alone_on_slurm = nothing_given and os.environ.get('SLURM_NTASKS') == '1'
+  if num_processes == 1 or alone_on_slurm:
+    return False
+  # By default, JAX aborts every process when one is lost, with a C++ stack
+  # trace, and its preemption service takes SIGTERM away from the loop.
+  jax.config.update('jax_enable_recoverability', True)
+  jax.config.update('jax_enable_preemption_service', False)
+  try:
+    # What matters of JAX's messages is raised.
+    with commands.standard_error_closed():
+      jax.distributed.initialize(
+        coordinator,
+        num_processes,
+        process_id,
+        heartbeat_timeout_seconds=round(2 * timeout_seconds),
+        shutdown_timeout_seconds=round(timeout_seconds),
+      )
+  except (ValueError, RuntimeError) as error:
+    if nothing_given and 'coordinator_address' in str(error):
+      return False  # Nothing says that there are others.
+    reason = str(error).split('\n')[0]
+    raise UserError(
+      f'cannot join the other processes: {reason}; give all of'
+      ' --coordinator=HOST:PORT, --num_processes and --process_id, or'
+      ' --num_processes=1 to run alone'
+    ) from error
+  return distributed.process_count() > 1
+
+
+def _number(variable: str) -> int | None:
+  text = os.environ.get(variable)
+  if text is None or text.isdecimal():
+    return None if text is None else int(text)
+  raise UserError(f'the environment variable {variable}={text} is no number')

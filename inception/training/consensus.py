@@ -1,0 +1,133 @@
+"""What all processes decide together about each step: stop, save, give up.
+
+A process that stops on its own leaves the others waiting in a collective. So
+each says before a step what it wants, and all follow at the same step.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import dataclasses
+import signal
+import time
+from typing import Any
+
+import jax
+
+from inception import distributed
+from inception.errors import UserError
+from inception.training.watchdog import Watchdog
+
+Batch = dict[str, jax.Array]
+
+
+class StoppedError(Exception):
+  """A signal stopped an evaluation; there are no results."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+  """What to do after a step.
+
+  Attributes:
+    stop: A process has received a signal: save and stop.
+    save: A checkpoint is due by the clock.
+    failed: A process has no more data: raise.
+  """
+
+  stop: bool
+  save: bool
+  failed: bool
+
+
+class Consensus:
+  """Asks for opinions before every batch and knows the verdict after it."""
+
+  def __init__(
+    self,
+    devices: Sequence[jax.Device],
+    received: Sequence[int],
+    minutes: float | None,
+    watchdog: Watchdog,
+  ):
+    """Prepares the votes.
+
+    Args:
+      devices: Devices of all processes.
+      received: Signals that this process has received so far.
+      minutes: Minutes between checkpoints, or None.
+      watchdog: Fed with every batch.
+    """
+    self._ballot = distributed.Ballot(devices)
+    self._received = received
+    self._minutes = minutes
+    self._watchdog = watchdog
+    self._saved = time.monotonic()
+    self._cast: Any = None
+    self._failure: UserError | None = None
+
+  def saved(self) -> None:
+    """Says that a checkpoint was written just now."""
+    self._saved = time.monotonic()
+
+  def signal(self) -> int:
+    """Returns the signal that stopped the run; another process may have it."""
+    return self._received[0] if self._received else signal.SIGTERM
+
+  def decide(self) -> Verdict:
+    """Returns the verdict about the last batch; waits for the step before it.
+
+    Raises:
+      UserError: A process has no more data.
+    """
+    verdict = Verdict(*(bool(opinion) for opinion in self._cast))
+    if verdict.failed:
+      with distributed.agreed():
+        if self._failure is not None:
+          raise self._failure
+    return verdict
+
+  def over(
+    self, batches: Iterable[Batch], empty: Callable[[], Batch]
+  ) -> Iterator[Batch]:
+    """Yields batches; `decide` returns the verdict about the latest.
+
+    Args:
+      batches: This process's batches, on the devices.
+      empty: Makes a batch of zeros, for the step in which the others learn that
+        this process has no more data.
+
+    Raises:
+      UserError: No more data, where there is no other process to be told.
+    """
+    batches = iter(batches)
+    while True:
+      try:
+        batch = next(batches)
+      except StopIteration:
+        return
+      except UserError as error:
+        if distributed.process_count() == 1:
+          raise
+        self._failure, batch = error, empty()
+      self._watchdog.feed()
+      due = self._minutes is not None and (
+        time.monotonic() - self._saved > 60 * self._minutes
+      )
+      self._cast = self._ballot.cast(
+        bool(self._received), due, self._failure is not None
+      )
+      yield batch
+
+  def over_evaluation(
+    self, batches: Iterable[Batch], empty: Callable[[], Batch]
+  ) -> Iterator[Batch]:
+    """Yields batches of an evaluation, as `over`, until a signal arrives.
+
+    Raises:
+      UserError: A process has no more data; all raise.
+      StoppedError: A process has received a signal; all raise.
+    """
+    self._failure = None
+    for batch in self.over(batches, empty):
+      yield batch
+      if self.decide().stop:
+        raise StoppedError

@@ -1,0 +1,110 @@
+"""The record of a run: what ran, on what, with which data."""
+
+from collections.abc import Sequence
+import datetime
+from importlib import metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import jax
+
+import inception
+from inception import distributed, paths
+from inception.data.sources.source import Source
+from inception.errors import UserError
+from inception.training.build import Training
+
+RECORD_FILE = 'starts.jsonl'
+
+_PACKAGES = (
+  'inception-jax',
+  'jax',
+  'jaxlib',
+  'libtpu',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'numpy',
+  'tensorflow',
+  'tensorflow-datasets',
+  'opencv-python-headless',
+)
+
+
+def record_start(
+  workdir: paths.Path, training: Training, sources: Sequence[Source], step: int
+) -> None:
+  """Appends a line about this start of a run to starts.jsonl.
+
+  Args:
+    workdir: Workdir of the run.
+    training: What it computes with.
+    sources: Training and evaluation split.
+    step: Steps taken before.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  line = json.dumps(describe(training, sources, step))
+  path = workdir / RECORD_FILE
+  try:
+    with open(path, 'a') as file:
+      file.write(line + '\n')
+  except OSError as error:
+    raise UserError(f'cannot write {path}: {error.strerror}') from error
+
+
+def describe(
+  training: Training, sources: Sequence[Source], step: int
+) -> dict[str, Any]:
+  """Returns what two runs must have in common to give the same bits.
+
+  Args:
+    training: What the run computes with.
+    sources: Training and evaluation split.
+    step: Steps taken before.
+  """
+  devices = training.devices
+  return {
+    'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+    'step': step,
+    'commit': _commit(),
+    'python': platform.python_version(),
+    'packages': {name: _version(name) for name in _PACKAGES},
+    'platform': devices[0].platform,
+    'devices': f'{len(devices)} x {devices[0].device_kind}',
+    'processes': distributed.process_count(),
+    'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'matmul_precision': jax.config.jax_default_matmul_precision,
+    'seed': training.config.seed,
+    'data': {source.name: source.digest for source in sources},
+    'config': json.loads(training.config.to_json()),
+  }
+
+
+def _version(package: str) -> str | None:
+  try:
+    return metadata.version(package)
+  except metadata.PackageNotFoundError:
+    return None
+
+
+def _commit() -> str | None:
+  """Returns the commit of the code; None if it is not in a repository."""
+  folder = pathlib.Path(inception.__file__).parent.parent
+  if not (folder / '.git').exists():
+    return None
+  try:
+    return subprocess.run(
+      ['git', '-C', str(folder), 'describe', '--always', '--dirty'],
+      capture_output=True,
+      text=True,
+      check=True,
+      timeout=10,
+    ).stdout.strip()
+  except (OSError, subprocess.SubprocessError):
+    return None

@@ -1,0 +1,160 @@
+"""A started run: what it reads, what it writes, what its processes decide."""
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+from typing import Any
+
+import jax
+
+from inception import distributed, paths
+from inception.checkpoints.store import Checkpoints
+from inception.config import compare
+from inception.data import device, pipeline
+from inception.data.batches import host_shard
+from inception.data.sources.source import Source
+from inception.errors import UserError
+from inception.evaluation import evaluate
+from inception.predict import make_predictor
+from inception.training import record
+from inception.training.build import Training
+from inception.training.consensus import Consensus
+from inception.training.logs import Logs
+from inception.training.meter import Meter
+from inception.training.saving import Saver
+from inception.training.signals import stop_signals
+from inception.training.state import TrainState
+from inception.training.step import Batch
+from inception.training.watchdog import Watchdog
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A started run.
+
+  Attributes:
+    training: What it computes with.
+    batches: Training batches on the devices, from the first step on.
+    evaluate: {'params', 'batch_stats'} to the results of the evaluation split.
+    meter: Metrics since they were last logged.
+    consensus: What the processes decide together.
+    saver: Writes checkpoints.
+    logs: Where the metrics go; None in processes other than the first.
+    failures: Evaluations that could not be made.
+  """
+
+  training: Training
+  batches: Iterator[Batch]
+  evaluate: Callable[[Any], dict[str, float]]
+  meter: Meter
+  consensus: Consensus
+  saver: Saver
+  logs: Logs | None
+  failures: list[UserError] = dataclasses.field(default_factory=list)
+
+
+def start_run(
+  stack: contextlib.ExitStack,
+  training: Training,
+  sources: Sequence[Source],
+  state: TrainState,
+  interval: dict[str, Any] | None,
+  workdir: paths.Path,
+) -> Run:
+  """Opens what a run writes to, and its data.
+
+  Args:
+    stack: Closes everything.
+    training: What the run computes with.
+    sources: Training and evaluation split.
+    state: State that it starts from.
+    interval: Metrics since the last logged step, from the checkpoint.
+    workdir: Workdir of the run.
+
+  Raises:
+    UserError: Something cannot be written; in all processes.
+  """
+  config, devices = training.config, training.devices
+  first = int(state.step)
+  checkpoints = logs = None
+  with distributed.agreed():
+    if distributed.is_first():
+      checkpoints = Checkpoints(workdir, config.keep_checkpoints)
+      stack.enter_context(checkpoints)
+      checkpoints.set_aside_after(first)
+      paths.write_atomically(workdir / 'config.json', compare.to_json(config))
+      record.record_start(workdir, training, sources, first)
+      logs = Logs(workdir, first, training.duration.steps)
+      stack.enter_context(contextlib.closing(logs))
+      logs.say(_describe(training, state, sources[0]))
+  watchdog = stack.enter_context(Watchdog(config.watchdog_minutes))
+  received = stack.enter_context(stop_signals())
+  consensus = Consensus(
+    devices, received, config.checkpoint_every_minutes, watchdog
+  )
+  train_source, eval_source = sources
+  return Run(
+    training,
+    _train_batches(training, train_source, first, consensus),
+    _make_evaluate(training, eval_source, consensus),
+    Meter(first, config, interval),
+    consensus,
+    Saver(checkpoints, config),
+    logs,
+  )
+
+
+def _train_batches(
+  training: Training, source: Source, first_step: int, consensus: Consensus
+) -> Iterator[Batch]:
+  config, devices = training.config, training.devices
+  shard = host_shard(config.batch_size, devices)
+  batches = pipeline.train_batches(
+    source, config.data, shard, config.seed, first_step
+  )
+  return consensus.over(
+    device.prefetch(batches, devices), _make_empty(training)
+  )
+
+
+def _make_evaluate(
+  training: Training, source: Source, consensus: Consensus
+) -> Callable[[Any], dict[str, float]]:
+  config, devices = training.config, training.devices
+  shard = host_shard(config.batch_size, devices)
+  batches = pipeline.eval_batches(source, config.data, shard)
+  eval_step = evaluate.make_eval_step(
+    make_predictor(training.model, config.data), devices
+  )
+
+  def evaluate_split(variables: Any) -> dict[str, float]:
+    on_devices = consensus.over_evaluation(
+      device.prefetch(batches, devices), _make_empty(training)
+    )
+    return evaluate.evaluate(eval_step, variables, on_devices)
+
+  return evaluate_split
+
+
+def _make_empty(training: Training) -> Callable[[], Batch]:
+  config, devices = training.config, training.devices
+  shard = host_shard(config.batch_size, devices)
+  return lambda: distributed.split(
+    pipeline.empty_batch(config.data, shard), devices
+  )
+
+
+def _describe(training: Training, state: TrainState, source: Source) -> str:
+  """Returns a line about what is going to run."""
+  config, devices = training.config, training.devices
+  size = config.data.image_size
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  processes = distributed.process_count()
+  return (
+    f'{config.model.architecture}, {parameters:,} parameters,'
+    f' {config.precision}, {size} x {size}; {source.name},'
+    f' {source.num_examples:,} images; {len(devices)} x'
+    f' {devices[0].device_kind}'
+    + (f' in {processes} processes' if processes > 1 else '')
+    + f'; step {int(state.step)} of {training.duration.steps}'
+  )

@@ -1,0 +1,88 @@
+"""Saving the state of a run: all processes check it, one writes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+
+from inception import distributed
+from inception.checkpoints import arrays
+from inception.checkpoints.store import Checkpoints, NotWrittenError
+from inception.errors import warn
+from inception.training import divergence
+from inception.training.state import TrainState
+
+# `checkpoint.on_full`: whether training goes on without the checkpoint.
+ON_FULL = {'stop': False, 'continue': True}
+
+
+class Saver:
+  """Writes checkpoints, in the process that has them open."""
+
+  def __init__(
+    self, checkpoints: Checkpoints | None, config: ml_collections.ConfigDict
+  ):
+    """Keeps where to save to.
+
+    Args:
+      checkpoints: Opened for writing in the first process, None in others.
+      config: The whole config; stored in every checkpoint.
+    """
+    self._checkpoints = checkpoints
+    self._config = config
+
+  def save(
+    self, state: TrainState, interval: Mapping[str, Any], is_last: bool
+  ) -> None:
+    """Copies a state to the host and writes it in the background.
+
+    Args:
+      state: The state, without a device axis.
+      interval: Sums of the metrics since the last logged step.
+      is_last: This checkpoint has to be written, see `checkpoint.on_full`.
+
+    Raises:
+      UserError: A parameter is not finite, the processes differ, or this or the
+        previous checkpoint could not be written; in all processes.
+    """
+    flat = arrays.flatten(jax.device_get(state))
+    divergence.check_finite(flat, self._config)
+    if distributed.process_count() > 1:
+      distributed.same_everywhere(arrays.digest(flat), 'the state')
+    with distributed.agreed():
+      if self._checkpoints is not None:
+        self._or_go_on(self._checkpoints.wait, is_last)
+        self._or_go_on(
+          lambda: self._checkpoints.save(flat, self._config, interval), is_last
+        )
+
+  def save_scores(self, step: int, scores: Mapping[str, float]) -> None:
+    """Adds the results of an evaluation to the checkpoint of its step.
+
+    Raises:
+      UserError: It could not be written; in all processes.
+    """
+    with distributed.agreed():
+      if self._checkpoints is not None:
+        self._or_go_on(
+          lambda: self._checkpoints.save_scores(step, scores), False
+        )
+
+  def finish(self) -> None:
+    """Waits until the last checkpoint is written.
+
+    Raises:
+      UserError: It could not be written; in all processes.
+    """
+    with distributed.agreed():
+      if self._checkpoints is not None:
+        self._checkpoints.wait()
+
+  def _or_go_on(self, write: Any, is_last: bool) -> None:
+    try:
+      write()
+    except NotWrittenError as error:
+      if is_last or not ON_FULL[self._config.checkpoint.on_full]:
+        raise
+      warn(f'{error}; training goes on and tries again at the next checkpoint')

@@ -1,0 +1,80 @@
+"""TensorBoard event files with the rows of metrics.jsonl, and nothing else."""
+
+from collections.abc import Sequence
+import os
+import time
+from typing import Any
+
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer import record_writer
+
+from inception import paths
+from inception.errors import UserError
+from inception.metrics import Row
+
+_NO_METRICS = ('step', 'time', 'crc32')
+
+
+class EventFile:
+  """The event file of a run.
+
+  It is written anew when a run resumes, so steps that a killed run had logged
+  and repeats appear once. TensorBoard's own writer would hide errors in a
+  thread.
+  """
+
+  def __init__(self, folder: paths.Path, rows: Sequence[Row]):
+    """Replaces the event files in a folder.
+
+    Args:
+      folder: The folder; made if missing.
+      rows: Rows that the run has logged.
+
+    Raises:
+      UserError: The folder cannot be written.
+    """
+    name = f'events.out.tfevents.{time.time_ns() // 1000}.{os.getpid()}'
+    try:
+      folder.mkdir(exist_ok=True)
+      for old in folder.glob('events.out.tfevents.*'):
+        old.unlink()
+      self._file = open(folder / name, 'wb')  # noqa: SIM115, closed by `close`
+    except OSError as error:
+      raise UserError(
+        f'cannot write to {folder}: {error.strerror}; move it away'
+      ) from error
+    self._records = record_writer.RecordWriter(self._file)
+    self._add(file_version='brain.Event:2')
+    # A TensorBoard that watches the folder forgets what it has read before.
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._add(session_log=start, step=0)
+    for row in rows:
+      self._add_row(row)
+    self._records.flush()
+
+  def write(self, row: Row) -> None:
+    """Writes all numbers of a row."""
+    self._add_row(row)
+    self._records.flush()
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._file.close()
+
+  def _add_row(self, row: Row) -> None:
+    values = [
+      summary_pb2.Summary.Value(
+        tag=f'{row["split"]}/{name}', simple_value=value
+      )
+      for name, value in row.items()
+      if isinstance(value, int | float) and name not in _NO_METRICS
+    ]
+    self._add(
+      wall_time=row.get('time', time.time()),
+      step=row['step'],
+      summary=summary_pb2.Summary(value=values),
+    )
+
+  def _add(self, **fields: Any) -> None:
+    fields.setdefault('wall_time', time.time())
+    self._records.write(event_pb2.Event(**fields).SerializeToString())

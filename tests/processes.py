@@ -1,0 +1,72 @@
+"""Starts tests.worker in processes, each with its own devices."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def start(
+  command, workdir, *arguments, processes=1, devices=1
+) -> list[subprocess.Popen]:
+  """Starts `train` or `eval`; `arguments` may be a list per process."""
+  with socket.socket() as probe:
+    probe.bind(('localhost', 0))
+    port = probe.getsockname()[1]
+  environment = {
+    **os.environ,
+    'JAX_PLATFORMS': 'cpu',
+    # A few steps take less time than optimizing their program.
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'
+    ' --xla_backend_optimization_level=0',
+  }
+  started = []
+  for process in range(processes):
+    line = [sys.executable, '-m', 'tests.worker', command]
+    line.append(f'--workdir={workdir}')
+    if command == 'train':
+      line += [
+        '--config=tests/tiny.py',
+        '--config.distributed.timeout_seconds=5',
+      ]
+    if processes > 1:
+      line += [
+        f'--coordinator=localhost:{port}',
+        f'--num_processes={processes}',
+        f'--process_id={process}',
+      ]
+    for argument in arguments:
+      line.append(argument if isinstance(argument, str) else argument[process])
+    started.append(
+      subprocess.Popen(
+        line,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+    )
+  return started
+
+
+def finish(started, timeout=300):
+  """Returns (exit status, standard output, standard error) per process."""
+  results = []
+  for process in started:
+    try:
+      out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+      for other in started:
+        other.kill()
+      raise
+    results.append((process.returncode, out, err))
+  return results
+
+
+def run(*arguments, **keywords):
+  """Starts processes and waits for them."""
+  return finish(start(*arguments, **keywords))

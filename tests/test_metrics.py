@@ -1,0 +1,71 @@
+"""The metrics file: checksums, damaged lines, rows of later steps."""
+
+import json
+
+import pytest
+
+from inception import metrics, paths
+from inception.errors import UserError
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  rows = [
+    {'step': step, 'split': 'train', 'loss': step / 10} for step in (1, 2, 3)
+  ]
+  text = ''.join(map(metrics.format_row, rows))
+  (tmp_path / metrics.METRICS_FILE).write_text(text)
+  return paths.resolve(tmp_path)
+
+
+def steps_after(workdir, step):
+  file, rows = metrics.open_after(workdir, step)
+  file.close()
+  assert list(rows) == list(metrics.read_rows(workdir))
+  return [row['step'] for row in rows]
+
+
+def test_a_row_is_one_line_of_json(workdir):
+  lines = (workdir / metrics.METRICS_FILE).read_text().splitlines()
+  first = json.loads(lines[0])
+  assert first.pop('crc32') > 0
+  assert first == {'step': 1, 'split': 'train', 'loss': 0.1}
+
+
+def test_rows_of_later_steps_are_deleted(workdir):
+  assert steps_after(workdir, 2) == [1, 2]
+  assert steps_after(workdir, 5) == [1, 2]
+
+
+@pytest.mark.parametrize(
+  'old, new',
+  [
+    (b'"loss": 0.3', b'"loss": 0.7'),
+    (b'"step": 3', b'"step": x'),
+    (b'"step": 3, "split": "train", "loss": 0.3', b'\xff\xfe\x00{'),
+  ],
+)
+def test_a_damaged_line_is_named_and_left_out(workdir, capsys, old, new):
+  path = workdir / metrics.METRICS_FILE
+  path.write_bytes(path.read_bytes().replace(old, new))
+  assert steps_after(workdir, 5) == [1, 2]
+  assert 'line 3 of ' in capsys.readouterr().err
+
+
+def test_a_line_cut_short_is_left_out(workdir):
+  path = workdir / metrics.METRICS_FILE
+  path.write_bytes(path.read_bytes()[:-20])
+  assert steps_after(workdir, 5) == [1, 2]
+
+
+def test_rows_of_version_0_2_have_no_checksum(workdir):
+  path = workdir / metrics.METRICS_FILE
+  path.write_text('{"step": 1, "split": "train", "loss": 0.5}\n')
+  assert steps_after(workdir, 1) == [1]
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path):
+  (tmp_path / metrics.METRICS_FILE).mkdir()
+  for read in (metrics.read_rows, lambda w: metrics.open_after(w, 1)):
+    with pytest.raises(UserError, match='metrics.jsonl: Is a directory'):
+      read(paths.resolve(tmp_path))

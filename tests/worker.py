@@ -1,0 +1,21 @@
+"""train.py and eval.py for the network of tests/tiny.py, in a process.
+
+Run:  python -m tests.worker train --config=tests/tiny.py --workdir=DIR ...
+"""
+
+import sys
+
+from inception import commands
+from tests import tiny  # Registers the network.
+
+if __name__ == '__main__':
+  import eval as eval_command
+  import train as train_command
+
+  del tiny
+  command = {'train': train_command, 'eval': eval_command}[sys.argv.pop(1)]
+  commands.import_tensorflow()
+  from inception.data import batches
+
+  batches._CHUNK = 4  # The graph of the host pipeline grows with it.
+  commands.run(command.main, command.define_flags)
