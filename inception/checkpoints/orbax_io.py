@@ -3,8 +3,7 @@
 Only this file imports Orbax.
 """
 
-from collections.abc import Iterator, Mapping
-import contextlib
+from collections.abc import Mapping
 import functools
 import sys
 from typing import Any
@@ -26,6 +25,8 @@ class OrbaxIO:
   @functools.cached_property
   def _checkpointer(self) -> ocp.AsyncCheckpointer:
     self._opened = True
+    _hide_messages()
+    _hide_late_callbacks()
     # Processes agree with each other on their own, so that none waits for one
     # that has failed: to Orbax, each is alone.
     index = jax.process_index()
@@ -59,14 +60,13 @@ class OrbaxIO:
       state: Nested dicts of host arrays.
       header: The JSON beside them.
     """
-    with _quiet_logs():
-      self._checkpointer.save(
-        path,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardSave(state), config=ocp.args.JsonSave(header)
-        ),
-        force=True,
-      )
+    self._checkpointer.save(
+      path,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), config=ocp.args.JsonSave(header)
+      ),
+      force=True,
+    )
 
   def wait(self) -> None:
     """Waits for the last write; raises whatever made it fail."""
@@ -75,14 +75,9 @@ class OrbaxIO:
 
   def restore(self, path: paths.Path) -> dict[str, Any]:
     """Returns nested dicts of host arrays; raises whatever Orbax raises."""
-    try:
-      with _quiet_logs():
-        return self._checkpointer.restore(
-          path, args=ocp.args.Composite(state=ocp.args.StandardRestore())
-        )['state']
-    except Exception:
-      _hide_late_callbacks()
-      raise
+    return self._checkpointer.restore(
+      path, args=ocp.args.Composite(state=ocp.args.StandardRestore())
+    )['state']
 
   def close(self) -> None:
     """Waits for the last write, and releases Orbax's threads."""
@@ -90,15 +85,15 @@ class OrbaxIO:
       self._checkpointer.close()
 
 
-@contextlib.contextmanager
-def _quiet_logs() -> Iterator[None]:
-  """Hides Orbax's warnings; what matters is raised as an exception."""
-  level = logging.get_verbosity()
-  logging.set_verbosity(min(level, logging.ERROR))
-  try:
-    yield
-  finally:
-    logging.set_verbosity(level)
+@functools.cache
+def _hide_messages() -> None:
+  """Hides Orbax's log, which its threads fill with tracebacks.
+
+  What matters is raised as an exception.
+  """
+  logging.get_absl_logger().addFilter(
+    lambda record: '/orbax/' not in record.pathname
+  )
 
 
 @functools.cache

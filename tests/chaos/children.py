@@ -28,7 +28,9 @@ def make_context():
 class Children:
   """Processes of one run."""
 
-  def __init__(self, context, config, workdir, output, processes=1):
+  def __init__(
+    self, context, config, workdir, output, processes=1, stop_at_step=None
+  ):
     """Starts the run.
 
     Args:
@@ -37,6 +39,7 @@ class Children:
       workdir: Its workdir.
       output: File for its standard output and error.
       processes: Number of processes, which share four devices.
+      stop_at_step: As that of `loop.train`.
     """
     with socket.socket() as probe:
       probe.bind(('localhost', 0))
@@ -45,7 +48,10 @@ class Children:
     self.processes = [
       context.Process(
         target=_train,
-        args=(fields, str(workdir), str(output), port, index, processes),
+        args=(
+          *(fields, str(workdir), str(output), port, index, processes),
+          stop_at_step,
+        ),
       )
       for index in range(processes)
     ]
@@ -68,7 +74,9 @@ class Children:
     return [process.exitcode for process in self.processes]
 
 
-def _train(fields, workdir, output, port, index, processes) -> None:
+def _train(
+  fields, workdir, output, port, index, processes, stop_at_step
+) -> None:
   """Trains as train.py does, in a forked process."""
   descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
   os.dup2(descriptor, 1)
@@ -89,7 +97,7 @@ def _train(fields, workdir, output, port, index, processes) -> None:
       index,
       config.distributed.timeout_seconds,
     ):
-      loop.train(config, pathlib.Path(workdir))
+      loop.train(config, pathlib.Path(workdir), stop_at_step=stop_at_step)
     status = 0
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)

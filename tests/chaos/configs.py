@@ -1,1 +1,71 @@
-"""x"""
+"""Odd values of config fields: refused before a workdir exists, or they run."""
+
+import collections
+import contextlib
+import pathlib
+import random
+import shutil
+
+from inception.config.compare import flatten
+from tests import tiny
+from tests.chaos.children import Children
+
+_SECONDS = 120.0
+_NUMBERS = (-1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**31, 2**40, 10**20)
+_FLOATS = (
+  *(float('nan'), float('inf'), -1.0, 0.0, 1e-300, 1e-30, 1e-5, 0.1, 0.5),
+  *(0.999999, 1.0, 1.5, 10.0, 1e5, 1e6, 1e30, 1e300),
+)
+_WORDS = ('', ' ', 'sgd', 'train', 'test', 'test[:0]', 'x\n', 'a' * 5000)
+_WORDS += ('gs://bucket/x', '/dev/null', '../..', 'tiny', 'bfloat16', 'é')
+_TUPLES = ((), (1.0,), (0.5, 1.0), (1.0, 0.5), (0.0, 0.0, 0.0), (1e-30, 1e30))
+_TUPLES += ((1.0, 2.0, 3.0), ('a', 'b', 'c'), (float('nan'),) * 3)
+# A non-finite loss is known only once the run has begun.
+_AFTER_THE_START = ('is not finite', 'the loss is')
+
+
+def run(context, folder: pathlib.Path, count: int, seed: int) -> dict:
+  """Tries values; returns how many were refused and how many ran.
+
+  Raises:
+    AssertionError: A traceback, a hang, or a workdir of a refused run.
+  """
+  generator = random.Random(seed)
+  fields = sorted(flatten(tiny.get_config()))
+  answers: collections.Counter[str] = collections.Counter()
+  workdir, log = folder / 'odd', folder / 'odd.log'
+  for case in range(count):
+    shutil.rmtree(workdir, ignore_errors=True)
+    log.unlink(missing_ok=True)
+    config = _make_config(folder)
+    field = fields[case % len(fields)]
+    value = generator.choice((*_NUMBERS, *_FLOATS, *_WORDS, *_TUPLES, True))
+    try:
+      config.update_from_flattened_dict({field: value})
+    except (TypeError, ValueError):
+      answers['refused by its type'] += 1
+      continue
+    name = f'{field}={value!r:.50}'
+    children = Children(context, config, workdir, log, stop_at_step=2)
+    (status,) = children.join(_SECONDS)
+    if status is None:
+      children.kill(0)
+    text = log.read_text()
+    lines = [line for line in text.splitlines() if line.startswith('error: ')]
+    assert status in (0, 2), f'{name}: status {status}: {text}'
+    assert 'Traceback' not in text, f'{name}: {text}'
+    if status == 2:
+      assert len(lines) == 1, f'{name}: {text}'
+      late = any(words in lines[0] for words in _AFTER_THE_START)
+      assert late or not workdir.exists(), f'{name}: {text}'
+    answers['ran' if status == 0 else 'refused'] += 1
+  return {'values': count, **answers}
+
+
+def _make_config(folder: pathlib.Path):
+  config = tiny.get_config()
+  config.num_steps = 2
+  config.data.retry_seconds = 0.0
+  with contextlib.suppress(FileExistsError):
+    (folder / 'data').mkdir()
+  return config

@@ -1,1 +1,65 @@
-"""x"""
+"""Full disks: one line, status 2, and a resumed run that ends in the same bits.
+
+Needs permission to mount: each disk is a tmpfs of its size.
+"""
+
+import contextlib
+import pathlib
+import shutil
+import subprocess
+
+from inception.errors import USER_ERROR
+from tests import processes
+from tests.chaos import kills
+
+_SIZES = ('64k', '128k', '256k', '512k', '1m', '2m', '4m', '8m')
+_ARGUMENTS = (
+  '--config.num_steps=24',
+  '--config.log_every_steps=1',
+  '--config.keep_checkpoints=100',
+  '--config.checkpoint_every_epochs=0.0111',  # One step.
+  '--config.eval_every_epochs=0.0891',  # Eight steps.
+)
+
+
+def run(folder: pathlib.Path) -> dict:
+  """Trains on disks of several sizes; returns the exit statuses.
+
+  Raises:
+    AssertionError: More than a line, another status, or another result.
+  """
+  whole = folder / 'roomy' / 'run'
+  ((status, _, error),) = processes.run('train', whole, *_ARGUMENTS)
+  assert status == 0, error
+  statuses = {}
+  for size in _SIZES:
+    with _mounted(folder / f'disk-{size}', size) as disk:
+      workdir = disk / 'run'
+      ((status, _, error),) = processes.run('train', workdir, *_ARGUMENTS)
+      statuses[size] = status
+      if status:
+        assert status == USER_ERROR, (size, status, error)
+        assert error.count('\n') == 1, (size, error)
+        assert error.startswith('error: '), (size, error)
+        subprocess.run(
+          ['mount', '-o', 'remount,size=64m', str(disk)], check=True
+        )
+        ((status, _, error),) = processes.run('train', workdir, *_ARGUMENTS)
+      assert (status, error) == (0, ''), (size, error)
+      kills.check_equal(workdir, whole)
+  assert USER_ERROR in statuses.values(), 'no disk was too small'
+  return {'statuses': statuses}
+
+
+@contextlib.contextmanager
+def _mounted(disk: pathlib.Path, size: str):
+  disk.mkdir(parents=True)
+  subprocess.run(
+    ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(disk)],
+    check=True,
+  )
+  try:
+    yield disk
+  finally:
+    subprocess.run(['umount', str(disk)], check=True)
+    shutil.rmtree(disk)

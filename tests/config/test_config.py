@@ -2,6 +2,8 @@
 
 import importlib
 
+import jax
+from ml_collections import ConfigDict
 import pytest
 
 from configs import default, digits
@@ -9,6 +11,9 @@ from inception import get_architecture
 from inception.config import compare
 from inception.errors import UserError
 from inception.training import resolve
+
+# Checks count the devices; none of them is used.
+EIGHT = jax.devices()[:1] * 8
 
 FAMILIES = {
   'googlenet': ('inception_v1', 'googlenet'),
@@ -23,7 +28,7 @@ FAMILIES = {
 @pytest.mark.parametrize('name', ['default', 'digits'])
 def test_the_configs_that_come_with_the_project_are_good(name):
   config = importlib.import_module(f'configs.{name}').get_config()
-  resolve.check(config, 8)
+  resolve.check(config, EIGHT)
 
 
 @pytest.mark.parametrize('name', FAMILIES)
@@ -33,7 +38,7 @@ def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
   architectures = modern.model.architecture, paper.model.architecture
   assert architectures == FAMILIES[name]
   for config in (modern, paper):
-    resolve.check(config, 8)
+    resolve.check(config, EIGHT)
     table = get_architecture(config.model.architecture)
     assert config.data.image_size == table.input_size
   peak = modern.schedule.base_learning_rate * modern.batch_size / 256
@@ -70,7 +75,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
     ('model.initializer', 'zeros', 'model.initializer'),
     ('optimizer.name', 'adam', 'sgd, rmsprop'),
     ('schedule.name', 'poly', 'cosine, staircase, constant'),
-    ('batch_size', 0, 'batch_size=0 .* above 0'),
+    ('batch_size', 0, 'batch_size=0 .* at least 1'),
     ('batch_size', 30, '30 does not split over 8 .*batch_size=24'),
     ('batch_size', 3, '3 does not split over 8 .*batch_size=8'),
     ('num_epochs', -1.0, 'num_epochs'),
@@ -78,7 +83,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
     ('model.dropout', 1.0, 'at least 0 and below 1'),
     ('model.width', 0.0, 'model.width'),
     ('optimizer.ema_decay', 1.5, 'optimizer.ema_decay'),
-    ('data.crop_pct', 1.2, 'above 0 and at most 1'),
+    ('data.crop_pct', 1.2, 'at least 0.1 and at most 1'),
     ('data.crop_area', (0.5,), r"data.crop_area=\(0.5,\) .*'\(0.5, 1.0\)'"),
     ('data.crop_area', (0.9, 0.5), 'data.crop_area'),
     ('data.crop_area', (0.5, 1.5), 'data.crop_area'),
@@ -91,17 +96,27 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
     ('data.mixup_alpha', float('inf'), 'data.mixup_alpha=inf'),
     ('data.std', ('a', 'b', 'c'), 'data.std=.* three numbers'),
     ('data.mean', (1.0,), 'data.mean=.* must be three numbers'),
-    ('data.std', (1.0, 0.0, 1.0), 'data.std=.* above 0'),
+    ('data.std', (1.0, 0.0, 1.0), 'data.std=.* from 0.001 to'),
     ('model.squeeze_excite', 0, 'model.squeeze_excite'),
     ('freeze_through', 'Mixed_9z', 'is not a stage; .* Conv2d_1a_7x7'),
     ('freeze_through', 'Mixed_3b', 'without pretrained'),
+    # Values that would hang, be killed, or overflow.
+    ('data.image_size', 100_000, 'data.image_size=100000 .* at most 4096'),
+    ('model.width', 1000.0, 'model.width=1000.0 .* at most 16'),
+    ('batch_size', 2**31, 'batch_size=2147483648 .* at most 1048576'),
+    ('num_epochs', 1e300, 'num_epochs=1e\\+300'),
+    ('num_steps', 2**31, 'num_steps=2147483648'),
+    ('checkpoint.on_full', 'hope', 'stop, continue'),
+    ('divergence.skip_updates', -1, 'divergence.skip_updates'),
+    ('distributed.timeout_seconds', 0.0, 'distributed.timeout_seconds'),
+    ('data.crop_aspect', (1e-30, 1e30), 'data.crop_aspect'),
   ],
 )
 def test_a_bad_field_is_named_with_its_value(field, value, message):
   config = digits.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=message):
-    resolve.check(config, 8)
+    resolve.check(config, EIGHT)
 
 
 def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
@@ -115,7 +130,7 @@ def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
   config = digits.get_config()
   config.model.architecture, config.data.image_size = 'valid', 6
   with pytest.raises(UserError, match='too small for valid.*smallest is 7'):
-    resolve.check(config, 1)
+    resolve.check(config, EIGHT[:1])
 
 
 def test_json_keeps_every_field_and_unset_ones():
@@ -133,3 +148,48 @@ def test_differences_name_fields_and_both_values():
     'model.width: 1.0, now 0.5',
     'num_steps: None, now 7',
   ]
+
+
+def test_a_misspelt_field_of_a_config_file_is_an_error():
+  config = default.get_config()
+  with pytest.raises(AttributeError, match='weight_decay'):
+    config.optimizer.weight_decy = 1e-3
+  # Also in a config that is not the default one.
+  config.unlock()
+  config.optimizer.weight_decy = 1e-3
+  with pytest.raises(
+    UserError, match='unknown field optimizer.weight_decy; did you mean .*decay'
+  ):
+    resolve.check(config, EIGHT)
+
+
+def test_a_missing_field_or_another_type_is_an_error():
+  tree = default.get_config().to_dict()
+  del tree['seed']
+  with pytest.raises(UserError, match='lacks the field seed'):
+    resolve.check(ConfigDict(tree), EIGHT)
+  for field, value in {'seed': '1', 'num_epochs': True, 'precision': 3}.items():
+    tree = {**default.get_config().to_dict(), field: value}
+    with pytest.raises(UserError, match=f'{field}=.* must be'):
+      resolve.check(ConfigDict(tree), EIGHT)
+
+
+def test_a_large_evaluation_image_is_refused():
+  config = digits.get_config()
+  config.data.image_size, config.data.crop_pct = 4096, 0.2
+  resolve.check(config, EIGHT)
+  config.data.eval_transform = 'torchvision'
+  with pytest.raises(UserError, match='to 20,480 pixels, more than 8,192'):
+    resolve.check(config, EIGHT)
+
+
+def test_fields_that_do_not_change_the_result_may_differ():
+  old, new = default.get_config(), default.get_config()
+  for field, value in {
+    'watchdog_minutes': 1.0,
+    'keep_checkpoints': 9,
+    'checkpoint_every_minutes': 2.0,
+  }.items():
+    new[field] = value
+  new.checkpoint.on_full = 'continue'
+  assert compare.differences(old, new) == []
