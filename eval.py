@@ -69,7 +69,8 @@ def main() -> None:
     # Last: the results of a workdir that cannot be written are not lost.
     sys.stdout.flush()
     path = evaluation.write_results(workdir, results)
-    print(f'written to {path}', file=sys.stderr if values.json else sys.stdout)
+    if not values.json:
+      print(f'written to {path}')
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ import ctypes
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any
@@ -35,6 +34,20 @@ class Heartbeats:
     self._left = threading.Event()
     # Latest heartbeat of every process, and when it was first seen.
     self._seen: dict[int, tuple[str, float]] = {}
+    self._status = errors.RESTART
+    self._error = os.dup(2)  # Standard error is closed while JAX connects.
+    # JAX aborts when it cannot reach process 0, or loses the connection, and
+    # accepts no callback that would run instead. Python's own handlers run
+    # between two instructions of the main thread, which has none left to run.
+    self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(
+      lambda _: self._end(0, 'cannot be reached')
+    )
+    ctypes.CDLL(None).signal(signal.SIGABRT, self._on_abort)
+
+  def cancel(self) -> None:
+    """Watches nothing: the process is alone."""
+    ctypes.CDLL(None).signal(signal.SIGABRT, None)
+    os.close(self._error)
 
   def start(self, client: Any, index: int, count: int) -> None:
     """Starts the thread.
@@ -47,13 +60,6 @@ class Heartbeats:
     self._client = client
     self._index = index
     self._count = count
-    # JAX aborts when it loses the connection to process 0, and accepts no
-    # callback that would run instead. Python's own handlers run between two
-    # instructions of the main thread, which has none left to run.
-    self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(
-      lambda _: self._end(0, 'has closed the connection to this one')
-    )
-    ctypes.CDLL(None).signal(signal.SIGABRT, self._on_abort)
     self._thread = threading.Thread(target=self._watch, daemon=True)
     self._thread.start()
 
@@ -123,7 +129,7 @@ class Heartbeats:
     text = ' '.join(f'process {process} (host {host}) {reason}'.split())
     if status == errors.RESTART:
       text += '; start all processes again to resume'
-    print(f'error: {text}', file=sys.stderr, flush=True)
+    os.write(self._error, f'error: {text}\n'.encode())
     os._exit(status)
 
   def _set(self, folder: str, value: str) -> None:

@@ -39,10 +39,11 @@ def session(
   Raises:
     UserError: The processes cannot be joined.
   """
+  heartbeats = Heartbeats(timeout_seconds)
   if not _join(coordinator, num_processes, process_id, timeout_seconds):
+    heartbeats.cancel()
     yield
     return
-  heartbeats = Heartbeats(timeout_seconds)
   client = internals.global_state.client
   heartbeats.start(
     client, distributed.process_index(), distributed.process_count()

@@ -152,7 +152,7 @@ def write_csv(path: paths.Path, cost: Cost) -> None:
   """
   columns = ('name', 'shape', 'parameters', 'macs', 'activation_bytes')
   try:
-    with path.open('w', newline='') as file:
+    with open(path, 'w', newline='') as file:
       writer = csv.DictWriter(file, columns)
       writer.writeheader()
       for stage in cost.stages:

@@ -131,7 +131,7 @@ def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
   workdir = folder / 'runs' / 'short'
   run(['bash', '-c', stop], folder)
   resumed = run(['bash', '-c', resume], folder)
-  assert 'from step 2' in resumed and 'step 4/4' in resumed
+  assert 'step 2 of 4' in resumed and 'step 4/4' in resumed
 
   results = json.loads(run(['bash', '-c', evaluate], folder).splitlines()[-1])
   assert results['step'] == 4 and results['split'] == 'test'

@@ -83,6 +83,7 @@ def make_run(recipe, weights):
     opt_state=optimizer.init(weights.variables['params']),
     ema=None,
     loss_scale=None,
+    skipped=None,
   )
   step = make_train_step(constants, devices)
   return step, distributed.replicate(state, devices)

@@ -30,5 +30,5 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
   with pytest.raises(UserError, match='has not logged a step yet'):
     curves.read_rows(tmp_path)
   (tmp_path / 'metrics.jsonl').write_text('{"step"')
-  with pytest.raises(UserError, match='is damaged'):
+  with pytest.raises(UserError, match='has not logged a step yet'):
     curves.read_rows(tmp_path)
