@@ -146,7 +146,7 @@ def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
     middle = len(content) // 2
     content[middle : middle + 8] = b'damaged!'
     path.write_bytes(content)
-  damaged = start(['bash', '-c', evaluate.replace('best', 'latest')], folder)
+  damaged = start(['bash', '-c', evaluate.replace('best', '4')], folder)
   assert damaged.returncode == 2
   assert damaged.stderr.count('\n') == 1, damaged.stderr
   assert 'checkpoints/4 is damaged' in damaged.stderr
