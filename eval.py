@@ -3,6 +3,12 @@
 The checkpoint contains its config; nothing else is needed.
 """
 
+import signal
+
+if __name__ == '__main__':
+  # Ctrl-C ends the program without a traceback, also while it imports.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import sys
 

@@ -3,6 +3,12 @@
 Start it again with the same workdir to resume.
 """
 
+import signal
+
+if __name__ == '__main__':
+  # Ctrl-C ends the program without a traceback, also while it imports.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import pathlib
 
 from absl import flags

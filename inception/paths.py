@@ -15,18 +15,19 @@ from inception.errors import UserError
 __all__ = ['Path', 'PathLike', 'make_writable', 'resolve', 'write_atomically']
 
 
-def resolve(path: PathLike) -> Path:
+def resolve(path: PathLike, name: str = 'the path') -> Path:
   """Returns a path, with `~` expanded.
 
   Args:
     path: A path of a local or mounted file system.
+    name: What it was given for, such as '--config.data.data_dir'.
 
   Raises:
     UserError: The path is empty, or belongs to an object store.
   """
   text = os.fspath(path)
   if not text.strip() or '\0' in text:
-    raise UserError(f'{text!r} is not a path; give a folder or a file')
+    raise UserError(f'{name} is {text!r}; give a folder or a file')
   if scheme := re.match(r'[\w+.-]+://', text):
     raise UserError(
       f'{text}: only local and mounted file systems are supported so far, not'

@@ -65,7 +65,6 @@ class OrbaxIO:
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), config=ocp.args.JsonSave(header)
       ),
-      force=True,
     )
 
   def wait(self) -> None:

@@ -121,7 +121,6 @@ class Checkpoints:
     Raises:
       NotWrittenError: The disk is full, or this or the previous write failed.
     """
-    self.wait()
     step = int(flat['step'])
     # If a write fails halfway, Orbax's threads print pages of tracebacks.
     needed = sum(np.asarray(array).nbytes for array in flat.values())

@@ -48,7 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
   # There is always one of each at the end.
   config.eval_every_epochs = 1.0
   config.checkpoint_every_epochs = 1.0
-  # Minutes between checkpoints, besides those of checkpoint_every_epochs.
+  # Minutes between checkpoints, in addition to checkpoint_every_epochs.
   # Unset: none.
   config.checkpoint_every_minutes = placeholder(float)
   # Checkpoints kept: the N most recent, plus the best by top-1.

@@ -100,6 +100,7 @@ class Consensus:
     """
     batches = iter(batches)
     while True:
+      self._failure = None  # That of an evaluation does not end training.
       try:
         batch = next(batches)
       except StopIteration:
@@ -126,7 +127,6 @@ class Consensus:
       UserError: A process has no more data; all raise.
       StoppedError: A process has received a signal; all raise.
     """
-    self._failure = None
     for batch in self.over(batches, empty):
       yield batch
       if self.decide().stop:

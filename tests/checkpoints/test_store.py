@@ -165,8 +165,6 @@ def test_changed_or_foreign_scores_count_as_none(checkpoints, capfd):
   assert checkpoints.by_score() == [2]
   assert 'checkpoints/1 are damaged' in capfd.readouterr().err
   scores[0].write_text(scores[1].read_text())
-  save(checkpoints, 1, value=2.0, top1=0.5)
-  (checkpoints.folder / '1' / 'scores.json').write_text(scores[1].read_text())
   assert checkpoints.by_score() == [2]
   assert 'those of another checkpoint' in capfd.readouterr().err
 

@@ -58,7 +58,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       'data.dataset=folder needs --config.data.data_dir=DIR, with images in'
       ' DIR/<split>/<class>/'
     )
-  root = paths.resolve(config.data_dir)
+  root = paths.resolve(config.data_dir, '--config.data.data_dir')
   splits = split_folders(root)
   base = split.split('[')[0]
   if base not in splits:

@@ -112,7 +112,9 @@ def root(data_dir: str | None) -> paths.Path:
     UserError: The path is empty or not on a mounted file system.
   """
   own = tfds.core.constants.DATA_DIR
-  return paths.resolve(own if data_dir is None else data_dir)
+  return paths.resolve(
+    own if data_dir is None else data_dir, '--config.data.data_dir'
+  )
 
 
 def names() -> list[str]:

@@ -1,0 +1,232 @@
+"""Whole runs that are stopped, disturbed, or go wrong."""
+
+import json
+import os
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing import event_accumulator
+
+from inception import paths
+from inception.checkpoints.lock import WorkdirLock
+from inception.checkpoints.store import Checkpoints, NotWrittenError
+from inception.errors import UserError
+from inception.evaluation import evaluate
+from inception.training import loop, meter, saving
+from tests.runs import ONE, assert_equal_states, rows
+
+
+def test_two_runs_do_not_share_a_workdir(config, tmp_path):
+  loop.train(config, tmp_path, ONE, stop_at_step=1)
+  with (
+    WorkdirLock(paths.resolve(tmp_path)),
+    pytest.raises(UserError, match='is in use by process'),
+  ):
+    loop.train(config, tmp_path, ONE)
+
+
+def test_a_stop_is_a_checkpoint_and_no_row(config, tmp_path):
+  """The mean of an interval does not depend on where the run was stopped."""
+  config.log_every_steps = 4
+  loop.train(config, tmp_path / 'whole', ONE)
+  for stop in (1, 3, 5, None):
+    loop.train(config, tmp_path / 'broken', ONE, stop_at_step=stop)
+  logged = [
+    [(r['step'], r['split'], r['loss'], r['top1']) for r in rows(tmp_path / n)]
+    for n in ('whole', 'broken')
+  ]
+  assert [row[0] for row in logged[0]] == [4, 6, 6]
+  assert logged[0] == logged[1]
+
+
+def test_tensorboard_has_the_rows_and_no_more(config, tmp_path, monkeypatch):
+  config.log_every_steps = 1
+  loop.train(config, tmp_path, ONE, stop_at_step=2)
+  with monkeypatch.context() as patch:
+    patch.setattr(saving.Saver, 'save', lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+      loop.train(config, tmp_path, ONE, stop_at_step=4)
+  loop.train(config, tmp_path, ONE)
+  (path,) = (tmp_path / 'tensorboard').iterdir()
+  events = event_accumulator.EventAccumulator(str(path)).Reload()
+  losses = [(e.step, e.value) for e in events.Scalars('train/loss')]
+  train = [r for r in rows(tmp_path) if r['split'] == 'train']
+  assert losses == [(r['step'], np.float32(r['loss'])) for r in train]
+  assert len(losses) == 6
+  assert [e.step for e in events.Scalars('test[:40]/top1')] == [6]
+
+
+def test_the_checkpoint_comes_before_the_evaluation(
+  config, tmp_path, monkeypatch
+):
+  """What fails in an evaluation loses no step; a resume makes it up."""
+  config.eval_every_epochs = config.checkpoint_every_epochs = 3 * 16 / 1437
+
+  def die(*args):
+    raise RuntimeError('killed')
+
+  with monkeypatch.context() as patch:
+    patch.setattr(evaluate, 'evaluate', die)
+    with pytest.raises(RuntimeError, match='killed'):
+      loop.train(config, tmp_path, ONE)
+  assert Checkpoints(paths.resolve(tmp_path)).steps() == [3]
+  loop.train(config, tmp_path, ONE)
+  assert [r['step'] for r in rows(tmp_path) if r['split'] != 'train'] == [3, 6]
+  assert set(Checkpoints(paths.resolve(tmp_path)).by_score()) == {3, 6}
+
+
+def test_a_failed_evaluation_ends_the_run_only_at_its_end(
+  config, image_folder, tmp_path, capsys
+):
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  config.data.eval_split = 'val'
+  config.num_steps, config.eval_every_epochs = 2, 1.0  # 13 images: every step.
+  path = image_folder / 'val' / 'dog' / '1.jpg'
+  path.write_bytes(path.read_bytes()[:100])
+  with pytest.raises(UserError, match='2 evaluations were skipped.*1.jpg'):
+    loop.train(config, tmp_path / 'run', ONE)
+  assert 'evaluation at step 1 was skipped' in capsys.readouterr().err
+  assert 2 in Checkpoints(paths.resolve(tmp_path / 'run')).steps()
+
+
+def at_step(step, action, monkeypatch):
+  """Does something after a step of the next run."""
+  add = meter.Meter.add
+
+  def add_and_act(self, metrics):
+    add(self, metrics)
+    if self._step + len(self._on_devices) == step:
+      action()
+
+  monkeypatch.setattr(meter.Meter, 'add', add_and_act)
+
+
+def terminate():
+  os.kill(os.getpid(), signal.SIGTERM)
+  time.sleep(0.2)  # For the thread that reads signals.
+
+
+def test_a_signal_ends_the_run_after_a_step(config, tmp_path, monkeypatch):
+  config.log_every_steps = 100
+  with monkeypatch.context() as patch:
+    at_step(2, terminate, patch)
+    with pytest.raises(SystemExit) as stop:
+      loop.train(config, tmp_path / 'broken', ONE)
+  assert stop.value.code == 128 + signal.SIGTERM
+  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+  assert Checkpoints(paths.resolve(tmp_path / 'broken')).steps() == [3]
+  whole = loop.train(config, tmp_path / 'whole', ONE)
+  assert_equal_states(whole, loop.train(config, tmp_path / 'broken', ONE))
+
+
+def test_a_signal_does_not_wait_for_an_evaluation(
+  config, tmp_path, monkeypatch
+):
+  config.eval_every_epochs = 2 * 16 / 1437
+  config.batch_size = 4  # Ten batches.
+  config.schedule.base_batch_size = 16
+  scored = []
+
+  def score(eval_step, variables, batches):
+    for _ in batches:
+      scored.append(1)
+      if len(scored) == 1:
+        terminate()
+
+  with monkeypatch.context() as patch:
+    patch.setattr(evaluate, 'evaluate', score)
+    with pytest.raises(SystemExit):
+      loop.train(config, tmp_path, ONE)
+  assert len(scored) == 2  # The second batch was asked for with the signal.
+  (step,) = Checkpoints(paths.resolve(tmp_path)).steps()
+  loop.train(config, tmp_path, ONE)
+  assert rows(tmp_path)[-1]['split'] == 'test[:40]'
+  assert rows(tmp_path)[-1]['step'] == step == 6
+
+
+def test_a_checkpoint_by_the_clock(config, tmp_path):
+  config.checkpoint_every_minutes = 1e-6
+  loop.train(config, tmp_path, ONE)
+  assert Checkpoints(paths.resolve(tmp_path)).steps() == [4, 5, 6]
+
+
+def test_a_run_may_go_on_without_a_checkpoint(
+  config, tmp_path, monkeypatch, capsys
+):
+  config.checkpoint_every_epochs = 2 * 16 / 1437
+  save, full = Checkpoints.save, [True]
+
+  def save_if_there_is_room(self, *args):
+    if full:
+      raise NotWrittenError('disk full')
+    save(self, *args)
+
+  monkeypatch.setattr(Checkpoints, 'save', save_if_there_is_room)
+  with pytest.raises(NotWrittenError):
+    loop.train(config, tmp_path, ONE)
+  config.checkpoint.on_full = 'continue'
+  with monkeypatch.context() as patch:
+    at_step(5, full.clear, patch)
+    loop.train(config, tmp_path, ONE)
+  assert capsys.readouterr().err.count('training goes on') == 2
+  assert Checkpoints(paths.resolve(tmp_path)).steps() == [6]
+  full.append(True)
+  config.num_steps = 8
+  with pytest.raises(UserError, match='num_steps: 6, now 8'):
+    loop.train(config, tmp_path, ONE)
+
+
+def test_what_does_not_change_the_result_may_change(config, tmp_path):
+  loop.train(config, tmp_path, ONE, stop_at_step=1)
+  config.watchdog_minutes = 5.0
+  config.keep_checkpoints = 1
+  config.data.retry_seconds = 0.0
+  loop.train(config, tmp_path, ONE)
+
+
+def test_more_non_finite_updates_than_allowed_end_the_run(
+  config, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(loop.resolve, 'check', lambda *args: None)
+  config.divergence.skip_updates = 2
+  config.loss.aux_weight = 1e38
+  with pytest.raises(
+    UserError,
+    match='2 non-finite updates were skipped.*base_learning_rate.*aux_weight',
+  ):
+    loop.train(config, tmp_path, ONE)
+
+
+def test_a_run_is_recorded(config, tmp_path):
+  loop.train(config, tmp_path, ONE, stop_at_step=1)
+  loop.train(config, tmp_path, ONE)
+  lines = (tmp_path / 'starts.jsonl').read_text().splitlines()
+  first, second = map(json.loads, lines)
+  assert (first['step'], second['step']) == (0, 1)
+  assert second['packages']['jax'] == jax.__version__
+  assert second['devices'] == '1 x cpu' and second['processes'] == 1
+  assert first['data'] == second['data']
+  assert len(set(first['data'].values())) == 2
+  assert first['config']['batch_size'] == 16
+
+
+def test_splits_that_overlap_are_named(config, tmp_path, capsys):
+  config.data.eval_split = 'train[:40]'
+  loop.train(config, tmp_path, ONE, stop_at_step=1)
+  assert '40 examples are in both' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl'])
+def test_a_folder_in_place_of_a_file_is_named(config, tmp_path, name):
+  (tmp_path / name).mkdir()
+  with pytest.raises(UserError, match=f'cannot (write|open) .*{name}'):
+    loop.train(config, tmp_path, ONE)
+
+
+def test_a_file_in_place_of_the_tensorboard_folder_is_named(config, tmp_path):
+  (tmp_path / 'tensorboard').write_text('')
+  with pytest.raises(UserError, match='cannot write to .*tensorboard'):
+    loop.train(config, tmp_path, ONE)
