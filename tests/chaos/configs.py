@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 
+from inception.config import checks
 from inception.config.compare import flatten
 from tests import tiny
 from tests.chaos.children import Children
@@ -20,6 +21,14 @@ _WORDS = ('', ' ', 'sgd', 'train', 'test', 'test[:0]', 'x\n', 'a' * 5000)
 _WORDS += ('gs://bucket/x', '/dev/null', '../..', 'tiny', 'bfloat16', 'é')
 _TUPLES = ((), (1.0,), (0.5, 1.0), (1.0, 0.5), (0.0, 0.0, 0.0), (1e-30, 1e30))
 _TUPLES += ((1.0, 2.0, 3.0), ('a', 'b', 'c'), (float('nan'),) * 3)
+# Most are of the type of the field: others are refused at once.
+_VALUES = {
+  int: (*_NUMBERS, 1.5, True, 'x'),
+  float: (*_FLOATS, *_NUMBERS, True, 'x'),
+  str: (*_WORDS, 1),
+  tuple: (*_TUPLES, 1.0),
+  bool: (True, False, 1, 'x'),
+}
 # A non-finite loss is known only once the run has begun.
 _AFTER_THE_START = ('is not finite', 'the loss is')
 
@@ -39,7 +48,7 @@ def run(context, folder: pathlib.Path, count: int, seed: int) -> dict:
     log.unlink(missing_ok=True)
     config = _make_config(folder)
     field = fields[case % len(fields)]
-    value = generator.choice((*_NUMBERS, *_FLOATS, *_WORDS, *_TUPLES, True))
+    value = generator.choice(_VALUES[checks._type_of(field)])
     try:
       config.update_from_flattened_dict({field: value})
     except (TypeError, ValueError):
