@@ -81,6 +81,8 @@ def _train(
   descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
   os.dup2(descriptor, 1)
   os.dup2(descriptor, 2)
+  # What relative paths in odd configs name is made there, not in the project.
+  os.chdir(pathlib.Path(output).parent)
   os.environ['XLA_FLAGS'] = (
     f'--xla_force_host_platform_device_count={4 // processes}'
   )
