@@ -76,12 +76,17 @@ def _good_lines(path: paths.Path) -> Iterator[tuple[str, Row]]:
 def _parse(line: str) -> Row | None:
   """Returns the row of a line, or None if the line is damaged."""
   body, found, checksum = line.rpartition(_CHECKSUM)
-  # Version 0.2 and older wrote no checksums.
   if found and checksum != f'{zlib.crc32(body.encode())}}}':
     return None
   try:
     row = json.loads(line)
   except ValueError:
     return None
-  is_row = isinstance(row, dict) and isinstance(row.get('step'), int)
-  return row if is_row and isinstance(row.get('split'), str) else None
+  if not isinstance(row, dict):
+    return None
+  # Version 0.2 and older wrote no checksums, and no times.
+  good = found or 'time' not in row
+  is_row = isinstance(row.get('step'), int) and isinstance(
+    row.get('split'), str
+  )
+  return row if good and is_row else None

@@ -11,7 +11,8 @@ from inception.errors import UserError
 @pytest.fixture
 def workdir(tmp_path):
   rows = [
-    {'step': step, 'split': 'train', 'loss': step / 10} for step in (1, 2, 3)
+    {'step': step, 'split': 'train', 'loss': step / 10, 'time': 0.5}
+    for step in (1, 2, 3)
   ]
   text = ''.join(map(metrics.format_row, rows))
   (tmp_path / metrics.METRICS_FILE).write_text(text)
@@ -29,7 +30,7 @@ def test_a_row_is_one_line_of_json(workdir):
   lines = (workdir / metrics.METRICS_FILE).read_text().splitlines()
   first = json.loads(lines[0])
   assert first.pop('crc32') > 0
-  assert first == {'step': 1, 'split': 'train', 'loss': 0.1}
+  assert first == {'step': 1, 'split': 'train', 'loss': 0.1, 'time': 0.5}
 
 
 def test_rows_of_later_steps_are_deleted(workdir):
@@ -42,7 +43,8 @@ def test_rows_of_later_steps_are_deleted(workdir):
   [
     (b'"loss": 0.3', b'"loss": 0.7'),
     (b'"step": 3', b'"step": x'),
-    (b'"step": 3, "split": "train", "loss": 0.3', b'\xff\xfe\x00{'),
+    (b'0.3, "time": 0.5, "crc32"', b'0.3, "time": 0.5, "crc3r"'),
+    (b'{"step": 3, "split": "train"', b'\xff\xfe\x00{'),
   ],
 )
 def test_a_damaged_line_is_named_and_left_out(workdir, capsys, old, new):
