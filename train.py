@@ -38,9 +38,12 @@ def main() -> None:
   workdir = commands.require('workdir')
   commands.import_tensorflow()  # Slow imports come after the flags.
   from inception import session
+  from inception.config import checks
   from inception.training import loop
 
   values = flags.FLAGS
+  checks.check_fields(values.config)
+  checks.check_ranges(values.config)
   with session.session(
     values.coordinator,
     values.num_processes,

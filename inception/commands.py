@@ -6,7 +6,6 @@ Anything else is a bug and shows its traceback.
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import errno
 import importlib
 import os
 import re
@@ -16,7 +15,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from inception.errors import USER_ERROR, UserError
+from inception.errors import FULL, USER_ERROR, UserError
 
 
 def run(
@@ -107,14 +106,18 @@ def import_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def standard_error_closed() -> Iterator[None]:
-  """Drops what is written to standard error, by C++ code too."""
+def standard_error_closed() -> Iterator[int]:
+  """Drops what is written to standard error, by C++ code too.
+
+  Yields:
+    A file descriptor that still leads to standard error.
+  """
   sys.stderr.flush()
   kept = os.dup(2)
   nowhere = os.open(os.devnull, os.O_WRONLY)
   os.dup2(nowhere, 2)
   try:
-    yield
+    yield kept
   finally:
     os.dup2(kept, 2)
     os.close(kept)
@@ -127,7 +130,7 @@ def _exit_status(main: Callable[[], int | None]) -> int:
   except UserError as error:
     return _report(error)
   except OSError as error:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in FULL:
       raise
     return _report(f'{error}; free some space and start again')
 

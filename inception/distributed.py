@@ -118,6 +118,12 @@ def agreed() -> Iterator[None]:
     raise failure
 
 
+def wait_for_all(name: str) -> None:
+  """Waits until all processes have called this."""
+  if process_count() > 1:
+    multihost_utils.sync_global_devices(name)
+
+
 def same_everywhere(value: str, name: str) -> None:
   """Checks that all processes have the same value.
 
@@ -128,13 +134,18 @@ def same_everywhere(value: str, name: str) -> None:
   Raises:
     UserError: They differ; every process raises.
   """
-  told = _tell(value) if process_count() > 1 else [value]
+  told = tell_all(value)
   for process, other in enumerate(told):
     if other != told[0]:
       raise UserError(
         f'{name} of process {process} differs from that of process 0:'
         f' {other or None}, {told[0] or None}'
       )
+
+
+def tell_all(message: str) -> list[str]:
+  """Returns what each process has said, at most 1024 bytes each."""
+  return _tell(message) if process_count() > 1 else [message]
 
 
 def from_first(value: int | None) -> int | None:

@@ -1,6 +1,7 @@
 """Errors the user can fix, warnings, and the exit statuses of commands."""
 
 from collections.abc import Mapping
+import errno
 import sys
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ USER_ERROR = 2
 # Exit status after a fault that starting the same command again may survive: a
 # hang, or the loss of another process. sysexits.h calls it EX_TEMPFAIL.
 RESTART = 75
+# `errno` of a full disk: the user can fix it.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):

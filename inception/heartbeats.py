@@ -5,6 +5,7 @@ counter to the key-value store of the coordinator (process 0), and reads those
 of the others, in a thread.
 """
 
+from collections.abc import Callable
 import ctypes
 import os
 import signal
@@ -18,18 +19,21 @@ from inception import errors
 _ALIVE = 'inception/alive/'
 _ENDED = 'inception/ended/'
 _BEATS_PER_TIMEOUT = 10
+_PROBE_SECONDS = 5.0
 
 
 class Heartbeats:
   """Writes this process's heartbeat and watches those of the others."""
 
-  def __init__(self, timeout: float):
+  def __init__(self, timeout: float, coordinator: Callable[[], str | None]):
     """Prepares to watch.
 
     Args:
       timeout: Seconds without a heartbeat after which a process is lost.
+      coordinator: Returns host:port of process 0, once it is known.
     """
     self._timeout = timeout
+    self._coordinator = coordinator
     self._interval = timeout / _BEATS_PER_TIMEOUT
     self._left = threading.Event()
     # Latest heartbeat of every process, and when it was first seen.
@@ -40,7 +44,7 @@ class Heartbeats:
     # accepts no callback that would run instead. Python's own handlers run
     # between two instructions of the main thread, which has none left to run.
     self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(
-      lambda _: self._end(0, 'cannot be reached')
+      lambda _: self._aborted()
     )
     ctypes.CDLL(None).signal(signal.SIGABRT, self._on_abort)
 
@@ -76,7 +80,7 @@ class Heartbeats:
     try:
       self._set(_ENDED, f'{status} {message}'[:1000])
       # The others lose their connection when process 0 ends.
-      latest = time.monotonic() + 2 * self._interval
+      latest = time.monotonic() + self._timeout
       while self._index == 0 and time.monotonic() < latest:
         if len(self._read(_ENDED)) == self._count:
           break
@@ -117,6 +121,18 @@ class Heartbeats:
         self._seen[process] = beat, now
       if now - self._seen[process][1] > self._timeout:
         self._end(process, f'has not answered for {self._timeout:g} s')
+
+  def _aborted(self) -> None:
+    """Ends this process, which C++ code has aborted."""
+    address = self._coordinator()
+    try:
+      host, _, port = (address or '').rpartition(':')
+      socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
+    except (OSError, ValueError):
+      self._end(0, 'cannot be reached')
+    # Process 0 is there: something else has failed, and has said what.
+    os.write(self._error, b'error: this process has crashed; see above\n')
+    os._exit(128 + signal.SIGABRT)
 
   def _end(
     self, process: int, reason: str, status: int = errors.RESTART

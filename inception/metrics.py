@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 import json
-from typing import Any, TextIO
+from typing import Any
 import zlib
 
 from inception import paths
@@ -36,13 +36,15 @@ def read_rows(workdir: paths.Path) -> list[Row]:
   return rows
 
 
-def format_row(row: Row) -> str:
+def format_row(row: Row) -> bytes:
   """Returns a row as a line, with its checksum."""
   body = json.dumps(row)[:-1]
-  return f'{body}{_CHECKSUM}{zlib.crc32(body.encode())}}}\n'
+  return f'{body}{_CHECKSUM}{zlib.crc32(body.encode())}}}\n'.encode()
 
 
-def open_after(workdir: paths.Path, step: int) -> tuple[TextIO, list[Row]]:
+def open_after(
+  workdir: paths.Path, step: int
+) -> tuple[paths.GrowingFile, list[Row]]:
   """Opens the metrics file for appending; rows of later steps are deleted.
 
   A run that was killed has logged steps that it repeats when it resumes.
@@ -58,7 +60,7 @@ def open_after(workdir: paths.Path, step: int) -> tuple[TextIO, list[Row]]:
     lines = list(_good_lines(path)) if path.exists() else []
     lines = [(line, row) for line, row in lines if row['step'] <= step]
     paths.write_atomically(path, ''.join(line + '\n' for line, _ in lines))
-    return open(path, 'a'), [row for _, row in lines]
+    return paths.GrowingFile(path), [row for _, row in lines]
   except OSError as error:
     raise UserError(f'cannot open {path}: {error.strerror}') from error
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 import contextlib
+import importlib.util
 import os
+import threading
 
 import jax
 
 # Public JAX gives no access to the key-value store of the coordinator.
 from jax._src import distributed as internals
-from jax.experimental import multihost_utils
 
 from inception import commands, distributed
-from inception.errors import USER_ERROR, UserError
+from inception.errors import FULL, USER_ERROR, UserError, warn
 from inception.heartbeats import Heartbeats
+
+_SLOW = 15.0  # Seconds of waiting before the process says so.
 
 
 @contextlib.contextmanager
@@ -39,7 +42,9 @@ def session(
   Raises:
     UserError: The processes cannot be joined.
   """
-  heartbeats = Heartbeats(timeout_seconds)
+  heartbeats = Heartbeats(
+    timeout_seconds, lambda: internals.global_state.coordinator_address
+  )
   if not _join(coordinator, num_processes, process_id, timeout_seconds):
     heartbeats.cancel()
     yield
@@ -50,7 +55,7 @@ def session(
   )
   try:
     yield
-    multihost_utils.sync_global_devices('end')
+    distributed.wait_for_all('end')
   except BaseException as error:
     if isinstance(error, jax.errors.JaxRuntimeError):
       # On CPUs and GPUs, a collective may fail when a process is lost.
@@ -66,6 +71,8 @@ def _exit_status(error: BaseException) -> int:
     case SystemExit(code=int(code)):
       return code
     case UserError():
+      return USER_ERROR
+    case OSError(errno=number) if number in FULL:
       return USER_ERROR
   return 1
 
@@ -87,13 +94,18 @@ def _join(
   alone_on_slurm = nothing_given and os.environ.get('SLURM_NTASKS') == '1'
   if num_processes == 1 or alone_on_slurm:
     return False
+  if nothing_given:
+    _warn_of_kubernetes()
   # By default, JAX aborts every process when one is lost, with a C++ stack
   # trace, and its preemption service takes SIGTERM away from the loop.
   jax.config.update('jax_enable_recoverability', True)
   jax.config.update('jax_enable_preemption_service', False)
   try:
     # What matters of JAX's messages is raised.
-    with commands.standard_error_closed():
+    with (
+      commands.standard_error_closed() as error_output,
+      _said_if_slow(error_output, process_id, coordinator),
+    ):
       jax.distributed.initialize(
         coordinator,
         num_processes,
@@ -111,6 +123,35 @@ def _join(
       ' --num_processes=1 to run alone'
     ) from error
   return distributed.process_count() > 1
+
+
+@contextlib.contextmanager
+def _said_if_slow(
+  error_output: int, process_id: int | None, coordinator: str | None
+) -> Iterator[None]:
+  """Says what is waited for, if it takes long."""
+  who = '' if process_id is None else f'process {process_id}: '
+  where = '' if coordinator is None else f' at {coordinator}'
+  text = f'{who}waiting for the other processes{where}\n'
+  timer = threading.Timer(_SLOW, os.write, (error_output, text.encode()))
+  timer.daemon = True
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
+
+
+def _warn_of_kubernetes() -> None:
+  # JAX's own warning would be lost among its other messages.
+  is_missing = importlib.util.find_spec('kubernetes') is None
+  if 'JOB_COMPLETION_INDEX' in os.environ and is_missing:
+    warn(
+      'this is one pod of a Kubernetes job, which JAX detects only where the'
+      " package kubernetes is installed (pip install 'jax[k8s]'); going on"
+      ' alone. Give --coordinator, --num_processes and --process_id, or'
+      ' --num_processes=1'
+    )
 
 
 def _number(variable: str) -> int | None:

@@ -1,8 +1,10 @@
 """A short version of `python -m tests.chaos`."""
 
+import os
+
 import pytest
 
-from tests.chaos import configs, damage, kills
+from tests.chaos import configs, damage, disks, kills
 from tests.chaos.children import make_context
 
 
@@ -22,3 +24,8 @@ def test_damaged_files_give_a_line_or_the_right_numbers(tmp_path):
 
 def test_odd_configs_are_refused_or_run(context, tmp_path):
   assert configs.run(context, tmp_path, count=4, seed=1)['values'] == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='mounts a disk')
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+  assert disks.run(tmp_path, ['512k'])['statuses'] == {'512k': 2}

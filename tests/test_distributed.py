@@ -103,14 +103,17 @@ def test_a_lost_process_ends_the_other_and_all_can_go_on(two, tmp_path):
   assert losses(workdir) == losses(two)
 
 
-def test_an_error_of_one_process_is_one_of_all(tmp_path):
-  results = processes.run(
-    'train',
-    tmp_path / 'run',
-    [f'--config.data.data_dir={tmp_path}', '--config.data.dataset=folder'],
-    processes=2,
-  )
+@pytest.mark.parametrize(
+  'own, message',
+  [
+    (['--config.data.dataset=digits', '--config.data.dataset=folder'], ''),
+    (['--config.seed=1', '--config.seed=2'], 'the config of process 1 differs'),
+  ],
+)
+def test_an_error_of_one_process_is_one_of_all(tmp_path, own, message):
+  results = processes.run('train', tmp_path / 'run', own, processes=2)
   assert [status for status, _, _ in results] == [2, 2]
   for _, _, error in results:
     assert error.count('\n') == 1 and error.startswith('error: '), error
+    assert message in error
   assert not (tmp_path / 'run').exists()

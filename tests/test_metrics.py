@@ -14,8 +14,8 @@ def workdir(tmp_path):
     {'step': step, 'split': 'train', 'loss': step / 10, 'time': 0.5}
     for step in (1, 2, 3)
   ]
-  text = ''.join(map(metrics.format_row, rows))
-  (tmp_path / metrics.METRICS_FILE).write_text(text)
+  content = b''.join(map(metrics.format_row, rows))
+  (tmp_path / metrics.METRICS_FILE).write_bytes(content)
   return paths.resolve(tmp_path)
 
 

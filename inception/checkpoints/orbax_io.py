@@ -9,10 +9,9 @@ import sys
 from typing import Any
 
 from absl import logging
-import jax
 import orbax.checkpoint as ocp
 
-from inception import paths
+from inception import distributed, paths
 
 
 class OrbaxIO:
@@ -29,7 +28,7 @@ class OrbaxIO:
     _hide_late_callbacks()
     # Processes agree with each other on their own, so that none waits for one
     # that has failed: to Orbax, each is alone.
-    index = jax.process_index()
+    index = distributed.process_index()
     alone = ocp.options.MultiprocessingOptions(
       primary_host=index,
       active_processes={index},

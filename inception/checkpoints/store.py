@@ -7,7 +7,6 @@ of devices and processes. One process writes it. Digests detect damage.
 from collections.abc import Mapping
 import dataclasses
 import json
-import os
 import shutil
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.checkpoints import arrays, header
+from inception.checkpoints import arrays, header, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import compare
 from inception.errors import UserError, warn
@@ -61,10 +60,12 @@ class Checkpoints:
     """
     self.folder = workdir.absolute() / _FOLDER
     self._keep = keep
+    self._latest = 0
+    self._bad_scores: set[int] = set()
     self._io = OrbaxIO()
     if keep is not None:
       paths.make_writable(self.folder)
-      self._delete_unfinished()
+      tidy.delete_unfinished(self.folder)
 
   def __enter__(self) -> Self:
     return self
@@ -88,14 +89,29 @@ class Checkpoints:
   def scores(self, step: int) -> dict[str, float] | None:
     """Returns the results of the evaluation at a step, or None.
 
-    Damaged ones are named on standard error and count as none.
+    Damaged ones are named on standard error, once, and count as none.
+    """
+    try:
+      return self.read_scores(step)
+    except UserError as error:
+      if step not in self._bad_scores:
+        warn(str(error))
+      self._bad_scores.add(step)
+      return None
+
+  def read_scores(self, step: int) -> dict[str, float] | None:
+    """Returns the results of the evaluation at a step, or None.
+
+    Raises:
+      UserError: They are damaged.
     """
     path = self._path(step)
     try:
       return header.read_scores(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-      warn(f'the scores of checkpoint {path} are damaged: {_first_line(error)}')
-      return None
+      raise UserError(
+        f'the scores of checkpoint {path} are damaged: {_first_line(error)}'
+      ) from error
 
   def by_score(self) -> list[int]:
     """Returns the evaluated steps, the best top-1 first; ties: the newest."""
@@ -110,6 +126,7 @@ class Checkpoints:
     flat: Mapping[str, Any],
     config: ml_collections.ConfigDict,
     interval: Mapping[str, Any] | None = None,
+    digest: str | None = None,
   ) -> None:
     """Writes a state in the background; waits for the previous write.
 
@@ -117,6 +134,7 @@ class Checkpoints:
       flat: Host arrays by name, with `step`, from `arrays.flatten`.
       config: Config of the run; stored in the checkpoint.
       interval: Sums of the metrics since the last logged step.
+      digest: `arrays.digest` of the state, where it is known already.
 
     Raises:
       NotWrittenError: The disk is full, or this or the previous write failed.
@@ -131,13 +149,14 @@ class Checkpoints:
       'config': json.loads(compare.to_json(config)),
       'step': step,
       'interval': dict(interval or {}),
-      'arrays': arrays.digest(flat),
+      'arrays': digest or arrays.digest(flat),
     }
     try:
       state = arrays.unflatten(flat)
       self._io.save(self._path(step), state, header.seal(fields))
     except Exception as error:
       raise self._not_written(error) from error
+    self._latest = step
 
   def wait(self) -> None:
     """Waits until the last checkpoint is written, then deletes old ones.
@@ -148,7 +167,7 @@ class Checkpoints:
     try:
       self._io.wait()
     except Exception as error:
-      self._delete_unfinished()
+      tidy.delete_unfinished(self.folder)
       raise self._not_written(error) from error
     self._prune()
 
@@ -160,8 +179,11 @@ class Checkpoints:
     """
     self.wait()
     path = self._path(step)
-    if path.exists():
-      header.write_scores(path, header.read_header(path)['arrays'], scores)
+    try:
+      if path.exists():
+        header.write_scores(path, header.read_header(path)['arrays'], scores)
+    except (UserError, OSError, ValueError) as error:
+      raise NotWrittenError(str(error)) from error
 
   def load(self, step: int) -> Checkpoint:
     """Reads a checkpoint.
@@ -212,15 +234,14 @@ class Checkpoints:
     )
 
   def set_aside_after(self, step: int) -> None:
-    """Moves checkpoints after `step` away: damaged ones that were skipped."""
+    """Moves checkpoints after `step` away: damaged ones that were skipped.
+
+    Raises:
+      UserError: One cannot be moved.
+    """
     for other in self.steps():
       if other > step:
-        target = self.folder.parent / _DAMAGED / str(other)
-        while target.exists():
-          target = target.with_name(target.name + '_')
-        target.parent.mkdir(exist_ok=True)
-        os.replace(self._path(other), target)
-        warn(f'checkpoint {self._path(other)} was moved to {target}')
+        tidy.set_aside(self._path(other), self.folder.parent / _DAMAGED)
 
   def _path(self, step: int) -> paths.Path:
     return self.folder / str(step)
@@ -228,14 +249,12 @@ class Checkpoints:
   def _prune(self) -> None:
     if self._keep is None:
       return
-    kept = {*self.steps()[-self._keep :], *self.by_score()[:1]}
-    for step in self.steps():
+    # Later ones are none of this run's.
+    steps = [step for step in self.steps() if step <= self._latest]
+    kept = {*steps[-self._keep :], *self.by_score()[:1]}
+    for step in steps:
       if step not in kept:
-        shutil.rmtree(self._path(step), ignore_errors=True)
-
-  def _delete_unfinished(self) -> None:
-    for unfinished in self.folder.glob('*.orbax-checkpoint-tmp*'):
-      shutil.rmtree(unfinished, ignore_errors=True)
+        tidy.delete(self._path(step))
 
   def _not_written(self, error: Exception | str) -> NotWrittenError:
     return NotWrittenError(

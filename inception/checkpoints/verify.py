@@ -32,7 +32,7 @@ def main() -> int:
       str(entry['step']),
       f'{entry["bytes"] / 1e6:,.1f} MB',
       ', '.join(f'{k} {v:.4g}' for k, v in (entry['scores'] or {}).items()),
-      f'damaged: {entry["damage"]}' if entry['damage'] else 'good',
+      entry['damage'] or 'good',
     )
     for entry in found
   ]
@@ -60,16 +60,18 @@ def verify(workdir: paths.Path) -> list[dict[str, Any]]:
   found = []
   with Checkpoints(workdir) as checkpoints:
     for step in checkpoints.steps():
-      damage = None
+      damage = scores = None
       try:
         checkpoints.load(step)
+        scores = checkpoints.read_scores(step)
       except UserError as error:
-        damage = str(error).partition(' is damaged: ')[2]
+        # The path is in the row already.
+        damage = str(error).replace(f' {checkpoints.folder / str(step)}', '')
       found.append(
         {
           'step': step,
           'bytes': _size(checkpoints.folder / str(step)),
-          'scores': checkpoints.scores(step),
+          'scores': scores,
           'damage': damage,
         }
       )

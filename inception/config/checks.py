@@ -68,7 +68,7 @@ _RANGES = {
   'model.batch_norm_epsilon': _Range(1e-12, 1),
   'data.image_size': _Range(1, 4096),
   'data.cache_bytes': _Range(high=2**50),
-  'data.retry_seconds': _Range(high=86_400),
+  'data.retry_seconds': _Range(high=600),
   'data.max_broken': _FRACTION,
   'data.color_jitter': _UP_TO_ONE,
   'data.random_erase_prob': _UP_TO_ONE,
@@ -99,7 +99,8 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
   could misspell a field without an error.
 
   Raises:
-    UserError: Names a field that is unknown, missing, or of another type.
+    UserError: Names a field that is unknown, missing, unset, or of another
+      type.
   """
   given, known = flatten(config), flatten(default.get_config())
   for field in sorted(known.keys() ^ given.keys()):
@@ -112,6 +113,8 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     raise UserError(f'the config has an unknown field {field}; {hint}')
   for field, value in given.items():
     wanted = _type_of(field)
+    if value is None and known.get(field) is not None:
+      raise UserError(f'{field} is unset; set it, as in --config.{field}=...')
     if value is not None and not _is_a(value, wanted):
       raise UserError(
         f'{field}={value!r} is of type {type(value).__name__}; it must be'

@@ -1,16 +1,79 @@
 """Damaged examples: each is found, named, and replaced by the next good one."""
 
-from collections.abc import Callable
-import time
+from collections.abc import Callable, Iterable
+import functools
 from typing import Any
 
 import numpy as np
 
-from inception.data.sources.source import DamagedError, Source
+from inception.data.sources.source import DamagedError, Source, retry
 from inception.data.tensorflow import tf
 from inception.errors import UserError, warn
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # Seconds.
+
+class KnownCorrupt:
+  """The corrupt images of a split that this and other processes know of."""
+
+  def __init__(self, source: Source, max_fraction: float | None):
+    """Knows none yet.
+
+    Args:
+      source: The split.
+      max_fraction: Fraction of corrupt images tolerated. None: raise on any
+        corrupt image.
+    """
+    self._source = source
+    self._max_fraction = max_fraction
+    self._known: set[int] = set()
+    self._news: list[int] = []
+
+  def add(self, index: int, reason: str) -> None:
+    """Warns about a corrupt image once.
+
+    Raises:
+      UserError: More images are corrupt than are tolerated.
+    """
+    if index in self._known:
+      return
+    name = self._source.describe(index)
+    if self._max_fraction is None:
+      raise UserError(
+        f'{name} is corrupt: {reason}; evaluation covers every image, so'
+        ' replace it'
+      )
+    self._known.add(index)
+    self._news.append(index)
+    count = self._check(f'{name} is corrupt: {reason}')
+    warn(f'{name} is corrupt: {reason}; the next good image replaces it{count}')
+
+  def has_news(self) -> bool:
+    """True if this process knows of images that it has not told yet."""
+    return bool(self._news)
+
+  def news(self, count: int) -> list[int]:
+    """Returns indices, at most `count`, that were not returned before."""
+    told, self._news = self._news[:count], self._news[count:]
+    return told
+
+  def learn(self, indices: Iterable[int]) -> None:
+    """Adds what other processes have found.
+
+    Raises:
+      UserError: More images are corrupt than are tolerated.
+    """
+    self._known.update(indices)
+    self._check(f'images in {self._source.name} are corrupt')
+
+  def _check(self, what: str) -> str:
+    """Returns how many are corrupt, for a message, or raises."""
+    count, total = len(self._known), self._source.num_examples
+    if self._max_fraction is not None and count > self._max_fraction * total:
+      raise UserError(
+        f'{what}; {count} of {total} images in {self._source.name} are now'
+        f' known to be, more than data.max_broken={self._max_fraction} allows;'
+        ' replace them or raise the limit'
+      )
+    return f' ({count} of {total})'
 
 
 class CorruptImageReplacement:
@@ -24,7 +87,7 @@ class CorruptImageReplacement:
   def __init__(
     self,
     source: Source,
-    max_fraction: float | None,
+    known: KnownCorrupt,
     retry_seconds: float,
     indices_of: Callable[[Any], Any],
     load: Callable[[Any, Any], dict[str, Any]],
@@ -33,18 +96,16 @@ class CorruptImageReplacement:
 
     Args:
       source: Where the examples come from.
-      max_fraction: Fraction of corrupt images tolerated. None: raise on any
-        corrupt image.
+      known: Told about every corrupt image.
       retry_seconds: How long to try to read a file again.
       indices_of: Maps positions [n] to indices [n] of examples.
       load: Maps positions [n] and indices [n] to a batch of n rows.
     """
     self._source = source
-    self._max_fraction = max_fraction
+    self._known = known
     self._retry_seconds = retry_seconds
     self._indices_of = indices_of
     self._load = load
-    self._known: set[int] = set()
 
   def load_chunk(self, positions: Any) -> dict[str, np.ndarray]:
     """Loads a chunk row by row, replacing corrupt images.
@@ -60,40 +121,26 @@ class CorruptImageReplacement:
     index = int(self._indices_of(position)[0])
     while True:
       try:
-        self._check(index)
-        row = self._load(position, tf.constant([index], tf.int64))
-        return {name: value.numpy() for name, value in row.items()}
+        return retry(
+          functools.partial(self._load_example, position, index),
+          self._source.describe(index),
+          self._retry_seconds,
+        )
       except DamagedError as error:
-        self._report(index, str(error))
+        self._known.add(index, str(error))
       except tf.errors.OpError:
-        self._report(index, self._why_not_loaded(index))
+        self._known.add(index, self._why_not_loaded(index))
       index = (index + 1) % self._source.num_examples
 
-  def _check(self, index: int) -> None:
-    """Reads the bytes of an example; tries again where the file cannot be read.
-
-    Raises:
-      DamagedError: They do not match their checksum.
-      UserError: The file could not be read for `retry_seconds`.
-    """
-    latest = time.monotonic() + self._retry_seconds
-    pause = _FIRST_PAUSE
-    while True:
-      try:
-        self._source.read(index)
-        return
-      except OSError as error:
-        name = self._source.describe(index)
-        reason = f'cannot read {name}: {error.strerror}'
-        if time.monotonic() + pause > latest:
-          raise UserError(
-            f'{reason}; tried for {self._retry_seconds:g} s, see'
-            ' --config.data.retry_seconds'
-          ) from error
-        if pause == _FIRST_PAUSE:
-          warn(f'{reason}; trying again')
-      time.sleep(pause)
-      pause = min(2 * pause, _LONGEST_PAUSE)
+  def _load_example(self, position: Any, index: int) -> dict[str, np.ndarray]:
+    """Loads a row; raises OSError where its file cannot be read."""
+    self._source.read(index)
+    try:
+      row = self._load(position, tf.constant([index], tf.int64))
+    except tf.errors.OpError:
+      self._source.read(index)  # The file may have vanished since.
+      raise
+    return {name: value.numpy() for name, value in row.items()}
 
   def _why_not_loaded(self, index: int) -> str:
     """Returns why an example whose bytes are as they were written is no use."""
@@ -105,27 +152,3 @@ class CorruptImageReplacement:
     if not 0 <= label < classes:
       return f'its label {label} is none of the {classes} classes'
     return 'it cannot be decoded'
-
-  def _report(self, index: int, reason: str) -> None:
-    """Warns about a corrupt image once, or raises."""
-    if index in self._known:
-      return
-    name = self._source.describe(index)
-    count, total = len(self._known) + 1, self._source.num_examples
-    if self._max_fraction is None:
-      raise UserError(
-        f'{name} is corrupt: {reason}; evaluation covers every image, so'
-        ' replace it'
-      )
-    if count > self._max_fraction * total:
-      raise UserError(
-        f'{name} is corrupt: {reason}; {count} of {total} images in'
-        f' {self._source.name} are now known to be, more than'
-        f' data.max_broken={self._max_fraction} allows; replace them or raise'
-        ' the limit'
-      )
-    self._known.add(index)
-    warn(
-      f'{name} is corrupt: {reason}; the next good image replaces it ({count}'
-      f' of {total})'
-    )

@@ -18,7 +18,7 @@ import numpy as np
 
 from inception.data import images
 from inception.data.batches import Batch, Batches, Chunks, HostShard, int64
-from inception.data.corrupt import CorruptImageReplacement
+from inception.data.corrupt import CorruptImageReplacement, KnownCorrupt
 from inception.data.sources import noise
 from inception.data.sources.source import Source
 from inception.data.tensorflow import tf
@@ -33,6 +33,7 @@ def train_batches(
   shard: HostShard,
   seed: int,
   first_step: int,
+  known: KnownCorrupt | None = None,
 ) -> Iterator[Batch]:
   """Returns an infinite iterator of training batches.
 
@@ -42,6 +43,7 @@ def train_batches(
     shard: Which rows of each batch to read.
     seed: Seed of order and crops.
     first_step: Number of steps already taken; their batches are skipped.
+    known: Told about corrupt images; None: only this process counts them.
 
   Returns:
     Batches of `image` uint8 [devices, rows per device, height, width, 3] and
@@ -52,7 +54,8 @@ def train_batches(
     return itertools.repeat(noise.make_batch(config, shard.shape))
   examples = _TrainExamples(source, config, seed)
   chunks = Chunks(shard, first_step, _INFINITE)
-  return iter(_batches(examples, chunks, config.max_broken))
+  known = known or KnownCorrupt(source, config.max_broken)
+  return iter(_batches(examples, chunks, known))
 
 
 def eval_batches(
@@ -81,7 +84,8 @@ def eval_batches(
     ] * num_batches
   chunks = Chunks(shard, 0, num_batches)
   # Evaluation covers every example, so none may replace another.
-  return _batches(_EvalExamples(source, config), chunks, max_corrupt=None)
+  known = KnownCorrupt(source, None)
+  return _batches(_EvalExamples(source, config), chunks, known)
 
 
 def empty_batch(
@@ -179,11 +183,11 @@ class _EvalExamples:
 def _batches(
   examples: _TrainExamples | _EvalExamples,
   chunks: Chunks,
-  max_corrupt: float | None,
+  known: KnownCorrupt,
 ) -> Batches:
   replacement = CorruptImageReplacement(
     examples.source,
-    max_corrupt,
+    known,
     examples.config.retry_seconds,
     examples.indices_of,
     examples.load,

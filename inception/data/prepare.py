@@ -50,15 +50,18 @@ def main() -> None:
   """Reads the flags, checks the archives, prepares and verifies."""
   commands.import_tensorflow()
   values = flags.FLAGS
+  data_dir = values.data_dir
+  if data_dir is not None:
+    data_dir = str(paths.resolve(data_dir, '--data_dir'))
   manual = None
   if values.manual_dir:
     manual = paths.resolve(values.manual_dir)
   is_imagenet = values.dataset.split(':')[0] == IMAGENET
-  if is_imagenet and not is_prepared(values.dataset, values.data_dir):
+  if is_imagenet and not is_prepared(values.dataset, data_dir):
     check_archives(manual, values.sample)
   if values.dataset != 'folder':
-    prepare(values.dataset, manual, values.data_dir)
-  found = verify(values.dataset, values.data_dir)
+    prepare(values.dataset, manual, data_dir)
+  found = verify(values.dataset, data_dir)
   if is_imagenet and not values.sample:
     check_counts(found)
   for split, facts in found.items():
@@ -73,11 +76,11 @@ def main() -> None:
 
 def is_prepared(dataset: str, data_dir: str | None) -> bool:
   """True if a TFDS data set is already built."""
-  from inception.data.sources import catalog  # Slow to import: after the flags.
-  from inception.data.tensorflow import tfds
+  # Slow to import: after the flags.
+  from inception.data.sources import catalog, tfds
 
   catalog.check_tfds_name(dataset, data_dir)
-  return bool(tfds.builder(dataset, data_dir=data_dir).info.splits)
+  return bool(tfds.make_builder(dataset, data_dir).info.splits)
 
 
 def check_counts(found: dict[str, dict[str, Any]]) -> None:
@@ -209,8 +212,7 @@ def _decode(config: ml_collections.ConfigDict, split: str) -> None:
 
 def _splits(dataset: str, data_dir: str | None) -> list[str]:
   """Returns the names of the splits whose images have labels."""
-  from inception.data.sources import folder
-  from inception.data.tensorflow import tfds
+  from inception.data.sources import folder, tfds
 
   if dataset == 'folder':
     if data_dir is None:
@@ -218,7 +220,7 @@ def _splits(dataset: str, data_dir: str | None) -> list[str]:
         '--data_dir is missing; set it to a folder with <split>/<class>/'
       )
     return folder.split_folders(paths.resolve(data_dir))
-  splits = tfds.builder(dataset, data_dir=data_dir).info.splits
+  splits = tfds.make_builder(dataset, data_dir).info.splits
   unlabeled = ['test'] if dataset.split(':')[0] == IMAGENET else []
   return [
     name

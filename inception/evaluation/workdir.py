@@ -57,6 +57,7 @@ def evaluate_workdir(
     source = open_source(data, split)
     _check_classes(source, config, workdir)
   distributed.same_everywhere(str(loaded.step), 'the step')
+  distributed.same_everywhere(source.digest, f'the data ({source.name})')
   predictor = make_predictor(model_from_config(config), data)
   results = evaluate.evaluate(
     evaluate.make_eval_step(predictor, devices),

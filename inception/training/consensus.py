@@ -6,6 +6,7 @@ each says before a step what it wants, and all follow at the same step.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
+import json
 import signal
 import time
 from typing import Any
@@ -13,10 +14,14 @@ from typing import Any
 import jax
 
 from inception import distributed
+from inception.data.corrupt import KnownCorrupt
 from inception.errors import UserError
 from inception.training.watchdog import Watchdog
 
 Batch = dict[str, jax.Array]
+
+# Indices of corrupt images: they have to fit into one message.
+_TOLD_AT_ONCE = 50
 
 
 class StoppedError(Exception):
@@ -31,11 +36,13 @@ class Verdict:
     stop: A process has received a signal: save and stop.
     save: A checkpoint is due by the clock.
     failed: A process has no more data: raise.
+    corrupt: A process has found corrupt images: count them together.
   """
 
   stop: bool
   save: bool
   failed: bool
+  corrupt: bool
 
 
 class Consensus:
@@ -63,6 +70,7 @@ class Consensus:
     self._saved = time.monotonic()
     self._cast: Any = None
     self._failure: UserError | None = None
+    self._known: KnownCorrupt | None = None
 
   def saved(self) -> None:
     """Says that a checkpoint was written just now."""
@@ -76,17 +84,25 @@ class Consensus:
     """Returns the verdict about the last batch; waits for the step before it.
 
     Raises:
-      UserError: A process has no more data.
+      UserError: A process has no more data, or all of them together have found
+        more corrupt images than are tolerated.
     """
     verdict = Verdict(*(bool(opinion) for opinion in self._cast))
     if verdict.failed:
       with distributed.agreed():
         if self._failure is not None:
           raise self._failure
+    if verdict.corrupt and self._known is not None:
+      told = distributed.tell_all(json.dumps(self._known.news(_TOLD_AT_ONCE)))
+      for indices in told:
+        self._known.learn(json.loads(indices))
     return verdict
 
   def over(
-    self, batches: Iterable[Batch], empty: Callable[[], Batch]
+    self,
+    batches: Iterable[Batch],
+    empty: Callable[[], Batch],
+    known: KnownCorrupt | None = None,
   ) -> Iterator[Batch]:
     """Yields batches; `decide` returns the verdict about the latest.
 
@@ -94,13 +110,15 @@ class Consensus:
       batches: This process's batches, on the devices.
       empty: Makes a batch of zeros, for the step in which the others learn that
         this process has no more data.
+      known: The corrupt images among these batches.
 
     Raises:
       UserError: No more data, where there is no other process to be told.
     """
     batches = iter(batches)
     while True:
-      self._failure = None  # That of an evaluation does not end training.
+      # Those of an evaluation are none of training's.
+      self._failure, self._known = None, known
       try:
         batch = next(batches)
       except StopIteration:
@@ -114,7 +132,10 @@ class Consensus:
         time.monotonic() - self._saved > 60 * self._minutes
       )
       self._cast = self._ballot.cast(
-        bool(self._received), due, self._failure is not None
+        bool(self._received),
+        due,
+        self._failure is not None,
+        known is not None and known.has_news(),
       )
       yield batch
 

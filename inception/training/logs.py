@@ -10,6 +10,7 @@ from typing import Any
 import tqdm
 
 from inception import paths
+from inception.errors import warn
 from inception.metrics import format_row, open_after
 from inception.training.tensorboard import EventFile
 
@@ -24,13 +25,23 @@ class Logs:
   to TensorBoard event files and to metrics.jsonl, one JSON object per line.
   """
 
-  def __init__(self, workdir: paths.Path, first_step: int, total_steps: int):
+  def __init__(
+    self, workdir: paths.Path, first_step: int, total_steps: int, go_on: bool
+  ):
     """Opens the logs; rows for steps after `first_step` are deleted.
+
+    Args:
+      workdir: Workdir of the run.
+      first_step: Steps taken before.
+      total_steps: Steps of the whole run.
+      go_on: Keep rows that cannot be written until there is space again.
 
     Raises:
       UserError: A file cannot be written.
     """
     self._total_steps = total_steps
+    self._go_on = go_on
+    self._warned = False
     self._file, rows = open_after(workdir, first_step)
     self._results = {
       row['step']: row for row in rows if row['split'] != 'train'
@@ -112,6 +123,15 @@ class Logs:
     # JSON has no NaN, the mean of no steps.
     numbers = {k: v for k, v in values.items() if not math.isnan(v)}
     row = {'step': step, 'split': split, **numbers, 'time': time.time()}
-    self._file.write(format_row(row))
-    self._file.flush()
-    self._tensorboard.write(row)
+    for write in (
+      lambda: self._file.append(format_row(row)),
+      lambda: self._tensorboard.write(row),
+    ):
+      try:
+        write()
+      except OSError as error:
+        if not self._go_on:
+          raise
+        if not self._warned:
+          warn(f'cannot write metrics: {error.strerror}; they wait for space')
+        self._warned = True

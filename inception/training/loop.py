@@ -56,6 +56,8 @@ def train(
     start = starts.find_start(workdir, config)
     with distributed.agreed():
       config = resolve.complete(config, *sources, start.weights_config)
+    resolve.check_same_everywhere(config, *sources)
+    with distributed.agreed():
       training = build(config, devices, sources[0].num_examples)
       state = starts.first_state(start, training, workdir)
       if lock is not None:

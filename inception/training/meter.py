@@ -92,7 +92,8 @@ class Meter:
     """Returns means since the last reading, and seconds per step.
 
     The means include `images_per_second`; the learning rate and the count of
-    skipped updates are those of the last step. Skipped steps count in no mean.
+    skipped updates are those of the last step. A loss that is not finite
+    counts in no mean.
     """
     self.fetch()
     start = self._start if self._timed_steps else self._first_start

@@ -1,13 +1,15 @@
 """A config, checked as a whole and completed; from then on it never changes."""
 
 from collections.abc import Collection, Sequence
+import hashlib
+import json
 
 import jax
 import ml_collections
 
 from inception import distributed
 from inception.architectures import get_architecture
-from inception.config import checks
+from inception.config import checks, compare
 from inception.data.choices import DATA_CHOICES
 from inception.data.eval_transforms import eval_transform
 from inception.data.sources.catalog import open_source
@@ -23,6 +25,9 @@ from inception.training.schedule import SCHEDULES
 
 # Of the short side of an evaluation image before it is cropped, in pixels.
 _LARGEST_RESIZED = 8192
+
+# Of the images of a step in each process, in bytes.
+_LARGEST_BATCH = 8 * 2**30
 
 # The names that a field may take are the keys of the dict that interprets it.
 CHOICES: dict[str, Collection[str]] = {
@@ -52,6 +57,7 @@ def check(
   checks.check_choices(config, CHOICES)
   checks.check_ranges(config)
   _check_batch_size(config.batch_size, devices)
+  _check_batch_bytes(config)
   _check_image_size(config)
   _check_freeze_through(config)
 
@@ -66,7 +72,7 @@ def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
   train_source = open_source(data, data.train_split)
   eval_source = open_source(data, data.eval_split)
   common = overlap(train_source, eval_source)
-  if common:
+  if common and distributed.is_first():
     warn(
       f'{common:,} examples are in both train_split={data.train_split} and'
       f' eval_split={data.eval_split}: evaluation will be too optimistic'
@@ -112,6 +118,25 @@ def complete(
   return config.lock()
 
 
+def check_same_everywhere(
+  config: ml_collections.ConfigDict, *sources: Source
+) -> None:
+  """Checks that all processes have the same config and the same data.
+
+  Only the place of the data may differ.
+
+  Raises:
+    UserError: They do not; in all processes.
+  """
+  fields = compare.flatten(json.loads(compare.to_json(config)))
+  fields.pop('data.data_dir')
+  text = json.dumps(sorted(fields.items()))
+  digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+  distributed.same_everywhere(digest, 'the config')
+  for source in sources:
+    distributed.same_everywhere(source.digest, f'the data ({source.name})')
+
+
 def _num_classes(
   config: ml_collections.ConfigDict, train_source: Source, eval_source: Source
 ) -> int:
@@ -149,6 +174,18 @@ def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:
     f'batch_size={batch_size} does not split over {where}; try'
     f' --config.batch_size={lower or len(devices)}'
   )
+
+
+def _check_batch_bytes(config: ml_collections.ConfigDict) -> None:
+  rows = config.batch_size // distributed.process_count()
+  size = rows * 3 * config.data.image_size**2
+  if size > _LARGEST_BATCH:
+    raise UserError(
+      f'batch_size={config.batch_size} with'
+      f' data.image_size={config.data.image_size} is {size / 2**30:,.0f} GiB'
+      f' of images per step and process, more than'
+      f' {_LARGEST_BATCH / 2**30:.0f}; lower --config.batch_size'
+    )
 
 
 def _check_image_size(config: ml_collections.ConfigDict) -> None:

@@ -12,6 +12,7 @@ from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.data import device, pipeline
 from inception.data.batches import host_shard
+from inception.data.corrupt import KnownCorrupt
 from inception.data.sources.source import Source
 from inception.errors import UserError
 from inception.evaluation import evaluate
@@ -21,7 +22,7 @@ from inception.training.build import Training
 from inception.training.consensus import Consensus
 from inception.training.logs import Logs
 from inception.training.meter import Meter
-from inception.training.saving import Saver
+from inception.training.saving import ON_FULL, Saver
 from inception.training.signals import stop_signals
 from inception.training.state import TrainState
 from inception.training.step import Batch
@@ -84,7 +85,8 @@ def start_run(
       checkpoints.set_aside_after(first)
       paths.write_atomically(workdir / 'config.json', compare.to_json(config))
       record.record_start(workdir, training, sources, first)
-      logs = Logs(workdir, first, training.duration.steps)
+      go_on = ON_FULL[config.checkpoint.on_full]
+      logs = Logs(workdir, first, training.duration.steps, go_on)
       stack.enter_context(contextlib.closing(logs))
       logs.say(_describe(training, state, sources[0]))
   watchdog = stack.enter_context(Watchdog(config.watchdog_minutes))
@@ -109,11 +111,12 @@ def _train_batches(
 ) -> Iterator[Batch]:
   config, devices = training.config, training.devices
   shard = host_shard(config.batch_size, devices)
+  known = KnownCorrupt(source, config.data.max_broken)
   batches = pipeline.train_batches(
-    source, config.data, shard, config.seed, first_step
+    source, config.data, shard, config.seed, first_step, known
   )
   return consensus.over(
-    device.prefetch(batches, devices), _make_empty(training)
+    device.prefetch(batches, devices), _make_empty(training), known
   )
 
 

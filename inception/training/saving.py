@@ -48,13 +48,14 @@ class Saver:
     """
     flat = arrays.flatten(jax.device_get(state))
     divergence.check_finite(flat, self._config)
-    if distributed.process_count() > 1:
-      distributed.same_everywhere(arrays.digest(flat), 'the state')
+    digest = arrays.digest(flat)
+    distributed.same_everywhere(digest, 'the state')
     with distributed.agreed():
       if self._checkpoints is not None:
-        self._or_go_on(self._checkpoints.wait, is_last)
+        self._or_go_on(self._checkpoints.wait, False)  # The previous one.
         self._or_go_on(
-          lambda: self._checkpoints.save(flat, self._config, interval), is_last
+          lambda: self._checkpoints.save(flat, self._config, interval, digest),
+          is_last,
         )
 
   def save_scores(self, step: int, scores: Mapping[str, float]) -> None:

@@ -1,6 +1,7 @@
 """TensorBoard event files with the rows of metrics.jsonl, and nothing else."""
 
 from collections.abc import Sequence
+import io
 import os
 import time
 from typing import Any
@@ -38,43 +39,45 @@ class EventFile:
       folder.mkdir(exist_ok=True)
       for old in folder.glob('events.out.tfevents.*'):
         old.unlink()
-      self._file = open(folder / name, 'wb')  # noqa: SIM115, closed by `close`
+      self._file = paths.GrowingFile(folder / name)
     except OSError as error:
       raise UserError(
         f'cannot write to {folder}: {error.strerror}; move it away'
       ) from error
-    self._records = record_writer.RecordWriter(self._file)
-    self._add(file_version='brain.Event:2')
     # A TensorBoard that watches the folder forgets what it has read before.
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._add(session_log=start, step=0)
-    for row in rows:
-      self._add_row(row)
-    self._records.flush()
+    records = [
+      _record(file_version='brain.Event:2'),
+      _record(session_log=start, step=0),
+      *map(_row_record, rows),
+    ]
+    self._file.append(b''.join(records))
 
   def write(self, row: Row) -> None:
-    """Writes all numbers of a row."""
-    self._add_row(row)
-    self._records.flush()
+    """Writes all numbers of a row; raises OSError as `GrowingFile.append`."""
+    self._file.append(_row_record(row))
 
   def close(self) -> None:
     """Closes the file."""
     self._file.close()
 
-  def _add_row(self, row: Row) -> None:
-    values = [
-      summary_pb2.Summary.Value(
-        tag=f'{row["split"]}/{name}', simple_value=value
-      )
-      for name, value in row.items()
-      if isinstance(value, int | float) and name not in _NO_METRICS
-    ]
-    self._add(
-      wall_time=row.get('time', time.time()),
-      step=row['step'],
-      summary=summary_pb2.Summary(value=values),
-    )
 
-  def _add(self, **fields: Any) -> None:
-    fields.setdefault('wall_time', time.time())
-    self._records.write(event_pb2.Event(**fields).SerializeToString())
+def _row_record(row: Row) -> bytes:
+  values = [
+    summary_pb2.Summary.Value(tag=f'{row["split"]}/{name}', simple_value=value)
+    for name, value in row.items()
+    if isinstance(value, int | float) and name not in _NO_METRICS
+  ]
+  return _record(
+    wall_time=row.get('time', time.time()),
+    step=row['step'],
+    summary=summary_pb2.Summary(value=values),
+  )
+
+
+def _record(**fields: Any) -> bytes:
+  fields.setdefault('wall_time', time.time())
+  buffer = io.BytesIO()
+  event = event_pb2.Event(**fields).SerializeToString()
+  record_writer.RecordWriter(buffer).write(event)
+  return buffer.getvalue()

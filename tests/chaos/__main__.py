@@ -48,7 +48,11 @@ def main() -> None:
       arguments.processes,
     ),
     'damage': lambda: damage.run(folder, arguments.cases, arguments.seed),
-    'disks': lambda: disks.run(folder),
+    'disks': lambda: (
+      disks.run(folder, disks.SIZES)
+      if os.geteuid() == 0
+      else disks.in_namespace(['--parts=disks', f'--folder={folder}'])
+    ),
     'configs': lambda: configs.run(
       context, folder, arguments.configs, arguments.seed
     ),

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import gc
 import io
 import json
 import math
@@ -35,6 +36,10 @@ def run(folder: pathlib.Path, cases: int, seed: int) -> dict:
   answers: collections.Counter[str] = collections.Counter()
   work = folder / 'damaged'
   for case in range(cases):
+    if case % 20 == 19:
+      # A process may have only so many compiled programs.
+      jax.clear_caches()
+      gc.collect()
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder / 'good', work)
     files = sorted(path for path in work.rglob('*') if path.is_file())

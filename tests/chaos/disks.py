@@ -1,18 +1,22 @@
 """Full disks: one line, status 2, and a resumed run that ends in the same bits.
 
-Needs permission to mount: each disk is a tmpfs of its size.
+Each disk is a tmpfs of its size. Who may not mount one gets a namespace of
+their own, where they may.
 """
 
+from collections.abc import Sequence
 import contextlib
+import json
 import pathlib
 import shutil
 import subprocess
+import sys
 
 from inception.errors import USER_ERROR
 from tests import processes
 from tests.chaos import kills
 
-_SIZES = ('64k', '128k', '256k', '512k', '1m', '2m', '4m', '8m')
+SIZES = ('64k', '128k', '256k', '512k', '1m', '2m', '4m', '8m')
 _ARGUMENTS = (
   '--config.num_steps=24',
   '--config.log_every_steps=1',
@@ -22,7 +26,15 @@ _ARGUMENTS = (
 )
 
 
-def run(folder: pathlib.Path) -> dict:
+def in_namespace(arguments: Sequence[str]) -> dict:
+  """Runs this part of `python -m tests.chaos` with the right to mount."""
+  line = ['unshare', '--map-root-user', '--mount', sys.executable]
+  line += ['-m', 'tests.chaos', *arguments]
+  done = subprocess.run(line, check=True, capture_output=True, text=True)
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(folder: pathlib.Path, sizes: Sequence[str]) -> dict:
   """Trains on disks of several sizes; returns the exit statuses.
 
   Raises:
@@ -32,7 +44,7 @@ def run(folder: pathlib.Path) -> dict:
   ((status, _, error),) = processes.run('train', whole, *_ARGUMENTS)
   assert status == 0, error
   statuses = {}
-  for size in _SIZES:
+  for size in sizes:
     with _mounted(folder / f'disk-{size}', size) as disk:
       workdir = disk / 'run'
       ((status, _, error),) = processes.run('train', workdir, *_ARGUMENTS)

@@ -51,6 +51,7 @@ def run(context, folder: pathlib.Path, kills: int, seed: int, processes: int):
       context, config, workdir, kills, generator, seconds, processes, counts
     )
     check_equal(workdir, whole)
+  assert counts['during saves'] >= kills // 3, counts
   return counts
 
 

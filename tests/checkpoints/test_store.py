@@ -8,7 +8,7 @@ from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
 from inception import paths
-from inception.checkpoints import arrays, restore
+from inception.checkpoints import arrays, restore, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
 from inception.checkpoints.store import Checkpoints, NotWrittenError
@@ -157,7 +157,7 @@ def test_a_renamed_checkpoint_is_found(checkpoints):
     checkpoints.load(5)
 
 
-def test_changed_or_foreign_scores_count_as_none(checkpoints, capfd):
+def test_changed_or_foreign_scores_count_as_none(checkpoints, workdir, capfd):
   save(checkpoints, 1, top1=0.5)
   save(checkpoints, 2, top1=0.25)
   scores = [checkpoints.folder / str(step) / 'scores.json' for step in (1, 2)]
@@ -165,7 +165,7 @@ def test_changed_or_foreign_scores_count_as_none(checkpoints, capfd):
   assert checkpoints.by_score() == [2]
   assert 'checkpoints/1 are damaged' in capfd.readouterr().err
   scores[0].write_text(scores[1].read_text())
-  assert checkpoints.by_score() == [2]
+  assert Checkpoints(workdir).by_score() == [2]
   assert 'those of another checkpoint' in capfd.readouterr().err
 
 
@@ -236,3 +236,37 @@ def test_what_a_killed_run_left_unfinished_is_cleared(workdir):
   assert unfinished.exists()
   Checkpoints(workdir, keep=2)
   assert not unfinished.exists()
+
+
+def test_a_checkpoint_of_another_run_costs_none_of_ours(checkpoints):
+  save(checkpoints, 1)
+  (checkpoints.folder / '9999').mkdir()
+  save(checkpoints, 2)
+  save(checkpoints, 3)
+  assert checkpoints.steps() == [2, 3, 9999]
+
+
+def test_scores_that_cannot_be_written_are_a_checkpoint_not_written(
+  checkpoints,
+):
+  save(checkpoints, 1)
+  (checkpoints.folder / '1' / 'scores.json').mkdir()
+  with pytest.raises(NotWrittenError, match='scores.json'):
+    checkpoints.save_scores(1, {'top1': 0.5})
+
+
+def test_damaged_scores_are_damage(checkpoints, workdir, capsys):
+  save(checkpoints, 1, top1=0.25)
+  edit(checkpoints.folder / '1' / 'scores.json', '0.25', '0.75')
+  (entry,) = verify.verify(workdir)
+  assert entry['damage'].startswith('the scores of checkpoint are damaged')
+  assert checkpoints.by_score() == checkpoints.by_score() == []
+  assert capsys.readouterr().err.count('warning: ') == 1
+
+
+def test_damaged_checkpoints_need_a_place(checkpoints, workdir):
+  save(checkpoints, 1)
+  (workdir / 'damaged').write_text('')
+  with pytest.raises(UserError, match='cannot move the damaged checkpoint'):
+    checkpoints.set_aside_after(0)
+  assert checkpoints.steps() == [1]

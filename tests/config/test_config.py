@@ -172,6 +172,17 @@ def test_a_missing_field_or_another_type_is_an_error():
     tree = {**default.get_config().to_dict(), field: value}
     with pytest.raises(UserError, match=f'{field}=.* must be'):
       resolve.check(ConfigDict(tree), EIGHT)
+  config = default.get_config()
+  config.batch_size = None
+  with pytest.raises(UserError, match='batch_size is unset'):
+    resolve.check(config, EIGHT)
+
+
+def test_a_batch_that_fits_no_host_is_refused():
+  config = digits.get_config()
+  config.batch_size, config.data.image_size = 2**20, 64
+  with pytest.raises(UserError, match='is 12 GiB of images per step and'):
+    resolve.check(config, EIGHT)
 
 
 def test_a_large_evaluation_image_is_refused():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from inception.data import batches as module
-from inception.data import corrupt, pipeline
+from inception.data import pipeline
 from inception.data.sources import catalog
+from inception.data.sources import source as source_module
 from inception.errors import UserError
 
 
@@ -103,7 +104,7 @@ def test_a_file_that_cannot_be_read_is_tried_again(
   def come_back(seconds):
     path.with_suffix('.away').rename(path)
 
-  monkeypatch.setattr(corrupt.time, 'sleep', come_back)
+  monkeypatch.setattr(source_module.time, 'sleep', come_back)
   assert first_batch(source, config)['image'].shape == (1, 13, 16, 16, 3)
 
 

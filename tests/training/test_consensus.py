@@ -1,9 +1,12 @@
 """Verdicts of two processes, of which this one has no more data."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from inception import distributed
+from inception.data.corrupt import KnownCorrupt
 from inception.errors import UserError
 from inception.training import consensus as module
 from inception.training.watchdog import Watchdog
@@ -43,3 +46,21 @@ def test_a_failed_evaluation_does_not_end_training(consensus):
   with pytest.raises(UserError, match='corrupt'):
     list(consensus.over_evaluation(corrupt(), lambda: 'empty'))
   assert next(training) == 'second' and not consensus.decide().failed
+
+
+def test_processes_count_corrupt_images_together(consensus, monkeypatch):
+  """Each has found one; two of four are too many."""
+  source = SimpleNamespace(name='s', num_examples=4, describe=str)
+  known = KnownCorrupt(source, 0.25)
+  monkeypatch.setattr(distributed, '_tell', lambda message: [message, '[3]'])
+  batches = consensus.over(iter(['a', 'b', 'c']), lambda: 'empty', known)
+  next(batches)
+  assert not consensus.decide().corrupt
+  known.add(1, 'it is blue')
+  next(batches)
+  with pytest.raises(UserError, match='2 of 4 images.*data.max_broken=0.25'):
+    consensus.decide()
+  # What was told is not told again; the same image counts once.
+  next(batches)
+  assert not consensus.decide().corrupt
+  assert KnownCorrupt(source, 0.25).learn([3, 3]) is None

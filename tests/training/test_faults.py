@@ -179,6 +179,49 @@ def test_a_run_may_go_on_without_a_checkpoint(
     loop.train(config, tmp_path, ONE)
 
 
+def test_the_last_checkpoint_is_tried_after_a_failed_one(
+  config, tmp_path, monkeypatch
+):
+  config.checkpoint_every_epochs = 3 * 16 / 1437
+  config.checkpoint.on_full = 'continue'
+  wait, failures = Checkpoints.wait, [NotWrittenError('disk full')]
+
+  def wait_or_fail(self):
+    wait(self)
+    if self.steps() and failures:
+      raise failures.pop()
+
+  monkeypatch.setattr(Checkpoints, 'wait', wait_or_fail)
+  monkeypatch.setattr(saving.Saver, 'save_scores', lambda *args: None)
+  loop.train(config, tmp_path, ONE)
+  assert not failures and 6 in Checkpoints(paths.resolve(tmp_path)).steps()
+
+
+def test_rows_wait_for_space(config, tmp_path, monkeypatch, capsys):
+  """On a full disk; the files of a run that goes on are whole."""
+  config.log_every_steps = 1
+  write, full = os.write, [True]
+
+  def write_half(descriptor, data):
+    half = len(data) // 2 if full and len(data) > 1 else len(data)
+    return write(descriptor, data[:half])
+
+  def train(folder):
+    with monkeypatch.context() as patch:
+      at_step(2, lambda: patch.setattr(os, 'write', write_half), patch)
+      at_step(5, full.clear, patch)
+      loop.train(config, folder, ONE)
+
+  with pytest.raises(OSError, match='No space left'):
+    train(tmp_path / 'stops')
+  assert [r['step'] for r in rows(tmp_path / 'stops')] == [1]
+  full.append(True)
+  config.checkpoint.on_full = 'continue'
+  train(tmp_path / 'goes_on')
+  assert [r['step'] for r in rows(tmp_path / 'goes_on')] == [*range(1, 7), 6]
+  assert capsys.readouterr().err.count('they wait for space') == 1
+
+
 def test_what_does_not_change_the_result_may_change(config, tmp_path):
   loop.train(config, tmp_path, ONE, stop_at_step=1)
   config.watchdog_minutes = 5.0

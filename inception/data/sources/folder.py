@@ -8,6 +8,7 @@ of every class.
 from collections.abc import Callable, Sequence
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 from typing import Any
@@ -17,7 +18,13 @@ import numpy as np
 
 from inception import paths
 from inception.data.sources import tfds
-from inception.data.sources.source import Source, cached, read_all
+from inception.data.sources.source import (
+  PERMANENT,
+  Source,
+  cached,
+  read_all,
+  retry,
+)
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
@@ -65,7 +72,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     raise UserError(
       f'no split {base!r} in {root}; it has {", ".join(splits) or "none"}'
     )
-  images = list_images(root / base)
+  images = list_images(root / base, config.retry_seconds)
   ranges = tfds.select_slice(split, base, len(images.files))
   chosen = [i for part in ranges for i in range(part.first, part.end)]
   files = [images.files[i] for i in chosen]
@@ -92,8 +99,12 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   )
 
 
-def list_images(split: paths.Path) -> ImageList:
+def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   """Lists the images in the class folders of a split, without hidden files.
+
+  Args:
+    split: Folder of the split.
+    retry_seconds: How long to try to read a file again.
 
   Raises:
     UserError: A folder is missing or empty, or a file is not an image.
@@ -117,7 +128,7 @@ def list_images(split: paths.Path) -> ImageList:
     rows += [(_hash(f'{name}/{path.name}'), str(path), label) for path in files]
   rows.sort()
   images = tuple(path for _, path, _ in rows)
-  sizes = _check_images(split, images)
+  sizes = _check_images(split, images, retry_seconds)
   labels = tuple(label for _, _, label in rows)
   return ImageList(images, sizes, labels, classes)
 
@@ -174,10 +185,17 @@ def _hash(name: str) -> bytes:
   return hashlib.blake2b(name.encode(), digest_size=8).digest()
 
 
-def _check_images(split: paths.Path, files: tuple[str, ...]) -> tuple[int, ...]:
+def _check_images(
+  split: paths.Path, files: tuple[str, ...], retry_seconds: float
+) -> tuple[int, ...]:
   """Returns the sizes of image files in bytes."""
+
+  def look_at(path: str) -> tuple[bool, int]:
+    look = functools.partial(_look_at, path)
+    return retry(look, path, retry_seconds, PERMANENT)
+
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-    found = list(threads.map(_look_at, files))
+    found = list(threads.map(look_at, files))
   bad = [path for path, (good, _) in zip(files, found) if not good]
   if bad:
     names = ', '.join(bad[:3]) + (', ...' if len(bad) > 3 else '')
@@ -190,9 +208,6 @@ def _check_images(split: paths.Path, files: tuple[str, ...]) -> tuple[int, ...]:
 
 def _look_at(path: str) -> tuple[bool, int]:
   """Returns whether a file begins as an image does, and its size in bytes."""
-  try:
-    with open(path, 'rb', buffering=0) as file:
-      size = os.fstat(file.fileno()).st_size
-      return file.read(8).startswith(_SIGNATURES), size
-  except OSError as error:
-    raise UserError(f'cannot read {path}: {error.strerror}') from error
+  with open(path, 'rb', buffering=0) as file:
+    size = os.fstat(file.fileno()).st_size
+    return file.read(8).startswith(_SIGNATURES), size

@@ -10,13 +10,14 @@ it is found, that of its data when it is read.
 from collections.abc import Sequence
 import concurrent.futures
 import dataclasses
+import functools
 import os
 import struct
 
 import google_crc32c
 import numpy as np
 
-from inception.data.sources.source import DamagedError
+from inception.data.sources.source import PERMANENT, DamagedError, retry
 from inception.errors import UserError
 
 # A record: length (8 bytes), its checksum (4), data, checksum of the data (4).
@@ -81,15 +82,28 @@ def masked_crc32c(data: bytes) -> int:
   return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def index_records(slices: Sequence[FileSlice]) -> RecordIndex:
+def index_records(
+  slices: Sequence[FileSlice], retry_seconds: float = 0.0
+) -> RecordIndex:
   """Finds the records of several files.
+
+  Args:
+    slices: What to read.
+    retry_seconds: How long to try to read a file again.
 
   Raises:
     UserError: A file cannot be read, is damaged, or does not hold the number of
       records that it should; names it.
   """
   with concurrent.futures.ThreadPoolExecutor(16) as threads:
-    found = list(threads.map(_find, slices))
+    found = list(
+      threads.map(
+        lambda part: retry(
+          functools.partial(_find, part), part.path, retry_seconds, PERMANENT
+        ),
+        slices,
+      )
+    )
   joined = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
   return RecordIndex(
     paths=tuple(part.path for part in slices),
@@ -103,23 +117,25 @@ def index_records(slices: Sequence[FileSlice]) -> RecordIndex:
 
 
 def _find(part: FileSlice) -> np.ndarray:
-  """Returns int64 [records, 3]: offset, length and checksum of each record."""
+  """Returns int64 [records, 3]: offset, length and checksum of each record.
+
+  Raises:
+    OSError: The file cannot be read.
+    UserError: It is damaged.
+  """
   rows: list[tuple[int, int, int]] = []
-  try:
-    with open(part.path, 'rb', buffering=0) as file:
-      descriptor, size = file.fileno(), os.path.getsize(part.path)
-      header, position = os.pread(descriptor, _HEADER.size, 0), 0
-      while position < size:
-        begin, length = position + _HEADER.size, _length(header, part.path)
-        position = begin + length + _FOOTER.size
-        if position > size:
-          raise _damaged(part.path)
-        # One call reads this record's last bytes and the next one's first.
-        both = os.pread(descriptor, _FOOTER.size + _HEADER.size, begin + length)
-        rows.append((begin, length, *_FOOTER.unpack(both[: _FOOTER.size])))
-        header = both[_FOOTER.size :]
-  except OSError as error:
-    raise UserError(f'cannot read {part.path}: {error.strerror}') from error
+  with open(part.path, 'rb', buffering=0) as file:
+    descriptor, size = file.fileno(), os.path.getsize(part.path)
+    header, position = os.pread(descriptor, _HEADER.size, 0), 0
+    while position < size:
+      begin, length = position + _HEADER.size, _length(header, part.path)
+      position = begin + length + _FOOTER.size
+      if position > size:
+        raise _damaged(part.path)
+      # One call reads this record's last bytes and the next one's first.
+      both = os.pread(descriptor, _FOOTER.size + _HEADER.size, begin + length)
+      rows.append((begin, length, *_FOOTER.unpack(both[: _FOOTER.size])))
+      header = both[_FOOTER.size :]
   if len(rows) != part.total:
     raise UserError(
       f'{part.path} holds {len(rows)} records, but dataset_info.json says'

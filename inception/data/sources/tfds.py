@@ -27,7 +27,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     UserError: The data set is not prepared, there is no such split, or a file
       is missing or damaged.
   """
-  builder = _make_builder(config.dataset, config.data_dir)
+  builder = _prepared_builder(config.dataset, config.data_dir)
   splits = builder.info.splits
   try:
     slices = [
@@ -42,7 +42,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       f'no split {split!r} in {config.dataset}; it has {", ".join(splits)}'
     ) from error
   image, label = _image_and_label(builder)
-  index = records.index_records(slices)
+  index = records.index_records(slices, config.retry_seconds)
   if not len(index):
     raise UserError(f'split {split!r} of {config.dataset} holds no examples')
   classes = tuple(builder.info.features[label].names)
@@ -155,7 +155,16 @@ def _make_load(
   return load
 
 
-def _make_builder(name: str, data_dir: str | None) -> Any:
+def make_builder(name: str, data_dir: str | None) -> Any:
+  """Returns TFDS's builder of a data set, which may have to be prepared yet.
+
+  Args:
+    name: Name in TFDS.
+    data_dir: Folder that holds data sets; None takes TFDS's own.
+
+  Raises:
+    UserError: There is no such data set, or its metadata is damaged.
+  """
   folder = root(data_dir)
   try:
     builder = tfds.builder(name, data_dir=str(folder))
@@ -169,8 +178,13 @@ def _make_builder(name: str, data_dir: str | None) -> Any:
       f'cannot open the data set {name!r} in {folder}: {reason}; if its name is'
       ' right, its metadata is damaged: prepare it again'
     ) from error
+  return builder
+
+
+def _prepared_builder(name: str, data_dir: str | None) -> Any:
+  builder = make_builder(name, data_dir)
   if isinstance(builder, digits.Digits) and not builder.info.splits:
-    builder = _build_digits(folder, builder)
+    builder = _build_digits(root(data_dir), builder)
   if not builder.info.splits:
     raise UserError(
       f'data set {name!r} is not prepared in {builder.data_dir}; run'
@@ -197,9 +211,10 @@ def _build_digits(folder: paths.Path, builder: Any) -> Any:
         # TFDS would report a download, but there is none.
         with contextlib.redirect_stdout(io.StringIO()):
           fresh.download_and_prepare()
-  except OSError as error:
+  except (OSError, tf.errors.OpError) as error:
+    reason = getattr(error, 'strerror', None) or str(error).split('\n')[0]
     raise UserError(
-      f'cannot write the digits to {builder.data_dir}: {error.strerror}; set'
+      f'cannot write the digits to {builder.data_dir}: {reason}; set'
       ' --config.data.data_dir'
     ) from error
   return fresh
