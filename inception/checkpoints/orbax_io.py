@@ -5,6 +5,7 @@ Only this file imports Orbax.
 
 from collections.abc import Mapping
 import functools
+import logging as standard_logging
 import sys
 from typing import Any
 
@@ -85,12 +86,16 @@ class OrbaxIO:
 
 @functools.cache
 def _hide_messages() -> None:
-  """Hides Orbax's log, which its threads fill with tracebacks.
+  """Hides Orbax's log, which its threads and tasks fill with tracebacks.
 
   What matters is raised as an exception.
   """
   logging.get_absl_logger().addFilter(
     lambda record: '/orbax/' not in record.pathname
+  )
+  # After the first error, the garbage collector finds tasks that failed too.
+  standard_logging.getLogger('asyncio').addFilter(
+    lambda record: 'was never retrieved' not in record.getMessage()
   )
 
 
