@@ -33,8 +33,8 @@ def read_header(checkpoint: paths.Path) -> Fields:
 
   Returns:
     `config`, as nested dicts; `arrays`, the digest of the arrays; `step`;
-    `interval`, the metrics since the last logged step. The last two are missing
-    in checkpoints of version 0.2 and older.
+    `interval`, the metrics since the last logged step; `data`, what the run was
+    trained on. Older versions lack some of the last three.
 
   Raises:
     ValueError: The header is damaged.

@@ -36,12 +36,14 @@ class Checkpoint:
     state: Nested dicts of host arrays.
     config: Config of the run, with this version's fields.
     interval: Sums of the metrics since the last logged step, see `Meter`.
+    data: What the run was trained on: `record.describe_data`.
   """
 
   step: int
   state: dict[str, Any]
   config: ml_collections.ConfigDict
   interval: dict[str, Any]
+  data: dict[str, Any]
 
 
 class Checkpoints:
@@ -126,6 +128,7 @@ class Checkpoints:
     flat: Mapping[str, Any],
     config: ml_collections.ConfigDict,
     interval: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
     digest: str | None = None,
   ) -> None:
     """Writes a state in the background; waits for the previous write.
@@ -134,6 +137,7 @@ class Checkpoints:
       flat: Host arrays by name, with `step`, from `arrays.flatten`.
       config: Config of the run; stored in the checkpoint.
       interval: Sums of the metrics since the last logged step.
+      data: What the run was trained on.
       digest: `arrays.digest` of the state, where it is known already.
 
     Raises:
@@ -149,6 +153,7 @@ class Checkpoints:
       'config': json.loads(compare.to_json(config)),
       'step': step,
       'interval': dict(interval or {}),
+      'data': dict(data or {}),
       'arrays': digest or arrays.digest(flat),
     }
     try:
@@ -210,7 +215,9 @@ class Checkpoints:
       raise UserError(
         f'checkpoint {path} is damaged: {_first_line(error)}'
       ) from error
-    return Checkpoint(step, state, config, fields.get('interval', {}))
+    return Checkpoint(
+      step, state, config, fields.get('interval', {}), fields.get('data', {})
+    )
 
   def load_first_good(self, steps: list[int]) -> Checkpoint:
     """Reads the first checkpoint that is not damaged; names the damaged ones.

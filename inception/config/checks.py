@@ -92,6 +92,10 @@ _RANGES = {
 }
 
 
+# Fields that have a default and may be unset.
+_MAY_BE_NONE = frozenset({'data.background'})
+
+
 def check_fields(config: ml_collections.ConfigDict) -> None:
   """Checks that a config has the fields of `default.get_config`, and no others.
 
@@ -113,7 +117,8 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     raise UserError(f'the config has an unknown field {field}; {hint}')
   for field, value in given.items():
     wanted = _type_of(field)
-    if value is None and known.get(field) is not None:
+    required = known.get(field) is not None and field not in _MAY_BE_NONE
+    if value is None and required:
       raise UserError(f'{field} is unset; set it, as in --config.{field}=...')
     if value is not None and not _is_a(value, wanted):
       raise UserError(
@@ -176,8 +181,10 @@ def check_ranges(config: ml_collections.ConfigDict) -> None:
       raise UserError(f'{field}={value} is out of range; it must be {allowed}')
   _check_interval('data.crop_area', config.data.crop_area, 1e-4, 1.0)
   _check_interval('data.crop_aspect', config.data.crop_aspect, 0.01, 100.0)
-  _check_channels('data.mean', config.data.mean)
-  _check_channels('data.std', config.data.std)
+  # Pixels are from 0 to 255.
+  _check_channels('data.mean', config.data.mean, -1e4, 1e4)
+  _check_channels('data.std', config.data.std, 1e-3, 1e4)
+  _check_channels('data.background', config.data.background, 0, 255)
 
 
 def _check_interval(
@@ -195,16 +202,14 @@ def _check_interval(
     )
 
 
-def _check_channels(name: str, value: Any) -> None:
+def _check_channels(name: str, value: Any, low: float, high: float) -> None:
   if value is None:
     return
-  # Pixels are from 0 to 255.
-  low, high = (1e-3, 1e4) if name == 'data.std' else (-1e4, 1e4)
   numbers = [
     x for x in value if isinstance(x, int | float) and low <= x <= high
   ]
   if not len(value) == len(numbers) == 3:
     raise UserError(
       f'{name}={value} must be three numbers from {low} to {high}, one per'
-      f" channel; try --config.{name}='(127.5, 127.5, 127.5)'"
+      f" channel; try --config.{name}='(127, 127, 127)'"
     )

@@ -44,6 +44,8 @@ MAY_CHANGE = frozenset(
     'checkpoint_every_epochs',
     'checkpoint_every_minutes',
     'data.cache_bytes',
+    'data.class_names',  # Matched by name.
+    'data.on_change',
     'data.retry_seconds',
     'distributed.timeout_seconds',
     'keep_checkpoints',

@@ -145,6 +145,12 @@ def _data() -> ml_collections.ConfigDict:
   # Fraction of corrupt images that training tolerates. Each is named, and the
   # next good image of the data set replaces it.
   data.max_broken = 0.0
+  # Color that shows through transparent pixels: red, green and blue from 0 to
+  # 255. None: the color that is hidden under them.
+  data.background = (255, 255, 255)
+  # Turn pictures upright as their EXIF data says. Keras, timm and TF-slim do
+  # not, and torchvision leaves it to its users.
+  data.exif_orientation = True
   # Height and width of the images that the network sees, pixels.
   data.image_size = 224
   _add_augmentation(data)
@@ -156,6 +162,13 @@ def _data() -> ml_collections.ConfigDict:
   data.std = placeholder(tuple)
   # Order of the channels that the network sees: 'RGB' or 'BGR'.
   data.channel_order = 'RGB'
+  # Names of the classes in the order of their labels. Unset: those of the data
+  # set, or of the pretrained weights where they are the same ones. Filled in
+  # when a run starts; from then on, labels are matched by name.
+  data.class_names = placeholder(tuple)
+  # When a run is resumed and the number or the content of the examples is not
+  # what it was: 'refuse', or 'continue'.
+  data.on_change = 'refuse'
   # Index of the first class's logit: 1 for TF-slim's weights, which have a
   # background class at 0.
   data.class_offset = 0

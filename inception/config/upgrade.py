@@ -65,8 +65,17 @@ def _eval_transform_0_2(data: Fields) -> None:
     data['crop_pct'] = data['image_size'] / short_side
 
 
-# The version that renamed fields, and how to translate a config from before it.
-CHANGES: dict[str, Callable[[Fields], None]] = {'0.2.0': _rename_fields_0_2}
+def _keep_pictures_0_4(config: Fields) -> None:
+  """Before, transparency and orientation were ignored."""
+  config.get('data', {}).setdefault('background', None)
+  config.get('data', {}).setdefault('exif_orientation', False)
+
+
+# The version that changed fields, and how to translate a config from before it.
+CHANGES: dict[str, Callable[[Fields], None]] = {
+  '0.2.0': _rename_fields_0_2,
+  '0.4.0': _keep_pictures_0_4,
+}
 
 
 def _rename(section: Fields, old: str, new: str) -> None:

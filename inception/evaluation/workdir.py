@@ -10,7 +10,7 @@ import ml_collections
 
 from inception import commands, distributed, paths
 from inception.checkpoints.restore import load_variables
-from inception.data import device, pipeline
+from inception.data import classes, device, pipeline
 from inception.data.batches import host_shard
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
@@ -55,7 +55,7 @@ def evaluate_workdir(
     data.data_dir = data.data_dir if data_dir is None else data_dir
     split = data.eval_split if split is None else split
     source = open_source(data, split)
-    _check_classes(source, config, workdir)
+    source = _match_classes(source, config, workdir)
   distributed.same_everywhere(str(loaded.step), 'the step')
   distributed.same_everywhere(source.digest, f'the data ({source.name})')
   predictor = make_predictor(model_from_config(config), data)
@@ -83,15 +83,20 @@ def _batches(
   return device.prefetch(pipeline.eval_batches(source, data, shard), devices)
 
 
-def _check_classes(
+def _match_classes(
   source: Source, config: ml_collections.ConfigDict, workdir: paths.Path
-) -> None:
+) -> Source:
+  """Returns the source with the network's labels, by name where it has any."""
+  names = classes.names(config.data)
+  if names is not None:
+    return classes.match(source, names, f'the network of {workdir}')
   expected = config.model.num_classes - config.data.class_offset
   if len(source.classes) != expected:
     raise UserError(
       f'{source.name} has {len(source.classes)} classes, the network of'
       f' {workdir} has {expected}'
     )
+  return source
 
 
 def write_results(

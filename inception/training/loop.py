@@ -13,7 +13,7 @@ import ml_collections
 from inception import distributed, paths
 from inception.checkpoints.lock import WorkdirLock
 from inception.errors import UserError, warn
-from inception.training import resolve
+from inception.training import record, resolve
 from inception.training import start as starts
 from inception.training.build import build
 from inception.training.consensus import StoppedError
@@ -55,11 +55,14 @@ def train(
       stack.enter_context(lock or contextlib.nullcontext())
     start = starts.find_start(workdir, config)
     with distributed.agreed():
-      config = resolve.complete(config, *sources, start.weights_config)
+      class_names, sources = resolve.match_classes(config, sources, start)
+      config = resolve.complete(config, class_names, start.weights_config)
     resolve.check_same_everywhere(config, *sources)
     with distributed.agreed():
       training = build(config, devices, sources[0].num_examples)
       state = starts.first_state(start, training, workdir)
+      if start.checkpoint is not None:
+        record.check_data(start.checkpoint.data, sources, config.data.on_change)
       if lock is not None:
         lock.make_workdir()
     interval = start.checkpoint.interval if start.checkpoint else None

@@ -1,6 +1,6 @@
 """The record of a run: what ran, on what, with which data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import datetime
 from importlib import metadata
 import json
@@ -15,10 +15,13 @@ import jax
 import inception
 from inception import distributed, paths
 from inception.data.sources.source import Source
-from inception.errors import UserError
+from inception.errors import UserError, warn
 from inception.training.build import Training
 
 RECORD_FILE = 'starts.jsonl'
+
+# `data.on_change`: whether a run goes on with other data.
+ON_CHANGE = {'refuse': False, 'continue': True}
 
 _PACKAGES = (
   'inception-jax',
@@ -81,9 +84,54 @@ def describe(
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
     'matmul_precision': jax.config.jax_default_matmul_precision,
     'seed': training.config.seed,
-    'data': {source.name: source.digest for source in sources},
+    'data': describe_data(sources),
     'config': json.loads(training.config.to_json()),
   }
+
+
+def describe_data(sources: Sequence[Source]) -> dict[str, Any]:
+  """Returns the number of examples and the digest of each split, by its name.
+
+  Args:
+    sources: Training and evaluation split.
+  """
+  return {
+    split: {'examples': source.num_examples, 'digest': source.digest}
+    for split, source in zip(('train', 'evaluation'), sources)
+  }
+
+
+def check_data(
+  before: Mapping[str, Any], sources: Sequence[Source], on_change: str
+) -> None:
+  """Checks that a resumed run goes on with the same data.
+
+  Args:
+    before: What `describe_data` returned when the run was saved; empty in
+      checkpoints of version 0.3 and older.
+    sources: Training and evaluation split.
+    on_change: A name in `ON_CHANGE`.
+
+  Raises:
+    UserError: The data is not the same, and that is refused.
+  """
+  now = describe_data(sources)
+  for source, split in zip(sources, now):
+    if split not in before or before[split] == now[split]:
+      continue
+    counts = before[split]['examples'], now[split]['examples']
+    what = (
+      f'had {counts[0]:,} examples, now {counts[1]:,}'
+      if counts[0] != counts[1]
+      else 'has the same number of examples as before, but not the same content'
+    )
+    if not ON_CHANGE[on_change]:
+      raise UserError(
+        f'{source.name} {what}: the run would not be the one that was started.'
+        ' Use another workdir, or --config.data.on_change=continue'
+      )
+    if distributed.is_first():
+      warn(f'{source.name} {what}')
 
 
 def _version(package: str) -> str | None:

@@ -10,6 +10,7 @@ import ml_collections
 from inception import distributed
 from inception.architectures import get_architecture
 from inception.config import checks, compare
+from inception.data import classes
 from inception.data.choices import DATA_CHOICES
 from inception.data.eval_transforms import eval_transform
 from inception.data.sources.catalog import open_source
@@ -20,8 +21,10 @@ from inception.modules.network import check_stage
 from inception.modules.options import INITIALIZERS, PRECISIONS
 from inception.spec import unroll
 from inception.training.optimizer import OPTIMIZERS
+from inception.training.record import ON_CHANGE
 from inception.training.saving import ON_FULL
 from inception.training.schedule import SCHEDULES
+from inception.training.start import Start
 
 # Of the short side of an evaluation image before it is cropped, in pixels.
 _LARGEST_RESIZED = 8192
@@ -37,6 +40,7 @@ CHOICES: dict[str, Collection[str]] = {
   'optimizer.name': OPTIMIZERS,
   'schedule.name': SCHEDULES,
   'checkpoint.on_full': ON_FULL,
+  'data.on_change': ON_CHANGE,
   **DATA_CHOICES,
 }
 
@@ -63,7 +67,7 @@ def check(
 
 
 def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
-  """Opens the training and the evaluation split; warns if they overlap.
+  """Opens the training and the evaluation split; warns about odd ones.
 
   Raises:
     UserError: A split does not exist, or its files are damaged.
@@ -77,13 +81,62 @@ def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
       f'{common:,} examples are in both train_split={data.train_split} and'
       f' eval_split={data.eval_split}: evaluation will be too optimistic'
     )
+  if config.batch_size > train_source.num_examples and distributed.is_first():
+    warn(
+      f'batch_size={config.batch_size} is larger than {train_source.name},'
+      f' which has {train_source.num_examples:,} images: steps see some of them'
+      ' more than once'
+    )
   return train_source, eval_source
+
+
+def match_classes(
+  config: ml_collections.ConfigDict,
+  sources: tuple[Source, Source],
+  start: Start,
+) -> tuple[tuple[str, ...], tuple[Source, Source]]:
+  """Chooses the order of the classes, and gives the data these labels.
+
+  That of a checkpoint which the run goes on from, of the config, of pretrained
+  weights with the same classes, or of the data.
+
+  Args:
+    config: A checked config.
+    sources: Training and evaluation split.
+    start: What the run starts from.
+
+  Returns:
+    The names of the classes, and the sources with labels in their order.
+
+  Raises:
+    UserError: The classes are not those of the checkpoint or the config, or
+      training and evaluation have different ones.
+  """
+  train_source, eval_source = sources
+  owner, chosen = train_source.name, classes.names(config.data)
+  if chosen is not None:
+    owner = 'data.class_names'
+  if start.checkpoint is not None:
+    theirs = classes.names(start.checkpoint.config.data)
+    if theirs is not None:
+      owner, chosen = 'the checkpoint', theirs
+  elif start.pretrained is not None and chosen is None:
+    theirs = classes.names(start.pretrained.config.data)
+    if theirs is not None and set(theirs) == set(train_source.classes):
+      owner, chosen = config.pretrained, theirs
+  if chosen is None:
+    chosen = train_source.classes
+  if len(chosen) == 1:
+    warn(f'{train_source.name} has a single class: there is nothing to learn')
+  return chosen, (
+    classes.match(train_source, chosen, owner),
+    classes.match(eval_source, chosen, owner),
+  )
 
 
 def complete(
   config: ml_collections.ConfigDict,
-  train_source: Source,
-  eval_source: Source,
+  class_names: tuple[str, ...],
   weights_config: ml_collections.ConfigDict | None,
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy, with fields that follow from data and weights set.
@@ -94,16 +147,15 @@ def complete(
 
   Args:
     config: A checked config.
-    train_source: The training split.
-    eval_source: The evaluation split.
+    class_names: Names of the classes, in the order of their labels.
     weights_config: Config of the weights that the run starts from, or None.
 
   Raises:
-    UserError: The config contradicts the data or the weights, or the splits
-      contradict each other.
+    UserError: The config contradicts the data or the weights.
   """
   config = config.copy_and_resolve_references()
-  config.model.num_classes = _num_classes(config, train_source, eval_source)
+  config.data.class_names = class_names
+  config.model.num_classes = _num_classes(config, len(class_names))
   if weights_config is not None:
     theirs = weights_config.data
     if theirs.channel_order != config.data.channel_order:
@@ -137,23 +189,14 @@ def check_same_everywhere(
     distributed.same_everywhere(source.digest, f'the data ({source.name})')
 
 
-def _num_classes(
-  config: ml_collections.ConfigDict, train_source: Source, eval_source: Source
-) -> int:
-  if train_source.classes != eval_source.classes:
-    odd = sorted(set(train_source.classes) ^ set(eval_source.classes))
+def _num_classes(config: ml_collections.ConfigDict, in_data: int) -> int:
+  wanted = in_data + config.data.class_offset
+  if config.model.num_classes not in (None, wanted):
     raise UserError(
-      f'{train_source.name} and {eval_source.name} have different classes:'
-      f' {", ".join(odd[:3])} in only one of them'
+      f'model.num_classes={config.model.num_classes} contradicts the data,'
+      f' which needs {wanted}; leave the field unset or set it to {wanted}'
     )
-  in_data = len(train_source.classes) + config.data.class_offset
-  if config.model.num_classes not in (None, in_data):
-    raise UserError(
-      f'model.num_classes={config.model.num_classes} contradicts the data:'
-      f' {train_source.name} needs {in_data}; leave the field unset or set it'
-      f' to {in_data}'
-    )
-  return in_data
+  return wanted
 
 
 def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:

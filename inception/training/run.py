@@ -101,7 +101,7 @@ def start_run(
     _make_evaluate(training, eval_source, consensus),
     Meter(first, config, interval),
     consensus,
-    Saver(checkpoints, config),
+    Saver(checkpoints, config, record.describe_data(sources)),
     logs,
   )
 

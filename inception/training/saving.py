@@ -21,15 +21,20 @@ class Saver:
   """Writes checkpoints, in the process that has them open."""
 
   def __init__(
-    self, checkpoints: Checkpoints | None, config: ml_collections.ConfigDict
+    self,
+    checkpoints: Checkpoints | None,
+    config: ml_collections.ConfigDict,
+    data: Mapping[str, Any],
   ):
     """Keeps where to save to.
 
     Args:
       checkpoints: Opened for writing in the first process, None in others.
       config: The whole config; stored in every checkpoint.
+      data: What the run is trained on; stored in every checkpoint.
     """
     self._checkpoints = checkpoints
+    self._data = data
     self._config = config
 
   def save(
@@ -54,7 +59,9 @@ class Saver:
       if self._checkpoints is not None:
         self._or_go_on(self._checkpoints.wait, False)  # The previous one.
         self._or_go_on(
-          lambda: self._checkpoints.save(flat, self._config, interval, digest),
+          lambda: self._checkpoints.save(
+            flat, self._config, interval, self._data, digest
+          ),
           is_last,
         )
 

@@ -15,6 +15,7 @@ from inception.checkpoints import arrays
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
+from inception.data import classes
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.modules.network import Network
@@ -116,8 +117,12 @@ def first_state(
   state = training.initial_state()
   if start.pretrained is None:
     return state
+  theirs = classes.names(start.pretrained.config.data)
   state, new = take_pretrained(
-    state, start.pretrained.variables, training.model
+    state,
+    start.pretrained.variables,
+    training.model,
+    other_classes=theirs not in (None, classes.names(training.config.data)),
   )
   if distributed.is_first():
     print(
@@ -128,18 +133,23 @@ def first_state(
 
 
 def take_pretrained(
-  state: TrainState, variables: Mapping[str, Any], model: Network
+  state: TrainState,
+  variables: Mapping[str, Any],
+  model: Network,
+  other_classes: bool = False,
 ) -> tuple[TrainState, list[str]]:
   """Replaces random weights by pretrained ones.
 
   Head layers whose shapes differ, as with another number of classes, keep their
-  random weights. Where batch norm has a scale here and none in the weights, the
-  scale becomes one, which computes the same.
+  random weights, and so do classifiers of other classes. Where batch norm has a
+  scale here and none in the weights, the scale becomes one, which computes the
+  same.
 
   Args:
     state: State before the first step.
     variables: {'params', 'batch_stats'} of the weights.
     model: The network to train.
+    other_classes: The weights are known to be for other classes.
 
   Returns:
     The state, and the names of the layers that stayed new.
@@ -150,7 +160,7 @@ def take_pretrained(
   variables_here = {'params': state.params, 'batch_stats': state.batch_stats}
   wanted = arrays.flatten(variables_here)
   given = arrays.flatten(dict(variables))
-  new_layers = _new_layers(wanted, given, model)
+  new_layers = _new_layers(wanted, given, model, other_classes)
   taken = {}
   for path, value in wanted.items():
     if _layer_of(path) in new_layers:
@@ -167,13 +177,18 @@ def take_pretrained(
 
 
 def _new_layers(
-  wanted: Mapping[str, Any], given: Mapping[str, Any], model: Network
+  wanted: Mapping[str, Any],
+  given: Mapping[str, Any],
+  model: Network,
+  other_classes: bool,
 ) -> set[str]:
   """Returns the layers of heads that do not fit; others raise."""
   heads = ('Logits', *(head.name for head in model.architecture.aux_heads))
   new_layers = set()
   for path, value in wanted.items():
     fits = np.shape(given.get(path, math.nan)) == value.shape
+    if other_classes and _layer_of(path).endswith('/Logits'):
+      fits = False
     if fits or (path not in given and path.endswith('BatchNorm/scale')):
       continue
     if path.split('/')[1] not in heads:

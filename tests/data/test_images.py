@@ -28,7 +28,7 @@ def picture(height, width):
 def encoded(pixels):
   buffer = io.BytesIO()
   Image.fromarray(pixels).save(buffer, 'PNG')
-  return tf.constant(buffer.getvalue())
+  return tf.constant([buffer.getvalue()])
 
 
 @pytest.mark.parametrize('size', [(80, 121), (133, 70), (60, 60)])
@@ -46,7 +46,7 @@ def test_resizing_the_short_side_is_torchvisions(
   config.data.eval_transform = 'torchvision'
   config.data.interpolation = interpolation
   pixels = picture(*size)
-  found = images.eval_image(encoded(pixels), config.data).numpy()
+  (found,) = images.eval_images(encoded(pixels), config.data).numpy()
 
   height, width = size
   sides = (int(54 * height / min(size)), int(54 * width / min(size)))
@@ -64,7 +64,7 @@ def test_the_central_crop_is_that_of_tf_image(config, name):
   config.data.image_size, config.data.crop_pct = 40, 0.875
   config.data.eval_transform = name
   pixels = picture(93, 77)
-  found = images.eval_image(encoded(pixels), config.data)
+  (found,) = images.eval_images(encoded(pixels), config.data)
   cropped = tf.image.central_crop(tf.constant(pixels), 0.875)
   antialias = name == 'inception_antialias'
   wanted = tf.image.resize(cropped, (40, 40), antialias=antialias)
@@ -75,10 +75,10 @@ def test_tensorflow_1s_bilinear_samples_at_pixel_corners(config):
   config.data.image_size, config.data.crop_pct = 2, 1.0
   config.data.interpolation = 'bilinear_tf1'
   row = np.repeat(np.uint8([[0, 60, 120, 180]]), 4, 0)[:, :, None]
-  found = images.eval_image(encoded(row.repeat(3, 2)), config.data)
+  (found,) = images.eval_images(encoded(row.repeat(3, 2)), config.data)
   np.testing.assert_array_equal(found[0, :, 0], [0, 120])
   config.data.interpolation = 'bilinear'
-  found = images.eval_image(encoded(row.repeat(3, 2)), config.data)
+  (found,) = images.eval_images(encoded(row.repeat(3, 2)), config.data)
   np.testing.assert_array_equal(found[0, :, 0], [30, 150])
 
 
@@ -132,27 +132,3 @@ def test_photographs_for_slim_are_tensorflows(config, name):
   cropped = tf.image.central_crop(decoded, 0.875)
   wanted = tf.compat.v1.image.resize_bilinear(cropped[None], (299, 299))[0]
   assert np.abs(found - wanted.numpy()).max() <= 0.5 + 1e-3
-
-
-@pytest.mark.parametrize('shrink', [1, 2, 4, 8])
-def test_large_jpegs_are_decoded_smaller(config, shrink):
-  """Scaled decoding shows the same crop as a full one, averaged."""
-  config.data.image_size = 32
-  config.data.crop_area, config.data.crop_aspect = (1.0, 1.0), (1.0, 1.0)
-  side = 32 * shrink + 5
-  rows, columns = np.mgrid[0:side, 0:side] * (200 / side)
-  pixels = np.stack([rows, columns, np.full((side, side), 99)], -1)
-  buffer = io.BytesIO()
-  Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'JPEG', quality=95)
-  encoded = tf.constant(buffer.getvalue())
-  seed = tf.constant([0, 0], tf.int64)
-  for jpeg in (True, False):
-    (crop,) = images.random_crops([encoded], [seed], config.data, jpeg)
-    assert 32 <= min(crop.shape[:2]) <= 32 + 5
-  (square,) = images.resize_crops(32, crop.numpy())
-  wanted = np.asarray(
-    Image.fromarray(pixels.astype(np.uint8)).resize(
-      (32, 32), Image.Resampling.BOX
-    )
-  )
-  assert np.abs(square.astype(int) - wanted).mean() < 2

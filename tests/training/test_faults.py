@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -12,9 +13,11 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from inception import paths
 from inception.checkpoints.lock import WorkdirLock
+from inception.checkpoints.restore import load_variables
 from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.errors import UserError
 from inception.evaluation import evaluate
+from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, meter, saving
 from tests.runs import ONE, assert_equal_states, rows
 
@@ -252,8 +255,60 @@ def test_a_run_is_recorded(config, tmp_path):
   assert second['packages']['jax'] == jax.__version__
   assert second['devices'] == '1 x cpu' and second['processes'] == 1
   assert first['data'] == second['data']
-  assert len(set(first['data'].values())) == 2
+  train, evaluation = first['data']['train'], first['data']['evaluation']
+  assert (train['examples'], evaluation['examples']) == (1437, 40)
+  assert train['digest'] != evaluation['digest']
   assert first['config']['batch_size'] == 16
+
+
+def pictures(config, image_folder):
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  config.data.eval_split = 'val'
+  config.batch_size, config.num_steps = 4, 2
+
+
+def test_a_resumed_run_goes_on_with_the_same_data(
+  config, image_folder, tmp_path, capsys
+):
+  pictures(config, image_folder)
+  loop.train(config, tmp_path / 'run', ONE, stop_at_step=1)
+  path = image_folder / 'train' / 'dog' / '1.jpg'
+  path.write_bytes(path.read_bytes() + b'x')
+  with pytest.raises(UserError, match='but not the same content.*on_change'):
+    loop.train(config, tmp_path / 'run', ONE)
+  (image_folder / 'val' / 'dog' / '1.jpg').unlink()
+  config.data.on_change = 'continue'
+  loop.train(config, tmp_path / 'run', ONE)
+  warnings = capsys.readouterr().err
+  assert 'train has the same number of examples as before' in warnings
+  assert 'val had 13 examples, now 12' in warnings
+
+
+def test_a_resumed_run_and_its_evaluation_have_the_same_classes(
+  config, image_folder, tmp_path
+):
+  pictures(config, image_folder)
+  loop.train(config, tmp_path / 'run', ONE, stop_at_step=1)
+  loaded = load_variables(paths.resolve(tmp_path / 'run'))
+  assert loaded.config.data.class_names == ['cat', 'dog']
+  for split in ('train', 'val'):
+    (image_folder / split / 'dog').rename(image_folder / split / 'wolf')
+  message = "class 1, 'wolf' here and 'dog' there"
+  with pytest.raises(UserError, match=f'the checkpoint: .*{message}'):
+    loop.train(config, tmp_path / 'run', ONE)
+  with pytest.raises(UserError, match=message):
+    evaluate_workdir(tmp_path / 'run', devices=ONE)
+
+
+def test_odd_data_is_said(config, image_folder, tmp_path, capsys):
+  pictures(config, image_folder)
+  config.batch_size = 64
+  for split in ('train', 'val'):
+    shutil.rmtree(image_folder / split / 'cat')
+  loop.train(config, tmp_path / 'run', ONE, stop_at_step=1)
+  warnings = capsys.readouterr().err
+  assert 'batch_size=64 is larger than' in warnings and '7 images' in warnings
+  assert 'has a single class' in warnings
 
 
 def test_splits_that_overlap_are_named(config, tmp_path, capsys):

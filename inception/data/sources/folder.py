@@ -2,52 +2,26 @@
 
 Splits are folders and take TFDS slicing syntax. The order of the images follows
 from their names alone and mixes the classes, so 'train[:90%]' holds about 90 %
-of every class.
+of every class. In a folder without splits, <root>/<class>/<image>, the only
+split is 'images'.
 """
 
 from collections.abc import Callable, Sequence
-import concurrent.futures
-import dataclasses
-import functools
 import hashlib
-import os
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.data.sources import tfds
-from inception.data.sources.source import (
-  PERMANENT,
-  Source,
-  cached,
-  read_all,
-  retry,
-)
+from inception.data import formats
+from inception.data.sources import listing, tfds
+from inception.data.sources.source import Source, cached, read_all
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
-# First bytes of the formats that TensorFlow decodes.
-_SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'GIF8', b'BM')
-_THREADS = 16  # Opening files on a network disk is mostly waiting.
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageList:
-  """Images of one split.
-
-  Attributes:
-    files: Path of each image.
-    sizes: Size of each image in bytes.
-    labels: Index into `classes` of each image.
-    classes: Names of the class folders.
-  """
-
-  files: tuple[str, ...]
-  sizes: tuple[int, ...]
-  labels: tuple[int, ...]
-  classes: tuple[str, ...]
+# The only split of a folder that has no folders for splits.
+_WHOLE = 'images'
 
 
 def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
@@ -66,13 +40,10 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       ' DIR/<split>/<class>/'
     )
   root = paths.resolve(config.data_dir, '--config.data.data_dir')
-  splits = split_folders(root)
   base = split.split('[')[0]
-  if base not in splits:
-    raise UserError(
-      f'no split {base!r} in {root}; it has {", ".join(splits) or "none"}'
-    )
-  images = list_images(root / base, config.retry_seconds)
+  images = listing.list_split(
+    _split_folder(root, base), config.max_broken, config.retry_seconds
+  )
   ranges = tfds.select_slice(split, base, len(images.files))
   chosen = [i for part in ranges for i in range(part.first, part.end)]
   files = [images.files[i] for i in chosen]
@@ -95,42 +66,8 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     describe=files.__getitem__,
     digest=digest.hexdigest(),
     ranges=ranges,
-    jpeg=all(path.lower().endswith(('.jpg', '.jpeg')) for path in files),
+    jpeg=images.jpeg,
   )
-
-
-def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
-  """Lists the images in the class folders of a split, without hidden files.
-
-  Args:
-    split: Folder of the split.
-    retry_seconds: How long to try to read a file again.
-
-  Raises:
-    UserError: A folder is missing or empty, or a file is not an image.
-  """
-  classes = tuple(sorted(path.name for path in _folders(split)))
-  if not classes:
-    raise UserError(
-      f'{split} has no class folders; images must be in <split>/<class>/'
-    )
-  rows = []
-  for label, name in enumerate(classes):
-    files = sorted(
-      path
-      for path in (split / name).iterdir()
-      if path.is_file() and not path.name.startswith('.')
-    )
-    if not files:
-      raise UserError(
-        f'class folder {split / name} is empty; add images or remove it'
-      )
-    rows += [(_hash(f'{name}/{path.name}'), str(path), label) for path in files]
-  rows.sort()
-  images = tuple(path for _, path, _ in rows)
-  sizes = _check_images(split, images, retry_seconds)
-  labels = tuple(label for _, _, label in rows)
-  return ImageList(images, sizes, labels, classes)
 
 
 def split_folders(root: paths.Path) -> list[str]:
@@ -144,7 +81,39 @@ def split_folders(root: paths.Path) -> list[str]:
       f'no folder {root}; set --config.data.data_dir to a folder that holds'
       ' <split>/<class>/'
     )
-  return sorted(path.name for path in _folders(root))
+  return [path.name for path in listing.folders(root)]
+
+
+def is_whole(root: paths.Path) -> bool:
+  """True if the folders in a folder hold images, so that they are classes."""
+  return any(
+    formats.is_supported_name(path.name)
+    for folder in listing.folders(root)
+    for path in folder.iterdir()
+  )
+
+
+def _split_folder(root: paths.Path, split: str) -> paths.Path:
+  """Returns the folder of a whole split.
+
+  Raises:
+    UserError: There is no such split.
+  """
+  splits = split_folders(root)
+  if split in splits:
+    return root / split
+  whole = is_whole(root)
+  if split == _WHOLE and whole:
+    return root
+  hint = (
+    ', which hold images: to split them, set'
+    " --config.data.train_split='images[:80%]' and"
+    " --config.data.eval_split='images[80%:]'"
+  )
+  raise UserError(
+    f'no split {split!r} in {root}; it has {", ".join(splits) or "none"}'
+    + (hint if whole else '')
+  )
 
 
 def _make_load(
@@ -171,43 +140,3 @@ def _make_load(
     return encoded, tf.gather(all_labels, indices)
 
   return load
-
-
-def _folders(path: paths.Path) -> list[paths.Path]:
-  return [
-    entry
-    for entry in path.iterdir()
-    if entry.is_dir() and not entry.name.startswith('.')
-  ]
-
-
-def _hash(name: str) -> bytes:
-  return hashlib.blake2b(name.encode(), digest_size=8).digest()
-
-
-def _check_images(
-  split: paths.Path, files: tuple[str, ...], retry_seconds: float
-) -> tuple[int, ...]:
-  """Returns the sizes of image files in bytes."""
-
-  def look_at(path: str) -> tuple[bool, int]:
-    look = functools.partial(_look_at, path)
-    return retry(look, path, retry_seconds, PERMANENT)
-
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-    found = list(threads.map(look_at, files))
-  bad = [path for path, (good, _) in zip(files, found) if not good]
-  if bad:
-    names = ', '.join(bad[:3]) + (', ...' if len(bad) > 3 else '')
-    raise UserError(
-      f'{len(bad)} of {len(files)} files in {split} are not JPEG, PNG, GIF or'
-      f' BMP images: {names}; remove or convert them'
-    )
-  return tuple(size for _, size in found)
-
-
-def _look_at(path: str) -> tuple[bool, int]:
-  """Returns whether a file begins as an image does, and its size in bytes."""
-  with open(path, 'rb', buffering=0) as file:
-    size = os.fstat(file.fileno()).st_size
-    return file.read(8).startswith(_SIGNATURES), size

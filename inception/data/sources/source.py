@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from inception.data.tensorflow import tf
 from inception.errors import UserError, warn
 
 Value = TypeVar('Value')
@@ -75,6 +76,24 @@ def overlap(one: Source, other: Source) -> int:
     for b in other.ranges
     if a.split == b.split
   )
+
+
+def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
+  """Returns a source whose labels are indices into other classes, by name.
+
+  Args:
+    source: Its classes are among `classes`.
+    classes: Name of each label.
+  """
+  if source.classes == classes:
+    return source
+  label_of = np.array([classes.index(name) for name in source.classes])
+
+  def load(indices: Any) -> tuple[Any, Any]:
+    encoded, labels = source.load(indices)
+    return encoded, tf.gather(label_of, labels)
+
+  return dataclasses.replace(source, classes=classes, load=load)
 
 
 def retry(

@@ -15,6 +15,9 @@ from inception.data.sources.source import Range, Source, cached, read_all
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError
 
+# What TFDS raises for a split that does not exist or cannot be parsed.
+_SPLIT_ERRORS = (KeyError, ValueError, AssertionError, NotImplementedError)
+
 
 def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   """Opens one split of a TFDS data set; builds the digits if they are missing.
@@ -37,7 +40,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
       for part in splits[split].file_instructions
     ]
     ranges = split_ranges(split, splits)
-  except (KeyError, ValueError, AssertionError) as error:
+  except _SPLIT_ERRORS as error:
     raise UserError(
       f'no split {split!r} in {config.dataset}; it has {", ".join(splits)}'
     ) from error
@@ -98,7 +101,7 @@ def select_slice(split: str, base: str, count: int) -> tuple[Range, ...]:
   info = tfds.core.SplitInfo(name=base, shard_lengths=[count], num_bytes=0)
   try:
     ranges = split_ranges(split, {base: info})
-  except (KeyError, ValueError, AssertionError) as error:
+  except _SPLIT_ERRORS as error:
     raise UserError(f'cannot parse the split {split!r}: {error}') from error
   if not any(part.first < part.end for part in ranges):
     raise UserError(f'split {split!r} holds no examples')

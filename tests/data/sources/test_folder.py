@@ -1,7 +1,9 @@
 """A folder of images as a data set."""
 
+from PIL import Image
 import pytest
 
+from inception.data import pipeline
 from inception.data.sources import folder
 from inception.data.tensorflow import tf
 from inception.errors import UserError
@@ -49,8 +51,66 @@ def test_errors_name_what_is_wrong(config, image_folder, tmp_path):
   with pytest.raises(UserError, match="no split 'test'.*it has train, val"):
     open_folder(config, image_folder, 'test')
   (image_folder / 'train' / 'emu').mkdir()
-  with pytest.raises(UserError, match='train/emu is empty'):
-    open_folder(config, image_folder)
   (image_folder / 'train' / 'emu' / 'notes.jpg').write_text('not an image')
-  with pytest.raises(UserError, match='1 of 14 files .*train/emu/notes.jpg'):
+  with pytest.raises(
+    UserError, match='1 of 14 files .*: emu/notes.jpg; .*--config.data.max_bro'
+  ):
     open_folder(config, image_folder)
+  with pytest.raises(UserError, match='pictures has no images in class folder'):
+    (tmp_path / 'pictures' / 'pictures').mkdir(parents=True)
+    open_folder(config, tmp_path / 'pictures', 'pictures')
+
+
+def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
+  train = image_folder / 'train'
+  for name in ('Thumbs.db', 'desktop.ini', '.hidden.jpg', '__MACOSX/cat.jpg'):
+    (train / 'cat' / name).parent.mkdir(exist_ok=True)
+    (train / 'cat' / name).write_bytes(b'x')
+  open_folder(config, image_folder)
+  assert capsys.readouterr().err == ''
+  (train / 'emu').mkdir()
+  (train / 'cat' / 'gone.png').symlink_to('nowhere')
+  (train / 'cat' / 'notes.txt').write_text('x')
+  (train / 'loose.png').write_bytes(b'x')
+  (train / 'dog' / 'old').mkdir()
+  (train / 'dog' / '1.jpg').rename(train / 'dog' / 'old' / '1.jpg')
+  (train / 'dog' / 'old' / 'up').symlink_to(train / 'dog')
+  config.data.max_broken = 0.1
+  source = open_folder(config, image_folder)
+  assert source.classes == ('cat', 'dog') and source.num_examples == 13
+  (line,) = capsys.readouterr().err.splitlines()
+  for phrase in (
+    'skipped empty class folders: 1 (emu)',
+    'skipped files that are no images: 1 (cat/notes.txt)',
+    'skipped dead links: 1 (cat/gone.png)',
+    'skipped images outside of class folders: 1 (loose.png)',
+    'images in sub-folders of their class: 1',
+  ):
+    assert phrase in line
+
+
+def test_a_folder_without_splits_is_one(config, image_folder):
+  with pytest.raises(UserError, match=r"which hold images: .*'images\[:80%\]'"):
+    open_folder(config, image_folder / 'train', 'validation')
+  first = open_folder(config, image_folder / 'train', 'images[:60%]')
+  whole = open_folder(config, image_folder, 'train[:60%]')
+  names = [s.describe(i) for s in (first, whole) for i in range(8)]
+  assert names[:8] == names[8:]
+
+
+@pytest.mark.parametrize('name', ['1.webp', '1.jpg'])
+def test_formats_are_known_by_content_not_by_name(config, image_folder, name):
+  image = Image.new('RGB', (30, 20), (200, 10, 10))
+  for folder_ in (image_folder / 'train').iterdir():
+    for path in folder_.iterdir():
+      path.unlink()
+    image.save(folder_ / name, 'WEBP', lossless=True)
+  source = open_folder(config, image_folder)
+  assert source.num_examples == 2 and not source.jpeg
+  config.data.image_size = 8
+  shard = pipeline.HostShard(2, 1)
+  for batch in (
+    next(iter(pipeline.eval_batches(source, config.data, shard))),
+    next(pipeline.train_batches(source, config.data, shard, 0, 0)),
+  ):
+    assert (batch['image'] == (200, 10, 10)).all()

@@ -1,0 +1,219 @@
+"""Encoded images to pixels, upright and without transparency, in TensorFlow."""
+
+import dataclasses
+import functools
+import io
+from typing import Any
+
+import ml_collections
+import numpy as np
+from PIL import Image, ImageOps
+
+from inception.data import formats
+from inception.data.formats import Kind
+from inception.data.tensorflow import tf
+
+# By EXIF's orientation, from 1: first transpose, then flip up-down, then flip
+# left-right.
+_TURNS = (
+  (False, False, False),
+  (False, False, True),
+  (False, True, True),
+  (False, True, False),
+  (True, False, False),
+  (True, False, True),
+  (True, True, True),
+  (True, True, False),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+  """Encoded images.
+
+  Attributes:
+    data: The bytes, a string tensor.
+    kind: A `formats.Kind` each, int32.
+    orientation: EXIF's number of the pixels' orientation each, int32; 1 where
+      the kind is not JPEG, or it is to be ignored.
+  """
+
+  data: Any
+  kind: Any
+  orientation: Any
+
+  def unstack(self, count: int) -> list['Encoded']:
+    """Returns `count` single images."""
+    parts = (self.data, self.kind, self.orientation)
+    return [
+      Encoded(*one) for one in zip(*(tf.unstack(part, count) for part in parts))
+    ]
+
+
+def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
+  """Finds out how to decode images.
+
+  Args:
+    data: Encoded images, a string tensor [n].
+    config: `config.data`.
+  """
+  heads = tf.strings.substr(data, 0, formats.HEAD_BYTES)
+  facts = tf.numpy_function(
+    formats.inspect_all, [heads], tf.int32, stateful=False
+  )
+  facts = tf.ensure_shape(facts, (*data.shape, 2))
+  kind, orientation = tf.unstack(facts, axis=1)
+  if not config.exif_orientation:
+    orientation = tf.ones_like(orientation)
+  return Encoded(data, kind, orientation)
+
+
+def image_shape(
+  image: Encoded, config: ml_collections.ConfigDict, jpeg: bool
+) -> Any:
+  """Returns int32 [3]: height, width, channels, of a JPEG as it is stored.
+
+  Args:
+    image: A single image.
+    config: `config.data`.
+    jpeg: It is known to be a JPEG.
+  """
+
+  def of_jpeg() -> Any:
+    return tf.io.extract_jpeg_shape(image.data)
+
+  if jpeg:
+    return of_jpeg()
+  return tf.cond(
+    tf.equal(image.kind, Kind.JPEG),
+    of_jpeg,
+    lambda: tf.shape(decode_other(image, config)),
+  )
+
+
+def decode(
+  image: Encoded, config: ml_collections.ConfigDict, dct_method: str = ''
+) -> Any:
+  """Returns the pixels of an image, upright: uint8 [height, width, 3].
+
+  Args:
+    image: A single image.
+    config: `config.data`.
+    dct_method: As that of `tf.io.decode_jpeg`.
+  """
+  return tf.cond(
+    tf.equal(image.kind, Kind.JPEG),
+    lambda: turn(
+      tf.io.decode_jpeg(image.data, channels=3, dct_method=dct_method),
+      image.orientation,
+    ),
+    lambda: decode_other(image, config),
+  )
+
+
+def decode_other(image: Encoded, config: ml_collections.ConfigDict) -> Any:
+  """Returns the pixels of an image that is no JPEG; see `decode`."""
+  background = config.background
+  with_pillow = functools.partial(
+    _decode_with_pillow,
+    None if background is None else tuple(background),
+    config.exif_orientation,
+  )
+
+  def opaque_png() -> Any:
+    return tf.io.decode_png(image.data, channels=3)
+
+  def png_with_alpha() -> Any:
+    if background is None:
+      return opaque_png()
+    return _composite(tf.io.decode_png(image.data, channels=4), background)
+
+  def other() -> Any:
+    pixels = tf.numpy_function(
+      with_pillow, [image.data], tf.uint8, stateful=False
+    )
+    return tf.ensure_shape(pixels, (None, None, 3))
+
+  # A JPEG comes here only where it was not known to be one.
+  return tf.switch_case(
+    tf.maximum(image.kind, Kind.PNG) - Kind.PNG,
+    [opaque_png, png_with_alpha, other],
+  )
+
+
+def crop(pixels: Any, window: Any) -> Any:
+  """Returns a window, int32 [4]: top, left, height, width."""
+  return tf.image.crop_to_bounding_box(pixels, *tf.unstack(window))
+
+
+def turn(image: Any, orientation: Any) -> Any:
+  """Returns the stored pixels of a JPEG, [height, width, 3], upright."""
+
+  def turned(transpose: bool, *flips: bool) -> Any:
+    turned = tf.transpose(image, (1, 0, 2)) if transpose else image
+    axes = [axis for axis, flip in enumerate(flips) if flip]
+    return tf.reverse(turned, axes) if axes else turned
+
+  return tf.switch_case(
+    orientation - 1, [functools.partial(turned, *turns) for turns in _TURNS]
+  )
+
+
+def turn_square(square: np.ndarray, orientation: int) -> np.ndarray:
+  """Returns stored pixels, [side, side, 3], upright; a view."""
+  transpose, down, right = _TURNS[orientation - 1]
+  if transpose:
+    square = square.transpose(1, 0, 2)
+  return square[:: -1 if down else 1, :: -1 if right else 1]
+
+
+def upright_shapes(shapes: Any, orientations: Any) -> Any:
+  """Returns int32 [n, 3] shapes of images after they are turned upright."""
+  turned = tf.gather(shapes, (1, 0, 2), axis=1)
+  transpose = tf.gather(_TURNS, orientations - 1)[:, :1]
+  return tf.where(transpose, turned, shapes)
+
+
+def stored_windows(windows: Any, shapes: Any, orientations: Any) -> Any:
+  """Finds windows of upright images in the pixels as they are stored.
+
+  Args:
+    windows: int32 [n, 4], top, left, height and width in upright images.
+    shapes: int32 [n, 3], of the upright images.
+    orientations: int32 [n].
+
+  Returns:
+    int32 [n, 4], top, left, height and width in the stored images.
+  """
+  turns = tf.gather(_TURNS, orientations - 1)
+  begins, sizes = windows[:, :2], windows[:, 2:]
+  flipped = shapes[:, :2] - begins - sizes
+  begins = tf.where(turns[:, 1:], flipped, begins)
+  swapped = tf.concat([begins[:, ::-1], sizes[:, ::-1]], 1)
+  return tf.where(turns[:, :1], swapped, tf.concat([begins, sizes], 1))
+
+
+def _composite(pixels: Any, background: tuple[float, float, float]) -> Any:
+  """Lays pixels with alpha over a color: uint8 [height, width, 4] to 3."""
+  # 255 * 255 + 127 still fits 16 bits.
+  wide = tf.cast(pixels, tf.uint16)
+  color, alpha = wide[..., :3], wide[..., 3:]
+  below = tf.constant(list(map(round, background)), tf.uint16)
+  mixed = color * alpha + below * (255 - alpha) + 127
+  return tf.cast(mixed // 255, tf.uint8)
+
+
+def _decode_with_pillow(
+  background: tuple[float, float, float] | None, upright: bool, data: bytes
+) -> np.ndarray:
+  try:
+    with Image.open(io.BytesIO(data)) as file:
+      image = ImageOps.exif_transpose(file) if upright else file
+      if background is None or not image.has_transparency_data:
+        return np.asarray(image.convert('RGB'))
+      below = Image.new('RGBA', image.size, tuple(map(round, background)))
+      below.alpha_composite(image.convert('RGBA'))
+      return np.asarray(below.convert('RGB'))
+  # Each decoder of Pillow has its own ways to fail; here, all are TensorFlow's.
+  except Exception as error:
+    raise tf.errors.InvalidArgumentError(None, None, str(error)) from error

@@ -1,0 +1,186 @@
+"""Pixels of every format, against Pillow: transparency, orientation, WebP."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+import pytest
+
+from inception.data import decode, formats, images
+from inception.data.formats import Kind
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+
+SIDES = 23, 31
+WHITE, GREEN = (255, 255, 255), (0, 200, 10)
+
+
+def noise(channels, levels=256):
+  shape = (*SIDES, channels) if channels > 1 else SIDES
+  return np.random.default_rng(0).integers(0, levels, shape, np.uint8)
+
+
+def save(image, **options):
+  buffer = io.BytesIO()
+  image.save(buffer, **options)
+  return buffer.getvalue()
+
+
+def palette():
+  return Image.fromarray(noise(3)).quantize(16)
+
+
+def photo(file_format, orientation, **options):
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  small = Image.fromarray(noise(3)[:5, :6])
+  image = small.resize(SIDES[::-1], Image.Resampling.BICUBIC)
+  return save(image, format=file_format, exif=exif, **options)
+
+
+TRANSPARENT = {
+  'RGBA': (save(Image.fromarray(noise(4)), format='PNG'), Kind.PNG_ALPHA),
+  'LA': (save(Image.fromarray(noise(2), 'LA'), format='PNG'), Kind.PNG_ALPHA),
+  'palette, one color': (
+    save(palette(), format='PNG', transparency=3),
+    Kind.PNG_ALPHA,
+  ),
+  'palette, levels': (
+    save(palette(), format='PNG', transparency=bytes(range(0, 240, 15))),
+    Kind.PNG_ALPHA,
+  ),
+  'RGB, one color': (
+    save(Image.fromarray(noise(3, 2)), format='PNG', transparency=(1, 0, 1)),
+    Kind.PNG_ALPHA,
+  ),
+  'WebP': (
+    save(Image.fromarray(noise(4)), format='WEBP', lossless=True),
+    Kind.OTHER,
+  ),
+  'GIF': (save(palette(), format='GIF', transparency=3), Kind.OTHER),
+}
+OPAQUE = {
+  'RGB': (save(Image.fromarray(noise(3)), format='PNG'), Kind.PNG),
+  'L': (save(Image.fromarray(noise(1)), format='PNG'), Kind.PNG),
+  'palette': (save(palette(), format='PNG'), Kind.PNG),
+  '1': (save(Image.fromarray(noise(1) > 99), format='PNG'), Kind.OTHER),
+  'BMP': (save(Image.fromarray(noise(3)), format='BMP'), Kind.OTHER),
+  'WebP': (
+    save(Image.fromarray(noise(3)), format='WEBP', lossless=True),
+    Kind.OTHER,
+  ),
+}
+
+
+def pixels(file, config, count=1):
+  """Decodes as training and evaluation do, in a graph."""
+
+  @tf.function(autograph=False)
+  def graph():
+    (image,) = decode.inspect(tf.constant([file]), config.data).unstack(count)
+    return decode.decode(image, config.data, 'INTEGER_ACCURATE')
+
+  return graph().numpy().astype(int)
+
+
+@pytest.mark.parametrize('color', [WHITE, GREEN])
+@pytest.mark.parametrize('name', TRANSPARENT)
+def test_transparent_pixels_show_the_background(config, name, color):
+  file, kind = TRANSPARENT[name]
+  assert formats.inspect(file) == (kind, 1)
+  config.data.background = color
+  image = Image.open(io.BytesIO(file)).convert('RGBA')
+  below = Image.new('RGBA', image.size, color)
+  wanted = np.asarray(Image.alpha_composite(below, image).convert('RGB'))
+  assert np.abs(pixels(file, config) - wanted).max() <= 1
+  # The color under transparent pixels differs from what is shown.
+  config.data.background = None
+  hidden = np.asarray(image.convert('RGB'))
+  np.testing.assert_array_equal(pixels(file, config), hidden)
+  assert np.abs(hidden.astype(int) - wanted).max() > 50
+
+
+@pytest.mark.parametrize('name', OPAQUE)
+def test_opaque_pixels_are_pillows(config, name):
+  file, kind = OPAQUE[name]
+  assert formats.inspect(file) == (kind, 1)
+  wanted = np.asarray(Image.open(io.BytesIO(file)).convert('RGB'))
+  np.testing.assert_array_equal(pixels(file, config), wanted)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('name', ['JPEG', 'PNG', 'WEBP'])
+def test_pictures_are_turned_as_pillow_does(config, name, orientation):
+  options = {'lossless': True} if name == 'WEBP' else {}
+  file = photo(name, orientation, **options)
+  stored = Image.open(io.BytesIO(file))
+  upright = np.asarray(ImageOps.exif_transpose(stored).convert('RGB'))
+  assert np.abs(pixels(file, config) - upright).max() <= 1
+  config.data.exif_orientation = False
+  as_stored = np.asarray(stored.convert('RGB'))
+  assert np.abs(pixels(file, config) - as_stored).max() <= 1
+
+
+@pytest.mark.parametrize('name', ['torchvision', 'inception'])
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_evaluation_sees_upright_pictures(config, name, orientation):
+  config.data.image_size, config.data.eval_transform = 16, name
+  file = photo('JPEG', orientation, quality=95)
+  upright = save(
+    ImageOps.exif_transpose(Image.open(io.BytesIO(file))), format='PNG'
+  )
+  files = tf.constant([file, upright])
+  found = images.eval_images(files, config.data).numpy()
+  difference = np.abs(found[0].astype(int) - found[1])
+  assert difference.max() <= (2 if name == 'torchvision' else 8)
+
+
+def test_a_jpeg_with_a_long_header_is_left_to_pillow(config):
+  """Orientation comes after more bytes than are looked at."""
+  file = photo('JPEG', 6, quality=95)
+  comment = b'\xff\xfe' + (20_002).to_bytes(2, 'big') + bytes(20_000)
+  long = file[:2] + comment + file[2:]
+  assert formats.inspect(long[: formats.HEAD_BYTES]) == (Kind.OTHER, 1)
+  assert formats.inspect(file) == (Kind.JPEG, 6)
+  assert np.abs(pixels(long, config) - pixels(file, config)).max() <= 1
+
+
+@pytest.mark.parametrize('order', ['MM', 'II'])
+@pytest.mark.parametrize('number_type', [3, 4])
+def test_orientations_are_read_in_both_byte_orders(order, number_type):
+  byte_order = 'big' if order == 'MM' else 'little'
+
+  def number(value, size):
+    return value.to_bytes(size, byte_order)
+
+  value = number(6, 2) + bytes(2) if number_type == 3 else number(6, 4)
+  field = number(0x0112, 2) + number(number_type, 2) + number(1, 4) + value
+  other = number(0x0100, 2) + number(3, 2) + number(1, 4) + bytes(4)
+  tiff = order.encode() + number(42, 2) + number(8, 4) + number(2, 2)
+  exif = b'Exif\0\0' + tiff + other + field
+  head = b'\xff\xd8\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+  assert formats.inspect(head) == (Kind.JPEG, 6)
+  # Damaged: no orientation is no reason to refuse a picture.
+  for end in range(12, len(head) - 2):
+    assert formats.inspect(head[:end])[1] == 1
+
+
+@pytest.mark.parametrize(
+  'content, message',
+  [
+    (b'', 'it is empty'),
+    (b'<html>', 'does not begin as JPEG, PNG, WebP, GIF or BMP'),
+    (OPAQUE['RGB'][0][:500], 'damaged or incomplete'),
+    (photo('JPEG', 1)[:700], 'damaged or incomplete'),
+    (OPAQUE['WebP'][0][:500], 'damaged or incomplete'),
+  ],
+)
+def test_what_is_no_image_is_named_with_its_reason(
+  config, tmp_path, content, message
+):
+  path = tmp_path / 'picture.png'
+  path.write_bytes(content)
+  with pytest.raises(UserError, match=message) as caught:
+    images.load_image(path, config.data)
+  assert 'picture.png' in str(caught.value)
+  assert 'function_node' not in str(caught.value)
