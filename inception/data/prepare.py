@@ -8,7 +8,8 @@ ImageNet must be downloaded by hand: log in at image-net.org and download the
 archives of the 2012 challenge, ILSVRC2012_img_train.tar (148 GB) and
 ILSVRC2012_img_val.tar (6.7 GB), into DIR; do not unpack them. The data set
 needs as much disk again in --data_dir. A folder of images,
-DIR/<split>/<class>/<image>, needs no preparation; it is only checked.
+DIR/<split>/<class>/<image>, needs no preparation; it is only checked. The exit
+status is 1 if a run would stop at what was found.
 """
 
 import json
@@ -41,26 +42,30 @@ def define_flags() -> None:
     'data_dir', None, "Folder of data sets. Unset: TFDS's own."
   )
   flags.DEFINE_bool(
+    'decode', False, 'Decode every image of a folder: finds damaged ones.'
+  )
+  flags.DEFINE_bool(
     'sample', False, 'Accept archives of any size: a part of ImageNet.'
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
-def main() -> None:
+def main() -> int:
   """Reads the flags, checks the archives, prepares and verifies."""
   commands.import_tensorflow()
   values = flags.FLAGS
   data_dir = values.data_dir
   if data_dir is not None:
     data_dir = str(paths.resolve(data_dir, '--data_dir'))
+  if values.dataset == 'folder':
+    return _check_folder(data_dir)
   manual = None
   if values.manual_dir:
     manual = paths.resolve(values.manual_dir)
   is_imagenet = values.dataset.split(':')[0] == IMAGENET
   if is_imagenet and not is_prepared(values.dataset, data_dir):
     check_archives(manual, values.sample)
-  if values.dataset != 'folder':
-    prepare(values.dataset, manual, data_dir)
+  prepare(values.dataset, manual, data_dir)
   found = verify(values.dataset, data_dir)
   if is_imagenet and not values.sample:
     check_counts(found)
@@ -72,6 +77,29 @@ def main() -> None:
     )
   if values.json:
     print(json.dumps({'dataset': values.dataset, 'splits': found}))
+  return 0
+
+
+def _check_folder(data_dir: str | None) -> int:
+  """Checks a folder of images, prints what was found; returns the status."""
+  from inception.data import check_folder  # Slow to import: after the flags.
+
+  if data_dir is None:
+    raise UserError(
+      '--data_dir is missing; set it to a folder with <split>/<class>/'
+    )
+  report = check_folder.check(paths.resolve(data_dir), flags.FLAGS.decode)
+  print('\n'.join(report.lines()))
+  if not flags.FLAGS.decode:
+    print('images were not decoded; --decode finds damaged ones')
+  if flags.FLAGS.json:
+    splits = {
+      split: {'examples': len(found.files), 'classes': found.classes}
+      for split, found in report.splits.items()
+    }
+    findings = {'errors': report.errors, 'warnings': report.warnings}
+    print(json.dumps({'dataset': 'folder', 'splits': splits, **findings}))
+  return 1 if report.errors else 0
 
 
 def is_prepared(dataset: str, data_dir: str | None) -> bool:
@@ -171,8 +199,8 @@ def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
   """Counts the examples of every labeled split and decodes some of them.
 
   Args:
-    dataset: Name in TFDS, or 'folder'.
-    data_dir: Folder of data sets, or of the images; None takes TFDS's own.
+    dataset: Name in TFDS.
+    data_dir: Folder of data sets; None takes TFDS's own.
 
   Returns:
     `examples`, `classes`, `first_class` and `decoded_each_end`, by split.
@@ -212,14 +240,8 @@ def _decode(config: ml_collections.ConfigDict, split: str) -> None:
 
 def _splits(dataset: str, data_dir: str | None) -> list[str]:
   """Returns the names of the splits whose images have labels."""
-  from inception.data.sources import folder, tfds
+  from inception.data.sources import tfds
 
-  if dataset == 'folder':
-    if data_dir is None:
-      raise UserError(
-        '--data_dir is missing; set it to a folder with <split>/<class>/'
-      )
-    return folder.split_folders(paths.resolve(data_dir))
   splits = tfds.make_builder(dataset, data_dir).info.splits
   unlabeled = ['test'] if dataset.split(':')[0] == IMAGENET else []
   return [

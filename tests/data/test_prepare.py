@@ -1,13 +1,15 @@
 """Preparing ImageNet from its archives, quirks included, and other data."""
 
 import io
+import shutil
 import tarfile
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from inception.data import pipeline, prepare
+from inception import paths
+from inception.data import check_folder, pipeline, prepare
 from inception.data.sources import catalog
 from inception.errors import UserError
 
@@ -138,12 +140,35 @@ def test_other_tfds_data_sets_are_prepared_too(tmp_path):
 
 
 def test_a_folder_is_checked(image_folder):
-  found = prepare.verify('folder', str(image_folder))
-  assert set(found) == {'train', 'val'}
-  assert found['val']['examples'] == 13 and found['val']['classes'] == 2
-  with pytest.raises(UserError, match='--data_dir is missing'):
-    prepare.verify('folder', None)
+  root = paths.resolve(image_folder)
+  report = check_folder.check(root, decode_all=True)
+  assert report.lines() == [
+    'train: 13 images in 2 classes (6 to 7 per class)',
+    'val: 13 images in 2 classes (6 to 7 per class)',
+    'no problems',
+  ]
   path = image_folder / 'val' / 'dog' / '1.jpg'
   path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(UserError, match='dog/1.jpg is corrupt'):
-    prepare.verify('folder', str(image_folder))
+  Image.new('LA', (9, 9)).save(image_folder / 'val' / 'dog' / 'clear.png')
+  train, val = (image_folder / split for split in ('train', 'val'))
+  shutil.copy(train / 'dog' / '2.png', val / 'cat' / 'copy.png')
+  (train / 'emu').mkdir()
+  shutil.copy(train / 'dog' / '3.jpg', train / 'emu')
+  (val / 'dog' / 'notes.txt').write_text('x')
+  report = check_folder.check(root, decode_all=True)
+  assert report.errors == (
+    'val lacks 1 classes: emu',
+    '1 images cannot be decoded: val/dog/1.jpg (its pixels cannot be decoded,'
+    ' it is damaged or incomplete)',
+  )
+  assert [warning.partition(': ')[2] for warning in report.warnings] == [
+    'skipped files that are no images: 1 (dog/notes.txt)',
+    'val/dog/clear.png',
+    'train/dog/2.png = val/cat/copy.png',
+    'train/dog/3.jpg = train/emu/3.jpg, train/dog/2.png = val/cat/copy.png',
+  ]
+  assert not check_folder.check(root, decode_all=False).errors[1:]
+  for split in (train, val):
+    shutil.rmtree(split)
+  with pytest.raises(UserError, match='no images in'):
+    check_folder.check(root, decode_all=False)

@@ -42,7 +42,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   root = paths.resolve(config.data_dir, '--config.data.data_dir')
   base = split.split('[')[0]
   images = listing.list_split(
-    _split_folder(root, base), config.max_broken, config.retry_seconds
+    split_folder(root, base), config.max_broken, config.retry_seconds
   )
   ranges = tfds.select_slice(split, base, len(images.files))
   chosen = [i for part in ranges for i in range(part.first, part.end)]
@@ -70,8 +70,10 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   )
 
 
-def split_folders(root: paths.Path) -> list[str]:
-  """Returns the names of the splits in a folder of images.
+def split_names(root: paths.Path) -> list[str]:
+  """Returns the names of the splits of a folder of images.
+
+  A folder of classes has one split.
 
   Raises:
     UserError: There is no such folder.
@@ -81,38 +83,45 @@ def split_folders(root: paths.Path) -> list[str]:
       f'no folder {root}; set --config.data.data_dir to a folder that holds'
       ' <split>/<class>/'
     )
+  return [_WHOLE] if _is_whole(root) else _folder_names(root)
+
+
+def _folder_names(root: paths.Path) -> list[str]:
   return [path.name for path in listing.folders(root)]
 
 
-def is_whole(root: paths.Path) -> bool:
-  """True if the folders in a folder hold images, so that they are classes."""
-  return any(
-    formats.is_supported_name(path.name)
-    for folder in listing.folders(root)
-    for path in folder.iterdir()
-  )
+def _is_whole(root: paths.Path) -> bool:
+  """True if the folders in a folder are classes, not splits.
+
+  Most of them then hold images themselves, and not folders.
+  """
+  with_images = with_folders = 0
+  for child in listing.folders(root):
+    with_folders += bool(listing.folders(child))
+    with_images += any(
+      formats.is_supported_name(path.name) for path in child.iterdir()
+    )
+  return with_images > with_folders
 
 
-def _split_folder(root: paths.Path, split: str) -> paths.Path:
+def split_folder(root: paths.Path, split: str) -> paths.Path:
   """Returns the folder of a whole split.
 
   Raises:
     UserError: There is no such split.
   """
-  splits = split_folders(root)
+  splits = split_names(root)
+  whole = splits == [_WHOLE]
   if split in splits:
-    return root / split
-  whole = is_whole(root)
-  if split == _WHOLE and whole:
-    return root
+    return root if whole else root / split
   hint = (
     ', which hold images: to split them, set'
     " --config.data.train_split='images[:80%]' and"
     " --config.data.eval_split='images[80%:]'"
   )
   raise UserError(
-    f'no split {split!r} in {root}; it has {", ".join(splits) or "none"}'
-    + (hint if whole else '')
+    f'no split {split!r} in {root}; it has'
+    f' {", ".join(_folder_names(root)) or "none"}' + (hint if whole else '')
   )
 
 

@@ -1,0 +1,210 @@
+"""Checks every image of a folder of images, before a run does."""
+
+import collections
+from collections.abc import Iterable, Sequence
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+import pathlib
+import sys
+
+import ml_collections
+import numpy as np
+import tqdm
+
+from inception import paths
+from inception.config import default
+from inception.data import decode, images
+from inception.data.sources import folder, listing
+from inception.data.sources.listing import ImageList
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+
+_NAMED = 5  # Files named per finding.
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What was found.
+
+  Attributes:
+    splits: The images of every split.
+    errors: What would stop a run, or make it meaningless.
+    warnings: What should be looked at.
+  """
+
+  splits: dict[str, ImageList]
+  errors: tuple[str, ...]
+  warnings: tuple[str, ...]
+
+  def lines(self) -> list[str]:
+    """Returns the report as text."""
+    lines = [
+      f'{split}: {len(found.files):,} images in {len(found.classes)} classes'
+      f' ({_span(_class_sizes(found))} per class)'
+      for split, found in self.splits.items()
+    ]
+    lines += [f'error: {line}' for line in self.errors]
+    lines += [f'warning: {line}' for line in self.warnings]
+    return lines if len(lines) > len(self.splits) else [*lines, 'no problems']
+
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+  """One image: its place, content, and what is wrong with its pixels."""
+
+  split: str
+  name: str
+  label: str
+  content: bytes
+  damage: str | None
+  uniform: bool
+
+
+def check(root: paths.Path, decode_all: bool) -> Report:
+  """Checks every image of every split.
+
+  Args:
+    root: Folder of splits, or of classes.
+    decode_all: Decode every image, which takes as long as an epoch of training
+      without a network. Otherwise damage inside of images is not found.
+
+  Raises:
+    UserError: There is no such folder, or it holds no images.
+  """
+  splits = _list(root)
+  found = _look_at_all(root, splits, decode_all)
+  errors = [
+    *_classes_that_differ(splits),
+    *_counted(
+      'cannot be decoded',
+      [f'{i.name} ({i.damage})' for i in found if i.damage],
+    ),
+  ]
+  warnings = [
+    *(
+      f'{split}: {oddities}'
+      for split, images_ in splits.items()
+      if (oddities := images_.describe_oddities())
+    ),
+    *_counted(
+      'show a single color (transparent pixels show data.background)',
+      [image.name for image in found if image.uniform],
+    ),
+    *_duplicates(found),
+  ]
+  return Report(splits, tuple(errors), tuple(warnings))
+
+
+def _list(root: paths.Path) -> dict[str, ImageList]:
+  names = folder.split_names(root)
+  splits = {
+    name: listing.list_images(folder.split_folder(root, name)) for name in names
+  }
+  splits = {name: found for name, found in splits.items() if found.files}
+  if not splits:
+    raise UserError(
+      f'no images in {root}; they must be in <split>/<class>/ or <class>/'
+    )
+  return splits
+
+
+def _look_at_all(
+  root: paths.Path, splits: dict[str, ImageList], decode_all: bool
+) -> list[_Image]:
+  config = default.get_config().data
+  jobs = [
+    (split, file, found.classes[label])
+    for split, found in splits.items()
+    for file, label in zip(found.files, found.labels)
+  ]
+  look = functools.partial(_look_at, root, config if decode_all else None)
+  with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+    return list(
+      tqdm.tqdm(
+        pool.map(lambda job: look(*job), jobs),
+        total=len(jobs),
+        unit='image',
+        disable=not sys.stderr.isatty(),
+      )
+    )
+
+
+def _look_at(
+  root: paths.Path,
+  config: ml_collections.ConfigDict | None,
+  split: str,
+  file: str,
+  label: str,
+) -> _Image:
+  data = pathlib.Path(file).read_bytes()
+  damage, uniform = None, False
+  if config is not None:
+    try:
+      pixels = _decode(data, config)
+      uniform = bool((pixels == pixels[:1, :1]).all())
+    except tf.errors.OpError:
+      damage = images.why_not_decoded(data)
+  return _Image(
+    split,
+    os.path.relpath(file, root),
+    label,
+    hashlib.blake2b(data, digest_size=16).digest(),
+    damage,
+    uniform,
+  )
+
+
+def _decode(data: bytes, config: ml_collections.ConfigDict) -> np.ndarray:
+  (image,) = decode.inspect(tf.constant([data]), config).unstack(1)
+  return decode.decode(image, config).numpy()
+
+
+def _classes_that_differ(splits: dict[str, ImageList]) -> Iterable[str]:
+  everywhere = set().union(*(found.classes for found in splits.values()))
+  for split, found in splits.items():
+    missing = sorted(everywhere - set(found.classes))
+    if missing:
+      yield f'{split} lacks {len(missing)} classes: {_some(missing)}'
+
+
+def _duplicates(found: list[_Image]) -> Iterable[str]:
+  by_content = collections.defaultdict(list)
+  for image in found:
+    by_content[image.content].append(image)
+  same = [group for group in by_content.values() if len(group) > 1]
+  splits = sorted({image.split for image in found})
+  for one, other in itertools.combinations(splits, 2):
+    pairs = [
+      ' = '.join(image.name for image in group)
+      for group in same
+      if {one, other} <= {image.split for image in group}
+    ]
+    yield from _counted(f'are in both {one} and {other}', pairs)
+  pairs = [
+    ' = '.join(image.name for image in group)
+    for group in same
+    if len({image.label for image in group}) > 1
+  ]
+  yield from _counted('are in more than one class', pairs)
+
+
+def _counted(what: str, names: Sequence[str]) -> Iterable[str]:
+  if names:
+    yield f'{len(names)} images {what}: {_some(names)}'
+
+
+def _some(names: Sequence[str]) -> str:
+  return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')
+
+
+def _class_sizes(found: ImageList) -> list[int]:
+  return list(collections.Counter(found.labels).values())
+
+
+def _span(numbers: list[int]) -> str:
+  low, high = min(numbers), max(numbers)
+  return f'{low:,}' if low == high else f'{low:,} to {high:,}'
