@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 import importlib.util
 import os
+import re
 import threading
 
 import jax
@@ -57,13 +58,18 @@ def session(
     yield
     distributed.wait_for_all('end')
   except BaseException as error:
-    if isinstance(error, jax.errors.JaxRuntimeError):
-      # On CPUs and GPUs, a collective may fail when a process is lost.
+    if _is_of_a_collective(error):
       heartbeats.wait_for_loss()
     heartbeats.leave(_exit_status(error), str(error))
     raise
   heartbeats.leave(0)
   jax.distributed.shutdown()
+
+
+def _is_of_a_collective(error: BaseException) -> bool:
+  """True for what a collective raises on CPUs and GPUs if a process is lost."""
+  is_known = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
+  return is_known and re.match(r'[A-Z_]+: ', str(error)) is not None
 
 
 def _exit_status(error: BaseException) -> int:

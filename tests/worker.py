@@ -1,4 +1,4 @@
-"""train.py and eval.py for the network of tests/tiny.py, in a process.
+"""train.py, eval.py and predict for the network of tests/tiny.py, in a process.
 
 Run:  python -m tests.worker train --config=tests/tiny.py --workdir=DIR ...
 """
@@ -13,8 +13,14 @@ if __name__ == '__main__':
   import train as train_command
 
   del tiny
-  command = {'train': train_command, 'eval': eval_command}[sys.argv.pop(1)]
   commands.import_tensorflow()
+  from inception.predict import __main__ as predict_command
+
+  command = {
+    'train': train_command,
+    'eval': eval_command,
+    'predict': predict_command,
+  }[sys.argv.pop(1)]
   from inception.data import batches
 
   batches._CHUNK = 4  # The graph of the host pipeline grows with it.

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from inception import distributed
-from inception.data.corrupt import CorruptImageReplacement
 from inception.data.tensorflow import tf
 
 Batch = Mapping[str, np.ndarray]
@@ -94,6 +93,13 @@ class Chunks:
     return batch * self.shard.batch_size + first_row + row
 
 
+class Replacement(Protocol):
+  """Loads the chunks that hold corrupt images."""
+
+  def load_chunk(self, positions: Any) -> Batch:
+    """Loads the rows at int64 positions [n]."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Batches:
   """Batches that can be iterated over again, each time from the first.
@@ -110,7 +116,7 @@ class Batches:
   chunks: Chunks
   indices_of: Callable[[Any], Any]
   load: Callable[[Any, Any], dict[str, Any]]
-  replacement: CorruptImageReplacement
+  replacement: Replacement
 
   def __iter__(self) -> Iterator[Batch]:
     loaded = self._dataset.as_numpy_iterator()

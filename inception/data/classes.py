@@ -1,23 +1,9 @@
 """Classes have names: labels are matched by name, not by number."""
 
-import ml_collections
-
 from inception.data.sources.source import Source, with_classes
 from inception.errors import UserError, warn
 
 _NAMED = 3  # Classes named in a message.
-
-
-def names(data: ml_collections.ConfigDict) -> tuple[str, ...] | None:
-  """Returns the names of a config's classes in the order of their labels.
-
-  Args:
-    data: `config.data`.
-
-  Returns:
-    The names; None where they are unknown, as for most imported weights.
-  """
-  return None if data.class_names is None else tuple(data.class_names)
 
 
 def match(source: Source, expected: tuple[str, ...], owner: str) -> Source:

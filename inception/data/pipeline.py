@@ -7,7 +7,7 @@ and p. So a batch depends on the step alone, however often the run was stopped
 and however many processes and threads read it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import functools
 import itertools
@@ -18,6 +18,7 @@ import numpy as np
 
 from inception.data import crops, decode, images
 from inception.data.batches import Batch, Batches, Chunks, HostShard, int64
+from inception.data.blanks import Blanks
 from inception.data.corrupt import CorruptImageReplacement, KnownCorrupt
 from inception.data.sources import noise
 from inception.data.sources.source import Source
@@ -86,6 +87,32 @@ def eval_batches(
   # Evaluation covers every example, so none may replace another.
   known = KnownCorrupt(source, None)
   return _batches(_EvalExamples(source, config), chunks, known)
+
+
+def file_batches(
+  source: Source,
+  config: ml_collections.ConfigDict,
+  shard: HostShard,
+  report: Callable[[int, str], None],
+) -> Iterable[Batch]:
+  """Returns batches of every file once, as `eval_batches`.
+
+  What is no image becomes a row of zeros, and is reported before its batch is
+  returned.
+
+  Args:
+    source: The files.
+    config: `config.data`.
+    shard: Which rows of each batch to read.
+    report: Called with the index of a file and what is wrong with it.
+  """
+  examples = _EvalExamples(source, config)
+  empty = {
+    name: rows[0] for name, rows in empty_batch(config, HostShard(1, 1)).items()
+  }
+  blanks = Blanks(source, empty, examples.load, report)
+  chunks = Chunks(shard, 0, -(-source.num_examples // shard.batch_size))
+  return Batches(chunks, examples.indices_of, examples.load, blanks)
 
 
 def empty_batch(

@@ -8,7 +8,9 @@ TensorFlow is initialized it is too late.
 import os
 
 # Drop C++ messages: what matters is raised. TF_CPP_MIN_LOG_LEVEL=0 shows them.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# Where JAX was imported before, it has set 1.
+if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '1') == '1':
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 import tensorflow as tf
 import tensorflow_datasets as tfds

@@ -10,7 +10,7 @@ import ml_collections
 
 from inception import commands, distributed, paths
 from inception.checkpoints.restore import load_variables
-from inception.data import classes, device, pipeline
+from inception.data import class_names, classes, device, pipeline
 from inception.data.batches import host_shard
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
@@ -61,7 +61,7 @@ def evaluate_workdir(
   predictor = make_predictor(model_from_config(config), data)
   results = evaluate.evaluate(
     evaluate.make_eval_step(predictor, devices),
-    loaded.variables,
+    distributed.replicate(loaded.variables, devices),
     _batches(source, data, batch_size or config.batch_size, devices),
   )
   about = {'dataset': data.dataset, 'data_dir': data.data_dir, 'split': split}
@@ -87,7 +87,7 @@ def _match_classes(
   source: Source, config: ml_collections.ConfigDict, workdir: paths.Path
 ) -> Source:
   """Returns the source with the network's labels, by name where it has any."""
-  names = classes.names(config.data)
+  names = class_names.configured(config.data)
   if names is not None:
     return classes.match(source, names, f'the network of {workdir}')
   expected = config.model.num_classes - config.data.class_offset

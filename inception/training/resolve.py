@@ -10,7 +10,7 @@ import ml_collections
 from inception import distributed
 from inception.architectures import get_architecture
 from inception.config import checks, compare
-from inception.data import classes
+from inception.data import class_names, classes
 from inception.data.choices import DATA_CHOICES
 from inception.data.eval_transforms import eval_transform
 from inception.data.sources.catalog import open_source
@@ -113,15 +113,15 @@ def match_classes(
       training and evaluation have different ones.
   """
   train_source, eval_source = sources
-  owner, chosen = train_source.name, classes.names(config.data)
+  owner, chosen = train_source.name, class_names.configured(config.data)
   if chosen is not None:
     owner = 'data.class_names'
   if start.checkpoint is not None:
-    theirs = classes.names(start.checkpoint.config.data)
+    theirs = class_names.configured(start.checkpoint.config.data)
     if theirs is not None:
       owner, chosen = 'the checkpoint', theirs
   elif start.pretrained is not None and chosen is None:
-    theirs = classes.names(start.pretrained.config.data)
+    theirs = class_names.configured(start.pretrained.config.data)
     if theirs is not None and set(theirs) == set(train_source.classes):
       owner, chosen = config.pretrained, theirs
   if chosen is None:
@@ -136,7 +136,7 @@ def match_classes(
 
 def complete(
   config: ml_collections.ConfigDict,
-  class_names: tuple[str, ...],
+  names: tuple[str, ...],
   weights_config: ml_collections.ConfigDict | None,
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy, with fields that follow from data and weights set.
@@ -147,15 +147,15 @@ def complete(
 
   Args:
     config: A checked config.
-    class_names: Names of the classes, in the order of their labels.
+    names: Names of the classes, in the order of their labels.
     weights_config: Config of the weights that the run starts from, or None.
 
   Raises:
     UserError: The config contradicts the data or the weights.
   """
   config = config.copy_and_resolve_references()
-  config.data.class_names = class_names
-  config.model.num_classes = _num_classes(config, len(class_names))
+  config.data.class_names = names
+  config.model.num_classes = _num_classes(config, len(names))
   if weights_config is not None:
     theirs = weights_config.data
     if theirs.channel_order != config.data.channel_order:

@@ -15,7 +15,7 @@ from inception.checkpoints import arrays
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
-from inception.data import classes
+from inception.data import class_names
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.modules.network import Network
@@ -117,12 +117,15 @@ def first_state(
   state = training.initial_state()
   if start.pretrained is None:
     return state
-  theirs = classes.names(start.pretrained.config.data)
+  theirs, ours = (
+    class_names.configured(config.data)
+    for config in (start.pretrained.config, training.config)
+  )
   state, new = take_pretrained(
     state,
     start.pretrained.variables,
     training.model,
-    other_classes=theirs not in (None, classes.names(training.config.data)),
+    other_classes=theirs not in (None, ours),
   )
   if distributed.is_first():
     print(

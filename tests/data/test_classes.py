@@ -2,7 +2,7 @@
 
 import pytest
 
-from inception.data import classes, imagenet
+from inception.data import class_names, classes
 from inception.data.sources import folder
 from inception.data.tensorflow import tf
 from inception.errors import UserError
@@ -38,13 +38,13 @@ def test_classes_may_be_missing_but_not_unknown(source, capsys):
 
 
 def test_the_names_of_imagenet_are_those_of_tfds():
-  synsets = imagenet.synsets()
+  synsets = class_names.imagenet()
   labels = tf.io.gfile.glob(f'{tfds_folder()}/datasets/imagenet2012/labels.txt')
   assert list(synsets) == tf.io.gfile.GFile(labels[0]).read().split()
-  assert imagenet.readable('n01440764').startswith('tench')
-  assert imagenet.readable('cat') == 'cat'
+  assert class_names.readable('n01440764').startswith('tench')
+  assert class_names.readable('cat') == 'cat'
   # Two kinds of cranes have the same word in WordNet.
-  assert len({imagenet.readable(name) for name in synsets}) == 1000
+  assert len({class_names.readable(name) for name in synsets}) == 1000
 
 
 def tfds_folder():

@@ -70,6 +70,29 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   )
 
 
+def open_files(files: Sequence[str]) -> Source:
+  """Returns a source of image files that belong to no class.
+
+  Args:
+    files: Their paths.
+  """
+
+  def read(index: int) -> bytes:
+    with open(files[index], 'rb') as file:
+      return file.read()
+
+  return Source(
+    name='files',
+    num_examples=len(files),
+    classes=('',),
+    load=_make_load(files, np.zeros(len(files), np.int64), read, 0),
+    read=read,
+    describe=files.__getitem__,
+    digest='',
+    ranges=(),
+  )
+
+
 def split_names(root: paths.Path) -> list[str]:
   """Returns the names of the splits of a folder of images.
 

@@ -158,6 +158,20 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   )
 
 
+def image_files(folder: str) -> list[str]:
+  """Returns the files of a folder and its sub-folders that should be images.
+
+  Those that begin or are named as images do.
+  """
+  files = [path for path in _walk(folder) if os.path.isfile(path)]
+  looked = _look_at_all(files, 0.0)
+  return [
+    file.path
+    for file in looked
+    if file.is_image or formats.is_supported_name(file.path)
+  ]
+
+
 def folders(path: paths.Path) -> list[paths.Path]:
   """Returns the folders in a folder that people have made, in order."""
   entries = [entry for entry in path.iterdir() if not _is_hidden(entry.name)]

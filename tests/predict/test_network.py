@@ -14,7 +14,7 @@ from inception.config import default
 from inception.errors import UserError
 from inception.predict import make_predictor
 
-WEIGHTS = pathlib.Path(__file__).parent / 'checkpoints/old/imported_0_1'
+WEIGHTS = pathlib.Path(__file__).parents[1] / 'checkpoints/old/imported_0_1'
 
 
 def test_loading_prints_and_logs_nothing(capfd, caplog):

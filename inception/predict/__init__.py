@@ -1,0 +1,16 @@
+"""From images to logits, features, names and explanations."""
+
+from inception.predict.network import Pretrained, load_pretrained
+from inception.predict.predictor import (
+  Predictor,
+  make_predictor,
+  model_from_config,
+)
+
+__all__ = [
+  'Predictor',
+  'Pretrained',
+  'load_pretrained',
+  'make_predictor',
+  'model_from_config',
+]

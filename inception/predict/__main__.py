@@ -1,0 +1,176 @@
+"""Names what is in pictures.
+
+Run:  python -m inception.predict --workdir=runs/digits --images=pictures
+        [--top=5] [--csv=F] [--json] [--explain=FOLDER]
+      python -m inception.predict --workdir=weights/v3 --images='*.jpg'
+        --endpoint=PreLogits --output=features.npz
+
+Files that are no images are named, and the rest goes on; the exit status is
+then 1.
+"""
+
+from collections.abc import Iterable, Iterator
+import contextlib
+import csv
+import json
+import sys
+from typing import Any
+
+from absl import flags
+import tqdm
+
+from inception import commands, paths
+from inception.errors import UserError, warn
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string(
+    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+  )
+  flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
+  flags.DEFINE_multi_string(
+    'images', None, 'Files, folders or patterns, with commas between.'
+  )
+  flags.DEFINE_integer('top', 5, 'Classes per image.', lower_bound=1)
+  flags.DEFINE_enum(
+    'precision', 'float32', ['float32', 'bfloat16', 'float16'], 'Arithmetic.'
+  )
+  flags.DEFINE_integer(
+    'batch_size', None, 'Images per step and device.', lower_bound=1
+  )
+  flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
+  flags.DEFINE_string(
+    'explain', None, 'Folder for pictures of what speaks for the top class.'
+  )
+  flags.DEFINE_string(
+    'endpoint', None, 'Write the output of this stage instead of classes.'
+  )
+  flags.DEFINE_bool('normalize', False, 'Divide features by their L2 norm.')
+  flags.DEFINE_string('output', 'features.npz', 'File for --endpoint.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> int:
+  """Reads the flags and the images; returns the exit status."""
+  workdir = paths.resolve(commands.require('workdir'))
+  commands.require('images', 'pictures')
+  commands.import_tensorflow()
+  from inception import predict  # Slow imports come after the flags.
+  from inception.predict import stream
+
+  values = flags.FLAGS
+  files = stream.find_files(values.images)
+  network = predict.load_pretrained(workdir, values.step, values.precision)
+  if values.endpoint is not None:
+    results, failures = _write_features(network, files)
+  else:
+    results, failures = _write_classes(network, files)
+  if failures:
+    warn(f'{len(failures)} of {len(files)} files are no images')
+  if values.json:
+    failed = {failure.file: failure.reason for failure in failures}
+    print(json.dumps({**results, 'failed': failed}))
+  return 1 if failures else 0
+
+
+def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
+  """Prints a table, and writes what else is asked for."""
+  values = flags.FLAGS
+  function = (network.explain if values.explain else network.classify)(
+    values.top
+  )
+  failures: list[Any] = []
+  rows = []
+  width = min(40, max(map(len, files)))
+  print(f'{"image":{width}}  probability  class')
+  with contextlib.ExitStack() as stack:
+    table = _open_csv(stack, values.csv)
+    for file, result in _stream(network, files, function, failures):
+      prediction = network.name(file, result)
+      _print(prediction, width)
+      pairs = list(zip(prediction.classes, prediction.probabilities))
+      rows.append({'file': file, 'classes': [[n, p] for n, p in pairs]})
+      for rank, (name, probability) in enumerate(pairs, 1):
+        if table is not None:
+          table.writerow([file, rank, name, probability])
+      if values.explain:
+        rows[-1]['explanation'] = _explain(file, prediction, result, len(rows))
+  return {'images': rows}, failures
+
+
+def _write_features(network: Any, files: list[str]) -> tuple[dict, list]:
+  """Writes features to an .npz file."""
+  import numpy as np
+
+  values = flags.FLAGS
+  output = paths.resolve(values.output, '--output')
+  if output.suffix != '.npz':
+    raise UserError(f'--output={output} must end in .npz')
+  failures: list[Any] = []
+  function = network.extract(values.endpoint, values.normalize)
+  rows = list(_stream(network, files, function, failures))
+  if not rows:
+    return {'output': None}, failures
+  features = np.stack([row for _, row in rows])
+  try:
+    np.savez(output, features=features, files=[file for file, _ in rows])
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  shape = ' x '.join(map(str, features.shape))
+  print(f'features: {output}, {values.endpoint}, {shape}')
+  return {'output': str(output), 'shape': features.shape}, failures
+
+
+def _stream(
+  network: Any, files: list[str], function: Any, failures: list[Any]
+) -> Iterator[tuple[str, Any]]:
+  """Yields the results of images; warns about files that are none."""
+  rows: Iterable[Any] = network.stream(files, function, flags.FLAGS.batch_size)
+  hidden = not sys.stderr.isatty()
+  with tqdm.tqdm(total=len(files), unit='image', disable=hidden) as bar:
+    for file, result in rows:
+      bar.update()
+      if hasattr(result, 'reason'):
+        warn(f'{file} is no image: {result.reason}')
+        failures.append(result)
+      else:
+        yield file, result
+
+
+def _open_csv(stack: contextlib.ExitStack, name: str | None) -> Any:
+  if name is None:
+    return None
+  path = paths.resolve(name, '--csv')
+  try:
+    file = open(path, 'w', newline='')  # noqa: SIM115, the stack closes it.
+  except OSError as error:
+    raise UserError(f'cannot write {path}: {error.strerror}') from error
+  table = csv.writer(stack.enter_context(file))
+  table.writerow(['file', 'rank', 'class', 'probability'])
+  return table
+
+
+def _print(prediction: Any, width: int) -> None:
+  name = prediction.file
+  if len(name) > width:
+    name = '...' + name[3 - width :]
+  for label, probability in zip(prediction.classes, prediction.probabilities):
+    tqdm.tqdm.write(f'{name:{width}}  {probability:11.2%}  {label}')
+    name = ''
+
+
+def _explain(file: str, prediction: Any, result: Any, number: int) -> str:
+  """Draws an explanation; returns its file."""
+  from inception.predict import explain
+
+  folder = paths.resolve(flags.FLAGS.explain, '--explain')
+  paths.make_writable(folder)
+  output = folder / f'{number:04d}_{paths.resolve(file).stem}.png'
+  title = f'{prediction.classes[0]}, {prediction.probabilities[0]:.1%}'
+  explain.draw(result['image'], result['heat'], title, output)
+  return str(output)
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

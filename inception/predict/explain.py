@@ -1,0 +1,108 @@
+"""Grad-CAM: which parts of a picture speak for a class."""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from inception import paths
+from inception.data import device
+from inception.errors import UserError
+from inception.modules.heads import Classifier
+from inception.modules.network import Network
+
+Array = jax.Array
+
+_INCHES = 3.2  # Side of a picture.
+
+
+def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
+  """Returns a function that explains the top class of images.
+
+  Selvaraju et al., 2017, "Grad-CAM", equations 1 and 2: the channels of the
+  last grid, weighted by the mean gradient of the class's logit, then a ReLU.
+
+  Args:
+    model: The network.
+    data: `config.data`.
+
+  Returns:
+    A function of variables and uint8 images [batch, height, width, 3], which
+    returns `logits` float32 [batch, num_classes], `heat` float32 [batch, rows,
+    columns], the strongest position being 1, and `image`, the images.
+  """
+  last = model.architecture.stages[-1].name
+
+  def explain(variables: Any, images: Array) -> dict[str, Array]:
+    normalized = device.normalize(images, data)
+
+    def top_logits(change: Array) -> tuple[Array, tuple[Array, Array]]:
+      """Adds a change to the last grid; each image has its own logits."""
+
+      def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if isinstance(context.module, Classifier):
+          args = (args[0] + change, *args[1:])
+        return call(*args, **kwargs)
+
+      with nn.intercept_methods(intercept):
+        outputs: Any = model.apply(variables, normalized, endpoints=True)
+      top = jnp.sum(jnp.max(outputs.logits, axis=1))
+      return top, (outputs.logits, outputs.endpoints[last])
+
+    shape = jax.eval_shape(
+      lambda: model.apply(variables, normalized, endpoints=True)
+    ).endpoints[last]
+    gradient, (logits, grid) = jax.grad(top_logits, has_aux=True)(
+      jnp.zeros(shape.shape, shape.dtype)
+    )
+    weights = jnp.mean(gradient.astype(jnp.float32), axis=(1, 2))
+    heat = jnp.einsum('bhwc,bc->bhw', grid.astype(jnp.float32), weights)
+    heat = jnp.maximum(heat, 0)
+    strongest = jnp.max(heat, axis=(1, 2), keepdims=True)
+    heat = heat / jnp.where(strongest > 0, strongest, 1)
+    return {'logits': logits, 'heat': heat, 'image': images}
+
+  return explain
+
+
+def draw(
+  image: np.ndarray, heat: np.ndarray, title: str, output: paths.Path
+) -> None:
+  """Draws a picture, and beside it what speaks for its class.
+
+  Args:
+    image: uint8 [height, width, 3].
+    heat: float32 [rows, columns], from 0 to 1.
+    title: What the heat speaks for.
+    output: PNG file to write.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  from matplotlib import figure  # Slow to import.
+
+  picture = figure.Figure(
+    figsize=(2 * _INCHES, 1.15 * _INCHES), layout='constrained'
+  )
+  left, right = picture.subplots(1, 2)
+  height, width = image.shape[:2]
+  for axis in (left, right):
+    axis.imshow(image, extent=(0, width, height, 0))
+    axis.axis('off')
+  right.imshow(
+    heat,
+    cmap='inferno',
+    alpha=0.55,
+    vmin=0,
+    vmax=1,
+    interpolation='bilinear',
+    extent=(0, width, height, 0),
+  )
+  picture.suptitle(title, fontsize=9, parse_math=False)
+  try:
+    picture.savefig(output, dpi=110)
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error

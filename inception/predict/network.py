@@ -1,0 +1,246 @@
+"""Networks with their weights: classes, features and explanations of files."""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from inception import paths
+from inception.checkpoints import restore
+from inception.data import class_names, device
+from inception.errors import UserError
+from inception.modules.network import Network, Outputs
+from inception.predict import explain as explanation
+from inception.predict.predictor import make_predictor, model_from_config
+
+# Of features that are all zero, which stay zero.
+_SMALLEST_NORM = 1e-12
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+  """The likeliest classes of an image.
+
+  Attributes:
+    file: Its path.
+    classes: Their names, the likeliest first.
+    probabilities: Theirs.
+  """
+
+  file: str
+  classes: tuple[str, ...]
+  probabilities: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+  """A network, its weights, and how they expect images.
+
+  Attributes:
+    model: The Flax module.
+    variables: {'params', 'batch_stats'}.
+    config: Config of the run or of the import.
+  """
+
+  model: Network
+  variables: dict[str, Any]
+  config: ml_collections.ConfigDict
+
+  def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
+    """Classifies images as `read` returns them; see `Network.__call__`.
+
+    The first call for a shape of images compiles the network.
+    """
+    return self._apply(self.variables, images, endpoints)
+
+  @functools.cached_property
+  def _apply(self) -> Callable[[Any, Array, bool], Any]:
+    def apply(variables: Any, images: Array, endpoints: bool) -> Any:
+      return self.model.apply(variables, images, endpoints=endpoints)
+
+    return jax.jit(apply, static_argnums=2)
+
+  def read(self, paths: Sequence[paths.PathLike]) -> Array:
+    """Reads image files the way the weights expect them.
+
+    Args:
+      paths: Files, see `data.formats.SUPPORTED`.
+
+    Returns:
+      float32 [len(paths), height, width, 3].
+
+    Raises:
+      UserError: A file cannot be read.
+    """
+    from inception.data import images  # Imports TensorFlow.
+
+    read = [images.load_image(str(path), self.config.data) for path in paths]
+    return device.normalize(jnp.stack(read), self.config.data)
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    """A name per logit; 'class 7' and the like where names are unknown."""
+    offset = self.config.data.class_offset
+    known = class_names.configured(self.config.data)
+    if known is None:
+      return tuple(f'class {i}' for i in range(self.model.num_classes))
+    names = tuple(class_names.readable(name) for name in known)
+    return ('background',) * offset + names
+
+  def predict(
+    self, files: Sequence[paths.PathLike], top: int = 5
+  ) -> list[Prediction]:
+    """Names what is in image files.
+
+    Args:
+      files: Their paths.
+      top: Number of classes to return per image.
+
+    Raises:
+      UserError: A file is no image.
+    """
+    rows = self.stream([str(file) for file in files], self.classify(top))
+    return [self.name(file, result) for file, result in map(_or_raise, rows)]
+
+  def features(
+    self,
+    files: Sequence[paths.PathLike],
+    endpoint: str = 'PreLogits',
+    normalize: bool = False,
+  ) -> np.ndarray:
+    """Returns what a stage of the network makes of image files.
+
+    Args:
+      files: Their paths.
+      endpoint: Name of a stage, or 'PreLogits', the vector that is classified.
+      normalize: Divide each image's features by their L2 norm, as FaceNet's
+        embeddings are compared.
+
+    Returns:
+      float32 [files, ...].
+
+    Raises:
+      UserError: A file is no image, or there is no such stage.
+    """
+    rows = self.stream(
+      [str(file) for file in files], self.extract(endpoint, normalize)
+    )
+    return np.stack([result for _, result in map(_or_raise, rows)])
+
+  def stream(
+    self, files: Sequence[str], function: Any, rows: int | None = None
+  ) -> Iterator[tuple[str, Any]]:
+    """Runs `classify`, `extract` or `explain` on files; see `stream.run`."""
+    from inception.predict import stream  # Imports TensorFlow.
+
+    rows = stream.ROWS if rows is None else rows
+    return stream.run(function, self.variables, self.config.data, files, rows)
+
+  def classify(self, top: int) -> Any:
+    """Returns a function of variables and images, for `stream`.
+
+    It returns the `probability` and `label` of the `top` likeliest classes.
+    """
+    predict = make_predictor(self.model, self.config.data)
+
+    def classify(variables: Any, images: Array) -> dict[str, Array]:
+      return top_classes(predict(variables, images), top)
+
+    return classify
+
+  def extract(self, endpoint: str, normalize: bool) -> Any:
+    """Returns a function of variables and images, for `stream`; see `features`.
+
+    Raises:
+      UserError: There is no such stage.
+    """
+    stages = [stage.name for stage in self.model.architecture.stages]
+    names = [*stages, 'PreLogits']
+    if endpoint not in names:
+      raise UserError(
+        f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
+      )
+
+    def extract(variables: Any, images: Array) -> Array:
+      outputs: Any = self.model.apply(
+        variables, device.normalize(images, self.config.data), endpoints=True
+      )
+      x = outputs.endpoints[endpoint].astype(jnp.float32)
+      if normalize:
+        axes = tuple(range(1, x.ndim))
+        norm = jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
+        x = x / jnp.maximum(norm, _SMALLEST_NORM)
+      return x
+
+    return extract
+
+  def explain(self, top: int) -> Any:
+    """Returns a function of variables and images, for `stream`.
+
+    It returns what `classify` does, and `heat` and `image` of
+    `explain.make_explainer`.
+    """
+    explain = explanation.make_explainer(self.model, self.config.data)
+
+    def explain_top(variables: Any, images: Array) -> dict[str, Array]:
+      results = explain(variables, images)
+      return {**top_classes(results.pop('logits'), top), **results}
+
+    return explain_top
+
+  def name(self, file: str, result: Any) -> Prediction:
+    """Returns a result of `classify` or `explain` with names."""
+    return Prediction(
+      file,
+      tuple(self.class_names[label] for label in result['label']),
+      tuple(float(p) for p in result['probability']),
+    )
+
+
+def top_classes(logits: Array, top: int) -> dict[str, Array]:
+  """Returns `probability` float32 and `label` int32 [batch, top], descending.
+
+  Args:
+    logits: float32 [batch, num_classes].
+    top: Largest number of classes.
+  """
+  probabilities = jax.nn.softmax(logits)
+  values, labels = lax.top_k(probabilities, min(top, logits.shape[1]))
+  return {'probability': values, 'label': labels}
+
+
+def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:
+  file, result = row
+  if reason := getattr(result, 'reason', None):
+    raise UserError(f'{file} is no image: {reason}')
+  return row
+
+
+def load_pretrained(
+  folder: paths.PathLike, step: str = 'latest', precision: str = 'float32'
+) -> Pretrained:
+  """Loads a network from a folder with checkpoints.
+
+  Args:
+    folder: A folder that `python -m inception.pretrained` wrote, or a run's
+      workdir.
+    step: A number, 'best' (by top-1 in training) or 'latest'.
+    precision: Arithmetic, see `create_model`.
+
+  Raises:
+    UserError: There is no such checkpoint, or it is damaged.
+  """
+  loaded = restore.load_variables(paths.resolve(folder), step)
+  config = loaded.config.copy_and_resolve_references()
+  config.precision = precision
+  model = model_from_config(config)
+  variables = jax.tree.map(jnp.asarray, loaded.variables)
+  return Pretrained(model, variables, loaded.config)

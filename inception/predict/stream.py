@@ -1,0 +1,125 @@
+"""Any number of image files through a network, on all local devices."""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import glob
+import os
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from inception import distributed, paths
+from inception.data import device, pipeline
+from inception.data.batches import HostShard
+from inception.data.sources import folder, listing
+from inception.errors import UserError
+
+# Images per device and step, unless there are fewer.
+ROWS = 32
+
+# Maps (variables, uint8 images [batch, height, width, 3]) to a tree of arrays
+# [batch, ...].
+Function = Callable[[Any, jax.Array], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+  """A file that is no image.
+
+  Attributes:
+    file: Its path.
+    reason: What is wrong with it, as the end of a sentence.
+  """
+
+  file: str
+  reason: str
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+  """Returns the files that are meant, each once, in order.
+
+  Args:
+    patterns: Files, folders (whose images are meant, in sub-folders too), glob
+      patterns, or several of them with commas between.
+
+  Raises:
+    UserError: A pattern matches nothing.
+  """
+  files: dict[str, None] = {}
+  for pattern in patterns:
+    one = os.path.lexists(os.path.expanduser(pattern))
+    for part in [pattern] if one else pattern.split(','):
+      files.update(dict.fromkeys(_match(part)))
+  if not files:
+    raise UserError('no images; set --images to files, folders or a pattern')
+  return list(files)
+
+
+def _match(pattern: str) -> list[str]:
+  path = str(paths.resolve(pattern, '--images'))
+  if os.path.isdir(path):
+    found = listing.image_files(path)
+    if not found:
+      raise UserError(f'no images in {path}')
+    return found
+  if os.path.lexists(path):
+    return [path]
+  matched = sorted(glob.glob(path, recursive=True))
+  if not matched:
+    raise UserError(f'no such file, folder or pattern: {pattern}')
+  return [file for file in matched if not os.path.isdir(file)]
+
+
+def run(
+  function: Function,
+  variables: Any,
+  data: ml_collections.ConfigDict,
+  files: Sequence[str],
+  rows: int = ROWS,
+) -> Iterator[tuple[str, Any | Failure]]:
+  """Runs a function on image files, prepared as evaluation does.
+
+  Args:
+    function: See `Function`.
+    variables: Its first argument.
+    data: `config.data`.
+    files: Paths of the images.
+    rows: Images per device and step.
+
+  Yields:
+    Each file in order, with the function's result for it as NumPy arrays
+    [...], or with a `Failure`.
+  """
+  devices = jax.local_devices()
+  rows = min(rows, -(-len(files) // len(devices)))
+  shard = HostShard(rows * len(devices), len(devices))
+  failed: dict[int, str] = {}
+  batches = pipeline.file_batches(
+    folder.open_files(files), data, shard, failed.__setitem__
+  )
+  step = jax.pmap(function, in_axes=(None, 0), devices=devices)
+  variables = distributed.replicate(variables, devices)
+  first = 0
+  waiting = None
+  for batch in device.prefetch(batches, devices):
+    results = step(variables, batch['image'])
+    if waiting is not None:
+      yield from _rows(waiting, first, files, failed)
+      first += shard.batch_size
+    waiting = results  # Computes while the results before are used.
+  yield from _rows(waiting, first, files, failed)
+
+
+def _rows(
+  results: Any, first: int, files: Sequence[str], failed: dict[int, str]
+) -> Iterator[tuple[str, Any | Failure]]:
+  """Yields the files of a batch, without its padding."""
+  leaves, tree = jax.tree.flatten(jax.device_get(results))
+  leaves = [np.reshape(leaf, (-1, *leaf.shape[2:])) for leaf in leaves]
+  for row, file in enumerate(files[first : first + len(leaves[0])]):
+    if first + row in failed:
+      yield file, Failure(file, failed[first + row])
+    else:
+      yield file, jax.tree.unflatten(tree, [leaf[row] for leaf in leaves])

@@ -1,0 +1,187 @@
+"""Image files to names, features and explanations, in Python and the shell."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception import load_pretrained
+from inception.data import class_names
+from inception.errors import UserError
+from inception.predict import stream
+from inception.predict.explain import make_explainer
+from tests.predict.test_network import WEIGHTS
+
+
+@pytest.fixture(scope='module')
+def network():
+  return load_pretrained(WEIGHTS)
+
+
+@pytest.fixture
+def files(image_folder):
+  """13 images in an order that mixes their sizes and formats."""
+  return sorted(
+    map(str, (image_folder / 'train').rglob('*.*')), key=lambda f: f[::-1]
+  )
+
+
+def command(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'tests.worker', 'predict', *arguments]
+    + [f'--workdir={WEIGHTS}'],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.mark.parametrize('rows', [1, 2, 32])
+def test_files_are_classified_as_one_by_one(network, files, rows):
+  """Whatever the batch size, on four devices, in order, without padding."""
+  results = list(
+    stream.run(
+      network.classify(3), network.variables, network.config.data, files, rows
+    )
+  )
+  assert [file for file, _ in results] == files
+  logits = network(network.read(files)).logits
+  wanted = jnp.argsort(-logits, axis=1)[:, :3]
+  np.testing.assert_array_equal([r['label'] for _, r in results], wanted)
+  probabilities = jnp.take_along_axis(jax.nn.softmax(logits), wanted, 1)
+  np.testing.assert_allclose(
+    [r['probability'] for _, r in results], probabilities, atol=1e-5
+  )
+
+
+def test_predictions_have_names(network, files):
+  predictions = network.predict(files[:2], top=100)
+  assert [p.file for p in predictions] == files[:2]
+  assert len(predictions[0].classes) == network.model.num_classes
+  assert sorted(predictions[0].classes) == sorted(network.class_names)
+  assert sum(predictions[0].probabilities) == pytest.approx(1, abs=1e-5)
+
+
+def test_names_are_those_of_the_config_after_the_background(config):
+  network = load_pretrained(WEIGHTS)
+  with network.config.unlocked():
+    network.config.data.class_offset = 1
+    network.config.data.class_names = class_names.imagenet()[:2]
+  assert network.class_names[0] == 'background'
+  assert network.class_names[1].startswith('tench')
+
+
+def test_features_are_the_endpoints_of_each_file(network, files):
+  outputs = network(network.read(files), endpoints=True)
+  found = network.features(files)
+  np.testing.assert_allclose(found, outputs.endpoints['PreLogits'], atol=1e-5)
+  unit = network.features(files, normalize=True)
+  np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-5)
+  stage = network.model.architecture.stages[0].name
+  grid = network.features(files, stage)
+  np.testing.assert_allclose(grid, outputs.endpoints[stage], atol=1e-4)
+  with pytest.raises(UserError, match=f"'x' does not exist.*{stage}.*PreLogit"):
+    network.features(files, 'x')
+
+
+def test_what_is_no_image_is_an_error_in_python(network, files, tmp_path):
+  (tmp_path / 'notes.jpg').write_text('x')
+  with pytest.raises(UserError, match='notes.jpg is no image: it does not beg'):
+    network.predict([files[0], tmp_path / 'notes.jpg'])
+  with pytest.raises(UserError, match='gone.jpg is no image: it cannot be rea'):
+    network.predict([files[0], tmp_path / 'gone.jpg'])
+
+
+def test_what_speaks_for_a_class_is_its_weighted_channels(network, files):
+  """With average pooling and a single matrix, Grad-CAM is CAM."""
+  images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+  explain = jax.jit(make_explainer(network.model, network.config.data))
+  found = explain(network.variables, images)
+  outputs = network(network_input(images), endpoints=True)
+  np.testing.assert_allclose(found['logits'], outputs.logits, atol=1e-5)
+  grid = outputs.endpoints[network.model.architecture.stages[-1].name]
+  kernel = network.variables['params']['Logits']['Logits']['kernel']
+  top = kernel[:, outputs.logits.argmax(1)]
+  heat = jnp.maximum(jnp.einsum('bhwc,cb->bhw', grid, top), 0)
+  heat /= heat.max((1, 2), keepdims=True)
+  np.testing.assert_allclose(found['heat'], heat, atol=1e-4)
+
+
+def network_input(images):
+  return (images.astype(np.float32) - 127.5) / 127.5
+
+
+def test_folders_patterns_and_lists_are_found(image_folder, monkeypatch):
+  train = image_folder / 'train'
+  (train / 'notes.txt').write_text('x')
+  (train / 'a,b.png').write_bytes((train / 'cat' / '0.png').read_bytes())
+  assert len(stream.find_files([str(train)])) == 14
+  cats = stream.find_files([f'{train}/cat/*.png,{train}/dog/1.jpg'])
+  assert len(cats) == 4 and cats[-1].endswith('dog/1.jpg')
+  assert stream.find_files([f'{train}/a,b.png'] * 2) == [f'{train}/a,b.png']
+  for pattern in (f'{train}/*.gif', str(train / 'x')):
+    with pytest.raises(UserError, match='no such file, folder or pattern'):
+      stream.find_files([pattern])
+  (train / 'empty').mkdir()
+  with pytest.raises(UserError, match='no images in .*empty'):
+    stream.find_files([str(train / 'empty')])
+
+
+def test_the_command_goes_on_after_a_bad_file(image_folder, tmp_path):
+  (image_folder / 'val' / 'cat' / '0.png').write_bytes(b'')
+  done = command(
+    f'--images={image_folder}/val/cat',
+    '--top=2',
+    f'--csv={tmp_path}/classes.csv',
+    f'--explain={tmp_path}/explained',
+    '--json',
+  )
+  assert done.returncode == 1
+  first, last = done.stderr.splitlines()
+  assert 'cat/0.png is no image: it is empty' in first
+  assert '1 of 6 files are no images' in last
+  report = json.loads(done.stdout.splitlines()[-1])
+  assert len(report['images']) == 5 and len(report['failed']) == 1
+  with open(tmp_path / 'classes.csv') as file:
+    rows = list(csv.DictReader(file))
+  assert len(rows) == 10
+  (name, probability), _ = report['images'][0]['classes']
+  assert rows[0]['class'] == name
+  assert float(rows[0]['probability']) == pytest.approx(probability)
+  drawn = sorted((tmp_path / 'explained').iterdir())
+  assert len(drawn) == 5 and str(drawn[0]) == report['images'][0]['explanation']
+  assert drawn[0].read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_command_writes_features(image_folder, files, network, tmp_path):
+  output = tmp_path / 'features.npz'
+  done = command(
+    f'--images={image_folder}/train',
+    '--endpoint=PreLogits',
+    f'--output={output}',
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  saved = np.load(output)
+  order = [list(saved['files']).index(file) for file in files]
+  np.testing.assert_allclose(
+    saved['features'][order], network.features(files), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    ([], '--images is missing'),
+    (['--images=nowhere'], 'no such file, folder or pattern: nowhere'),
+    (['--images=tests', '--endpoint=x'], 'no images in'),
+  ],
+)
+def test_wrong_input_is_one_line(arguments, message):
+  done = command(*arguments)
+  assert done.returncode == 2 and done.stderr.count('\n') == 1
+  assert message in done.stderr
