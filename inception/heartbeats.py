@@ -130,7 +130,9 @@ class Heartbeats:
       socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
     except (OSError, ValueError):
       self._end(0, 'cannot be reached')
-    # Process 0 is there: something else has failed, and has said what.
+    # Gloo aborts, too, when it meets what a lost process has left behind.
+    self.wait_for_loss()
+    # All are there: something in this process has failed, and has said what.
     os.write(self._error, b'error: this process has crashed; see above\n')
     os._exit(128 + signal.SIGABRT)
 
