@@ -42,6 +42,11 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     UserError: There is no such checkpoint, or it is damaged. A damaged latest
       or best one is named and the next one taken.
   """
+  if folder.is_file():
+    raise UserError(
+      f'{folder} is a file; make a folder of it with python -m'
+      f' inception.pretrained --file={folder} --output=DIR'
+    )
   with store.Checkpoints(folder) as checkpoints:
     loaded = checkpoints.load_first_good(candidates(checkpoints, step))
   averaged = loaded.state.get('ema') or loaded.state

@@ -13,6 +13,7 @@ status is 1 if a run would stop at what was found.
 """
 
 import json
+import os
 import re
 import tarfile
 from typing import Any
@@ -149,7 +150,7 @@ def check_archives(folder: paths.Path | None, sample: bool) -> None:
       raise UserError(
         f'{path} is missing; download {names} from image-net.org into {folder}'
       )
-    found = path.stat().st_size
+    found = os.path.getsize(path)
     if found != size and not sample:
       raise UserError(
         f'{path} has {found:,} bytes instead of {size:,}: the download is'

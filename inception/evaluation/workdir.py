@@ -87,6 +87,11 @@ def _match_classes(
   source: Source, config: ml_collections.ConfigDict, workdir: paths.Path
 ) -> Source:
   """Returns the source with the network's labels, by name where it has any."""
+  if not config.model.num_classes:
+    raise UserError(
+      f'the network of {workdir} has no classifier, only features: train one'
+      f' with --config.pretrained={workdir}'
+    )
   names = class_names.configured(config.data)
   if names is not None:
     return classes.match(source, names, f'the network of {workdir}')

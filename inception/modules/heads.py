@@ -100,7 +100,7 @@ class Classifier(nn.Module):
   """Pools the last grid, applies dropout and computes float32 logits.
 
   Attributes:
-    num_classes: Logits per image.
+    num_classes: Logits per image; 0 for none.
     pooling: A name in `HEAD_POOLINGS`.
     dropout: Rate before the fully connected layers.
     bottleneck: Features of a linear layer with batch norm before the
@@ -130,6 +130,8 @@ class Classifier(nn.Module):
     if self.bottleneck is not None:
       bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
       x = features = bottleneck(x, train)
+    if not self.num_classes:
+      return jnp.zeros((x.shape[0], 0)), features
     return _classifier(self.num_classes)(x), features
 
 

@@ -144,7 +144,8 @@ def create_model(
 
   Args:
     architecture: A name in `inception.architectures`, or a table.
-    num_classes: Logits per image; None takes the table's.
+    num_classes: Logits per image; None takes the table's; 0 has no classifier,
+      only endpoints.
     precision: 'float32', 'bfloat16' or 'float16', the arithmetic of the
       network. Parameters, batch statistics and logits are float32 in each.
     width: Factor on the features of every layer; see `scale_width`.
@@ -168,9 +169,9 @@ def create_model(
   Raises:
     UserError: A name is unknown, or a number is out of range.
   """
-  _check_numbers(
-    width=width, num_classes=num_classes, squeeze_excite=squeeze_excite
-  )
+  _check_numbers(width=width, squeeze_excite=squeeze_excite)
+  if num_classes is not None and num_classes < 0:
+    raise UserError(f'num_classes={num_classes} must not be negative')
   table = architecture
   if isinstance(table, str):
     table = get_architecture(table)

@@ -149,6 +149,7 @@ class Pretrained:
 
     It returns the `probability` and `label` of the `top` likeliest classes.
     """
+    self._check_classifier()
     predict = make_predictor(self.model, self.config.data)
 
     def classify(variables: Any, images: Array) -> dict[str, Array]:
@@ -188,6 +189,7 @@ class Pretrained:
     It returns what `classify` does, and `heat` and `image` of
     `explain.make_explainer`.
     """
+    self._check_classifier()
     explain = explanation.make_explainer(self.model, self.config.data)
 
     def explain_top(variables: Any, images: Array) -> dict[str, Array]:
@@ -195,6 +197,13 @@ class Pretrained:
       return {**top_classes(results.pop('logits'), top), **results}
 
     return explain_top
+
+  def _check_classifier(self) -> None:
+    if not self.model.num_classes:
+      raise UserError(
+        'the network has no classifier, only features: see features() and'
+        ' --endpoint, or train a classifier with --config.pretrained'
+      )
 
   def name(self, file: str, result: Any) -> Prediction:
     """Returns a result of `classify` or `explain` with names."""

@@ -1,8 +1,9 @@
 """Converts another project's weights file to a checkpoint.
 
-Run:  python -m inception.pretrained --from=torchvision
-        --file=inception_v3_google-0cc3c7bd.pth --output=weights/inception_v3
+Run:  python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
+        --output=weights/inception_v3
 
+What wrote the file, and which network it holds, is found from its content.
 Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
 as the weights expect them, and `--config.pretrained=weights/inception_v3`
 trains from it.
@@ -15,15 +16,19 @@ from absl import flags
 import ml_collections
 
 from inception import architectures, commands, paths
-from inception.data import eval_transforms
-from inception.errors import UserError
+from inception.config import checks, default
+from inception.data import class_names, device, eval_transforms
+from inception.errors import UserError, warn
 from inception.pretrained.projects import PROJECTS
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_enum(
-    'from', None, list(PROJECTS), 'Project that published the weights.'
+    'from',
+    None,
+    list(PROJECTS),
+    'Project that published the weights; detected if unset.',
   )
   flags.DEFINE_string(
     'file', None, 'A .ckpt, .h5, .keras, .pth, .pt or .safetensors file.'
@@ -37,40 +42,122 @@ def define_flags() -> None:
     list(eval_transforms.EVAL_TRANSFORMS),
     "How images are cropped, resized and normalized; the project's if unset.",
   )
+  flags.DEFINE_list(
+    'mean',
+    None,
+    'Subtracted from pixels of 0 to 255, a number or one per channel; the'
+    " preprocessing's if unset.",
+  )
+  flags.DEFINE_list('std', None, 'Divides the difference; likewise.')
+  flags.DEFINE_enum(
+    'channel_order', 'RGB', list(device.CHANNEL_ORDERS), 'Order of channels.'
+  )
+  flags.DEFINE_string(
+    'classes', None, 'File with the names of the classes, one per line.'
+  )
   flags.DEFINE_string('output', None, 'Folder to write the checkpoint to.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Imports the file and writes the checkpoint."""
-  project = commands.require('from', next(iter(PROJECTS)))
   path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
   output = paths.resolve(commands.require('output', 'weights/inception_v3'))
   commands.import_tensorflow()
   from inception.pretrained import files, matching  # Slow: after the flags.
 
   values = flags.FLAGS
-  arrays = files.read_arrays(path)
-  imported = matching.import_arrays(arrays, project, values.architecture)
+  arrays, file_format = files.read_arrays(path)
+  projects = [values['from'].value] if values['from'].value else None
+  imported = matching.import_arrays(
+    arrays, projects or file_format.projects, values.architecture
+  )
   provenance = {
-    'project': project,
+    'project': imported.project,
     'file': str(path),
     'sha256': files.sha256(path),
     'preprocessing': values.preprocessing
-    or eval_transforms.transform_name(project, imported.architecture),
+    or eval_transforms.transform_name(imported.project, imported.architecture),
   }
-  write(output, imported.variables, make_config(imported, provenance))
+  config = make_config(imported, provenance)
+  _apply_flags(config)
+  write(output, imported.variables, config)
+  if projects is None:
+    others = matching.alternatives(imported, arrays)
+    if others:
+      warn(
+        f'the weights may also be those of {" or ".join(others)}, which prepare'
+        f' images differently; if so, import them with --from={others[0]}'
+      )
+  _report(imported, arrays, {**provenance, 'output': str(output)})
+
+
+def _report(imported: Any, arrays: Any, origin: dict[str, str]) -> None:
+  """Prints what was imported, and what was not."""
+  left_out = imported.left_out
+  if left_out:
+    names = ', '.join(left_out[:4]) + (', ...' if len(left_out) > 4 else '')
+    warn(f'{len(left_out)} tensors are no part of the network: {names}')
+  if not imported.num_classes:
+    warn(
+      'no classifier was found: the weights give features, and a start for'
+      ' training with --config.pretrained'
+    )
   report = {
     'architecture': imported.architecture,
     'num_classes': imported.num_classes,
     'auxiliary_heads': imported.with_aux,
-    'tensors': len(arrays),
-    **provenance,
-    'output': str(output),
+    'tensors': len(arrays) - len(left_out),
+    **origin,
   }
   print('\n'.join(f'{name}: {value}' for name, value in report.items()))
-  if values.json:
-    print(json.dumps(report))
+  if flags.FLAGS.json:
+    print(json.dumps({**report, 'left_out': left_out}))
+
+
+def _apply_flags(config: ml_collections.ConfigDict) -> None:
+  """Records how images are scaled, and the names of classes, where given.
+
+  Raises:
+    UserError: A number or the number of names is wrong.
+  """
+  values = flags.FLAGS
+  for name in ('mean', 'std'):
+    given = values[name].value
+    if given is not None:
+      config.data[name] = _channels(name, given)
+  config.data.channel_order = values.channel_order
+  if values.classes is not None:
+    config.data.class_names = _read_names(
+      values.classes, config.model.num_classes - config.data.class_offset
+    )
+  checks.check_ranges(config)
+
+
+def _channels(name: str, given: list[str]) -> tuple[float, ...]:
+  try:
+    numbers = tuple(float(text) for text in given)
+  except ValueError:
+    numbers = ()
+  if len(numbers) not in (1, 3):
+    raise UserError(
+      f'--{name}={",".join(given)} must be a number, or three with commas'
+    )
+  return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _read_names(name: str, count: int) -> tuple[str, ...]:
+  path = paths.resolve(name, '--classes')
+  try:
+    names = tuple(path.read_text().splitlines())
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f'cannot read {path}: {error}') from error
+  if len(names) != count or len(set(names)) != count:
+    raise UserError(
+      f'{path} has {len(names)} lines, {len(set(names))} of them different;'
+      f' the network has {count} classes'
+    )
+  return names
 
 
 def make_config(
@@ -83,15 +170,18 @@ def make_config(
     provenance: Origin of the weights: `project`, `file`, `sha256`, and
       `preprocessing`, a name in `EVAL_TRANSFORMS`.
   """
-  from inception.config import default
-
+  project = PROJECTS[provenance['project']]
   table = architectures.get_architecture(imported.architecture)
   config = default.get_config()
   config.model.architecture = imported.architecture
   config.model.num_classes = imported.num_classes
   config.model.aux_heads = imported.with_aux
   config.model.batch_norm_scale = imported.batch_norm_scale
-  config.data.class_offset = PROJECTS[provenance['project']].class_offset
+  names = class_names.imagenet()
+  if imported.num_classes:
+    config.data.class_offset = project.class_offset
+  if imported.num_classes - project.class_offset == len(names):
+    config.data.class_names = names if project.of_imagenet else None
   eval_transforms.record(
     config.data, provenance['preprocessing'], table.input_size
   )

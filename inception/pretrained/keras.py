@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import re
 
 from inception.pretrained.tensors import (
+  Arrays,
   NetworkLayers,
   Project,
   PublishedNetwork,
@@ -19,16 +20,18 @@ from inception.spec.layers import Layer
 _PROJECTION = re.compile(
   r'(?:Repeat(?:_[12])?/(block\d+_\d+)|Block8)/Conv2d_1x1'
 )
+# Layers of the network that have names of their own.
+_PROJECTED = re.compile(r'block\d+_\d+_conv|conv_7b')
 
 
-def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
+def name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
   """Returns all tensors of a network, named `<layer>/<index in the layer>`.
 
   Args:
     layers: The network's layers.
-    names: All names in the file.
+    arrays: All arrays in the file.
   """
-  found = {name.split('/')[0] for name in names}
+  found = {name.split('/')[0] for name in arrays}
   convolutions = _ranked('conv2d', found)
   norms = _ranked('batch_normalization', found)
   tensors = []
@@ -42,8 +45,40 @@ def name_tensors(layers: NetworkLayers, names: Iterable[str]) -> list[Tensor]:
       tensors += _with_batch_norm(layer, 'conv_7b', 'conv_7b_bn')
     else:
       tensors += _with_batch_norm(layer, next(convolutions), next(norms))
-  (classifier,) = layers.head
-  return tensors + _with_bias(classifier, 'predictions')
+  for classifier in layers.head:
+    (name,) = _dense_layers(arrays)
+    tensors += _with_bias(classifier, name)
+  return tensors
+
+
+def find_classifier(arrays: Arrays) -> str | None:
+  """Returns the name of the classifier's bias.
+
+  Keras's own is called 'predictions'; people put a `Dense` in its place. Of a
+  stack of several, none is the classifier of the pooled grid.
+  """
+  dense = _dense_layers(arrays)
+  return f'{dense[0]}/1' if len(dense) == 1 else None
+
+
+def _dense_layers(arrays: Arrays) -> list[str]:
+  """Returns the layers with a matrix and a bias."""
+  return [
+    name.removesuffix('/0')
+    for name, array in arrays.items()
+    if name.endswith('/0')
+    and array.ndim == 2
+    and name.removesuffix('/0') + '/1' in arrays
+  ]
+
+
+def is_of_head(name: str) -> bool:
+  """True for a tensor of a layer that is not the network's, or its classifier.
+
+  Layers after the network are numbered after its own, so `name_tensors` leaves
+  them over.
+  """
+  return not _PROJECTED.match(name)
 
 
 def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
@@ -83,7 +118,7 @@ def _with_bias(layer: Layer, name: str) -> list[Tensor]:
   ]
 
 
-_NETWORK = PublishedNetwork(name_tensors, classifier='predictions/1')
+_NETWORK = PublishedNetwork(name_tensors, find_classifier, is_of_head)
 
 KERAS = Project(
   networks={'inception_v3': _NETWORK, 'inception_resnet_v2': _NETWORK},

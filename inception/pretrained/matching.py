@@ -1,18 +1,20 @@
 """From the arrays of a weights file to the variables of a network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 
 from flax import traverse_util
 import numpy as np
 
-from inception import architectures
 from inception.errors import UserError
 from inception.pretrained.projects import PROJECTS
-from inception.pretrained.tensors import Project, Tensor, network_layers
-
-Arrays = Mapping[str, np.ndarray]
+from inception.pretrained.tensors import (
+  Arrays,
+  PublishedNetwork,
+  Tensor,
+  network_layers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,18 +22,23 @@ class Imported:
   """Weights of another project as variables of one of our networks.
 
   Attributes:
+    project: Name of the project.
     architecture: Name of the network.
-    num_classes: Logits per image.
+    num_classes: Logits per image; 0 for a network without a classifier.
     with_aux: The file has auxiliary heads, too.
     batch_norm_scale: Batch norm has a scale.
     variables: {'params', 'batch_stats'}, float32.
+    left_out: Names of tensors in the file that are not part of the network: a
+      head of another kind, or what else was saved with it.
   """
 
+  project: str
   architecture: str
   num_classes: int
   with_aux: bool
   batch_norm_scale: bool
   variables: dict[str, Any]
+  left_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,90 +46,176 @@ class _Match:
   """How well the arrays of a file fit a network.
 
   Attributes:
+    project: Name of the project.
     architecture: Name of the network.
-    num_classes: Classes in the file.
-    with_aux: The file has auxiliary heads.
+    num_classes: Classes in the file; 0 without a classifier.
+    with_aux: Auxiliary heads are matched.
+    arrays: Arrays by the project's own names.
     tensors: The network's tensors, in the order of definition.
     fitting: Number of them that the file has in the right shape.
+    left_out: Names of arrays that are not part of the network.
     difference: Description of the first difference; None if all arrays fit.
   """
 
+  project: str
   architecture: str
   num_classes: int
   with_aux: bool
+  arrays: Arrays
   tensors: list[Tensor]
   fitting: int
+  left_out: tuple[str, ...]
   difference: str | None
 
 
 def import_arrays(
-  arrays: Arrays, project_name: str, architecture: str | None = None
+  arrays: Arrays,
+  project_names: str | Sequence[str],
+  architecture: str | None = None,
 ) -> Imported:
   """Converts the arrays of a weights file to variables.
 
-  Every array of the network is used exactly once, and none is left over.
+  Every array of the network is used exactly once. None is left over, but those
+  of a head that the network does not have, and of what surrounds it.
 
   Args:
     arrays: Arrays by their names in the file.
-    project_name: A name in `PROJECTS`.
+    project_names: Names in `PROJECTS`; the first one that fits is taken.
     architecture: Name of the network; None detects it.
 
   Raises:
     UserError: The arrays do not fit; names the first difference with both
       shapes, and a network that would fit, if there is one.
   """
-  project = PROJECTS[project_name]
-  known = list(project.networks)
-  if architecture is not None and architecture not in known:
+  if isinstance(project_names, str):
+    project_names = [project_names]
+  pairs = [
+    (project, network)
+    for project in project_names
+    for network in PROJECTS[project].networks
+    if architecture in (None, network)
+  ]
+  if not pairs:
+    known = sorted({n for p in project_names for n in PROJECTS[p].networks})
     raise UserError(
-      f'--from={project_name} has no weights for {architecture!r}, only for'
-      f' {", ".join(known)}'
+      f'there are no weights of {" or ".join(project_names)} for'
+      f' {architecture!r}, only for {", ".join(known)}'
     )
-  candidates = [architecture] if architecture else known
-  matches = [_match(arrays, project, name) for name in candidates]
+  matches = [_match(arrays, *pair) for pair in pairs]
+  # The first of equal ones, and rather one that uses more of the file.
   best = max(matches, key=lambda match: (not match.difference, match.fitting))
   if best.difference:
     raise UserError(
       f'the file does not fit {best.architecture}: {best.difference};'
-      f' {_advice(arrays, (project_name, best.architecture))}'
+      f' {_advice(arrays, pairs)}'
     )
   flat = {
     tensor.path: np.ascontiguousarray(
-      tensor.convert(arrays[tensor.name]), np.float32
+      tensor.convert(best.arrays[tensor.name]), np.float32
     )
     for tensor in best.tensors
   }
   return Imported(
+    best.project,
     best.architecture,
     best.num_classes,
     best.with_aux,
-    project.batch_norm_scale,
+    PROJECTS[best.project].batch_norm_scale,
     traverse_util.unflatten_dict(flat, sep='/'),
+    best.left_out,
   )
 
 
-def _match(arrays: Arrays, project: Project, architecture: str) -> _Match:
-  published = project.networks[architecture]
-  bias = arrays.get(published.classifier)
-  if bias is not None and bias.ndim:
-    num_classes = len(bias)
-  else:
-    num_classes = architectures.get_architecture(architecture).num_classes
+def _match(arrays: Arrays, project: str, architecture: str) -> _Match:
+  """Matches as much of a file as fits: its heads, or else its trunk."""
+  published = PROJECTS[project].networks[architecture]
+  stripped = _without_prefix(arrays, published, architecture)
+  outside = tuple(name for name in arrays if name not in stripped.values())
+  arrays = {ours: arrays[theirs] for ours, theirs in stripped.items()}
+  bias = arrays.get(published.find_classifier(arrays) or '')
+  num_classes = len(bias) if bias is not None and bias.ndim else 0
   prefix = published.aux_prefix
   with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
+  attempts = [(num_classes, with_aux), (num_classes, False)]
+  if PROJECTS[project].allows_classes(num_classes):
+    attempts.append((0, False))
+  matches = [
+    _attempt(arrays, project, architecture, outside, *attempt)
+    for attempt in dict.fromkeys(attempts)
+  ]
+  good = [match for match in matches if match.difference is None]
+  return (good or matches)[0]
+
+
+def _without_prefix(
+  arrays: Arrays, published: PublishedNetwork, architecture: str
+) -> dict[str, str]:
+  """Returns the names of the network's arrays, without and with their prefix.
+
+  Wrappers put one before each name: DataParallel 'module.', torch.compile
+  '_orig_mod.', Lightning the name of an attribute.
+  """
+  layers = network_layers(architecture, 0, False)
+  first = published.name_tensors(layers, arrays)[0].name
+  prefixes = {name.removesuffix(first) for name in arrays if _ends(name, first)}
+  prefix = prefixes.pop() if len(prefixes) == 1 else ''
+  return {
+    name.removeprefix(prefix): name
+    for name in arrays
+    if name.startswith(prefix)
+  }
+
+
+def _ends(name: str, end: str) -> bool:
+  return name.endswith(end) and name.removesuffix(end)[-1:] in ('', '.', '/')
+
+
+def _attempt(
+  arrays: Arrays,
+  project_name: str,
+  architecture: str,
+  outside: tuple[str, ...],
+  num_classes: int,
+  with_aux: bool,
+) -> _Match:
+  project = PROJECTS[project_name]
+  published = project.networks[architecture]
   layers = network_layers(architecture, num_classes, with_aux)
   tensors = published.name_tensors(layers, arrays)
-  differences = _differences(
-    arrays, project, architecture, num_classes, tensors
-  )
+  expected = {tensor.name for tensor in tensors}
+  others = [
+    name
+    for name in arrays
+    if name not in expected and not project.ignores(name, arrays)
+  ]
+  left_out = [name for name in others if _is_of_head(name, published)]
+  differences = [
+    *_misfits(arrays, architecture, tensors),
+    *(f'it has {num_classes} classes',)
+    * (not project.allows_classes(num_classes)),
+    *(
+      f'it has {name} {arrays[name].shape}, which {architecture} does not have'
+      for name in others
+      if name not in left_out
+    ),
+  ]
   return _Match(
+    project_name,
     architecture,
     num_classes,
     with_aux,
+    arrays,
     tensors,
     fitting=sum(_fits(arrays, tensor) for tensor in tensors),
-    difference=next(differences, None),
+    left_out=(*left_out, *outside),
+    difference=differences[0] if differences else None,
   )
+
+
+def _is_of_head(name: str, published: PublishedNetwork) -> bool:
+  aux = published.aux_prefix
+  is_aux = aux is not None and name.startswith(aux)
+  return is_aux or published.is_of_head(name)
 
 
 def _fits(arrays: Arrays, tensor: Tensor) -> bool:
@@ -130,14 +223,10 @@ def _fits(arrays: Arrays, tensor: Tensor) -> bool:
   return found is not None and found.shape == tensor.shape
 
 
-def _differences(
-  arrays: Arrays,
-  project: Project,
-  architecture: str,
-  num_classes: int,
-  tensors: list[Tensor],
+def _misfits(
+  arrays: Arrays, architecture: str, tensors: list[Tensor]
 ) -> Iterator[str]:
-  """Yields a phrase for everything that does not fit."""
+  """Yields a phrase for every tensor that is missing or has another shape."""
   for tensor in tensors:
     if tensor.name not in arrays:
       yield f'it lacks {tensor.name} {tensor.shape}'
@@ -146,23 +235,31 @@ def _differences(
         f'its {tensor.name} is {arrays[tensor.name].shape}, but {architecture}'
         f' needs {tensor.shape}'
       )
-  if not project.allows_classes(num_classes):
-    yield f'it has {num_classes} classes'
-  expected = {tensor.name for tensor in tensors}
-  for name, array in arrays.items():
-    if name not in expected and not project.ignores(name, arrays):
-      yield f'it has {name} {array.shape}, which {architecture} does not have'
 
 
-def _advice(arrays: Arrays, tried: tuple[str, str]) -> str:
-  """Names a network of a project that would fit, other than the one tried."""
-  for project_name, project in PROJECTS.items():
+def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
+  """Names a network of a project that would fit, other than those tried."""
+  for name, project in PROJECTS.items():
     for architecture in project.networks:
-      if (project_name, architecture) == tried:
+      if (name, architecture) in tried:
         continue
-      if _match(arrays, project, architecture).difference is None:
+      if _match(arrays, name, architecture).difference is None:
         return (
-          f'{architecture} would fit, with --from={project_name}'
+          f'{architecture} would fit, with --from={name}'
           f' --architecture={architecture}'
         )
   return 'no known network fits'
+
+
+def alternatives(imported: Imported, arrays: Arrays) -> list[str]:
+  """Returns other projects whose weights have the same names and shapes.
+
+  Their weights may expect images to be prepared in another way.
+  """
+  return [
+    name
+    for name, project in PROJECTS.items()
+    if name != imported.project
+    and imported.architecture in project.networks
+    and _match(arrays, name, imported.architecture).difference is None
+  ]

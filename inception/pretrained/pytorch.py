@@ -16,6 +16,7 @@ from inception.pretrained.tensors import (
   Project,
   PublishedNetwork,
   Tensor,
+  fixed_classifier,
 )
 from inception.spec.layers import Layer
 
@@ -46,7 +47,7 @@ def name_tensors(
   """
   del names
   named = [*zip(layers.trunk, trunk, strict=True)]
-  named += zip(layers.head, head, strict=True)
+  named += zip(layers.head, head)  # Without a classifier, one is left over.
   if layers.aux:
     for aux_layers, aux_names in zip(layers.aux.values(), aux, strict=True):
       named += zip(aux_layers, aux_names, strict=True)
@@ -92,7 +93,8 @@ def _network(
 ) -> PublishedNetwork:
   return PublishedNetwork(
     functools.partial(name_tensors, trunk, head, aux),
-    classifier=f'{head[-1]}.bias',
+    find_classifier=fixed_classifier(f'{head[-1]}.bias'),
+    is_of_head=lambda name: name.startswith(f'{head[-1]}.'),
     aux_prefix=aux_prefix,
   )
 
@@ -153,7 +155,8 @@ TIMM = Project(
 FID = Project(
   networks={_FID: _network(pytorch_names.inception_v3(), ['fc'])},
   batch_norm_scale=True,
-  allows_classes=lambda num_classes: num_classes == _FID_CLASSES,
+  of_imagenet=False,
+  allows_classes=lambda num_classes: num_classes in (0, _FID_CLASSES),
   ignores=_counts_batches,
 )
 
@@ -164,5 +167,6 @@ FACENET = Project(
     )
   },
   batch_norm_scale=True,
+  of_imagenet=False,
   ignores=_counts_batches,
 )

@@ -18,6 +18,7 @@ from inception.pretrained.tensors import (
   PublishedNetwork,
   Shape,
   Tensor,
+  fixed_classifier,
 )
 from inception.spec.layers import Dense, Layer
 
@@ -171,7 +172,8 @@ def _network(architecture: str) -> PublishedNetwork:
   scope = _RENAMES[architecture].get('Logits/Logits', 'Logits/Logits')
   return PublishedNetwork(
     functools.partial(name_tensors, architecture),
-    classifier=f'{root}/{scope}/biases',
+    find_classifier=fixed_classifier(f'{root}/{scope}/biases'),
+    is_of_head=lambda name: name.startswith(f'{root}/Logits/'),
     aux_prefix=f'{root}/AuxLogits/' if has_aux else None,
   )
 

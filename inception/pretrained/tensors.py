@@ -1,6 +1,6 @@
 """How an importer describes another project: its tensors and our paths."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 import dataclasses
 
 import numpy as np
@@ -10,6 +10,7 @@ from inception.spec import unroll
 from inception.spec.layers import Layer
 
 Shape = tuple[int, ...]
+Arrays = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +50,18 @@ class PublishedNetwork:
   """A network as another project publishes it.
 
   Attributes:
-    name_tensors: Function from the network's layers and all names in the file
+    name_tensors: Function from the network's layers and all arrays in the file
       to the network's tensors.
-    classifier: Name of the classifier's bias, whose size is the number of
-      classes.
+    find_classifier: Function from all arrays in the file to the name of the
+      classifier's bias, whose size is the number of classes; None without one.
+    is_of_head: True for the name of a tensor after the last grid.
     aux_prefix: Prefix of the names of tensors of auxiliary heads; None where
       the project's network has no such heads.
   """
 
-  name_tensors: Callable[[NetworkLayers, Iterable[str]], list[Tensor]]
-  classifier: str
+  name_tensors: Callable[[NetworkLayers, Arrays], list[Tensor]]
+  find_classifier: Callable[[Arrays], str | None]
+  is_of_head: Callable[[str], bool]
   aux_prefix: str | None = None
 
 
@@ -70,6 +73,7 @@ class Project:
     networks: The networks it publishes, by our name of the architecture.
     batch_norm_scale: Its batch norm has a scale (gamma).
     class_offset: Logit of the first class; 1 if a background class precedes it.
+    of_imagenet: 1000 classes are those of ImageNet's challenge, in order.
     allows_classes: True if its networks can have this number of classes.
     ignores: True for a tensor that is not part of the network, given its name
       and all names in the file.
@@ -78,8 +82,18 @@ class Project:
   networks: dict[str, PublishedNetwork]
   batch_norm_scale: bool
   class_offset: int = 0
+  of_imagenet: bool = True
   allows_classes: Callable[[int], bool] = lambda _: True
   ignores: Callable[[str, Container[str]], bool] = lambda *_: False
+
+
+def fixed_classifier(name: str) -> Callable[[Arrays], str | None]:
+  """Returns a `find_classifier` for a name that is always the same."""
+
+  def find(arrays: Arrays) -> str | None:
+    return name if name in arrays else None
+
+  return find
 
 
 def network_layers(
@@ -89,7 +103,7 @@ def network_layers(
 
   Args:
     architecture: A name in `architectures.ARCHITECTURES`.
-    num_classes: Logits per image.
+    num_classes: Logits per image; 0 for a network without a classifier.
     with_aux: Include the auxiliary heads.
   """
   table = architectures.get_architecture(architecture)

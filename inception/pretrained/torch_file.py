@@ -20,7 +20,7 @@ def read_torch(path: paths.Path) -> dict[str, np.ndarray]:
 
   Args:
     path: File with a state dict, or with a dict that holds one under
-      'state_dict' or 'model'.
+      'state_dict', 'model_state_dict' or 'model'.
 
   Returns:
     Arrays by name.
@@ -81,7 +81,7 @@ def _read_legacy(path: paths.Path) -> dict[str, np.ndarray]:
 def _arrays(
   root: Any, read: Callable[[Storage], bytes]
 ) -> dict[str, np.ndarray]:
-  for wrapper in ('state_dict', 'model'):
+  for wrapper in ('state_dict', 'model_state_dict', 'model'):
     if isinstance(root, dict) and isinstance(root.get(wrapper), dict):
       root = root[wrapper]
   if not isinstance(root, dict):

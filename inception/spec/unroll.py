@@ -64,7 +64,7 @@ def head_layers(
     architecture: The network.
     height: Image height, pixels.
     width: Image width, pixels.
-    num_classes: Logits per image.
+    num_classes: Logits per image; 0 for a network without a classifier.
   """
   *_, (_, _, (_, _, channels)) = _walk_stages(architecture, height, width)
   layers = []
@@ -72,7 +72,8 @@ def head_layers(
     bottleneck = Dense(architecture.bottleneck, bias=False, batch_norm=True)
     layers.append(_dense('Logits/Bottleneck', bottleneck, (1, 1, channels)))
     channels = architecture.bottleneck
-  layers.append(_dense('Logits/Logits', Dense(num_classes), (1, 1, channels)))
+  if num_classes:
+    layers.append(_dense('Logits/Logits', Dense(num_classes), (1, 1, channels)))
   return tuple(layers)
 
 

@@ -93,7 +93,7 @@ def test_counting_the_padding_of_average_pools_makes_a_difference():
 def test_weights_files_of_the_peers_hold_the_weights_of_the_formula(
   peer, suffix
 ):
-  arrays = files.read_arrays(FOLDER / f'{peer}{suffix}')
+  arrays, _ = files.read_arrays(FOLDER / f'{peer}{suffix}')
   found = matching.import_arrays(arrays, peers.project_of(peer))
   wanted = peers.imported(peer, found.num_classes)
   assert found.architecture == wanted.architecture

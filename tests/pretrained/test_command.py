@@ -14,7 +14,7 @@ import pytest
 from inception import load_pretrained
 from inception.checkpoints.restore import load_variables
 from inception.data import eval_transforms
-from inception.data.sources import folder
+from inception.data.sources import listing
 from inception.errors import UserError
 from inception.evaluation import workdir
 from inception.pretrained import matching
@@ -70,7 +70,7 @@ def test_evaluation_needs_only_the_data(imported, image_folder):
     devices=jax.local_devices()[:1],
   )
   network = load_pretrained(path)
-  listed = folder.list_images(image_folder / 'val')
+  listed = listing.list_images(image_folder / 'val')
 
   @jax.jit  # Compiles faster than hundreds of single operations.
   def classify(variables, images):
@@ -97,7 +97,7 @@ def test_features_are_at_named_endpoints(imported, image_folder):
   )
   assert outputs.endpoints['Mixed_4f'].shape == (1, 14, 14, 832)
   assert outputs.endpoints['PreLogits'].shape == (1, 1024)
-  with pytest.raises(UserError, match='no such file'):
+  with pytest.raises(UserError, match='nothing.png: No such file'):
     network.read([image_folder / 'nothing.png'])
 
 
@@ -109,9 +109,12 @@ def test_data_with_other_classes_is_refused(imported):
 @pytest.mark.parametrize(
   'arguments, message',
   [
-    (['--file=a.pth', '--output=o'], '--from is missing'),
     (['--from=slim', '--output=o'], '--file is missing'),
-    (['--from=slim', '--file=a.ckpt', '--output=o'], 'no such file: a.ckpt'),
+    (['--file=README.md', '--output=o'], 'README.md is no weights file'),
+    (
+      ['--from=slim', '--file=a.ckpt', '--output=o'],
+      'read a.ckpt: No such file',
+    ),
     (['--from=caffe'], 'slim|keras|torchvision|timm|fid|facenet'),
     (
       ['--from=timm', '--preprocessing=x'],
@@ -143,7 +146,7 @@ def test_a_checkpoint_is_not_overwritten(imported, config):
 def test_images_are_resized_as_the_project_does(
   project, architecture, name, short_side
 ):
-  weights = matching.Imported(architecture, 10, False, True, {})
+  weights = matching.Imported(project, architecture, 10, False, True, {})
   assert eval_transforms.transform_name(project, architecture) == name
   config = make_config(weights, {'project': project, 'preprocessing': name})
   transform = eval_transforms.eval_transform(config.data)

@@ -2,10 +2,12 @@
 
 import hashlib
 import pathlib
+import zipfile
 
 import numpy as np
 import pytest
 
+from inception import paths
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.pretrained import files, matching
@@ -65,7 +67,7 @@ def test_a_whole_checkpoint_of_slim_is_imported(tmp_path):
   write_checkpoint(path, arrays | extra)
 
   for name in (path, f'{path}.index', f'{path}.data-00000-of-00001'):
-    read = files.read_arrays(type(path)(name))
+    read, _ = files.read_arrays(paths.resolve(name))
     assert arrays.keys() <= read.keys()
   imported = matching.import_arrays(read, 'slim')
   assert imported.architecture == 'inception_v2_slim'
@@ -83,7 +85,8 @@ def test_a_checkpoint_of_version_1_is_read(tmp_path):
     tensor_names=list(arrays),
     data=[tf.constant(array) for array in arrays.values()],
   )
-  read = files.read_arrays(path)
+  read, found = files.read_arrays(paths.resolve(path))
+  assert found.projects == ('slim',)
   assert read.keys() == arrays.keys()
   for name, array in arrays.items():
     np.testing.assert_array_equal(read[name], array)
@@ -199,21 +202,26 @@ def test_the_network_that_would_fit_is_proposed(
 
 
 def test_a_network_that_the_project_does_not_publish_is_refused():
-  with pytest.raises(UserError, match='keras has no weights for .googlenet'):
+  with pytest.raises(UserError, match='no weights of keras for .googlenet'):
     matching.import_arrays({}, 'keras', 'googlenet')
 
 
 @pytest.mark.parametrize(
   'name, content, message',
   [
-    ('missing.pth', None, 'no such file'),
-    ('weights.onnx', b'x', 'supported are .ckpt, .h5'),
-    ('weights.pth', b'hello', 'cannot read'),
-    ('weights.h5', b'hello', 'cannot read'),
-    ('weights.keras', b'hello', 'cannot read'),
-    ('weights.safetensors', b'hello', 'cannot read'),
-    ('weights.ckpt', b'hello', 'cannot read'),
-    ('weights.ckpt.index', b'hello', 'cannot read'),
+    ('missing.pth', None, 'cannot read .*missing.pth: No such file'),
+    ('weights.onnx', b'x', 'is no weights file; give a TensorFlow checkpoint'),
+    ('weights.pth', b'hello', 'is no weights file'),
+    ('empty.pth', b'', 'is empty; get it again'),
+    ('page.h5', b'\n<!DOCTYPE html>', 'is a web page, not weights'),
+    ('page.keras', b'<html><body>404', 'is a web page, not weights'),
+    ('lfs.safetensors', b'version https://git-lfs.github', 'run git lfs pull'),
+    ('config.json', b'{"a": 1}', 'is JSON, not weights'),
+    ('cut.pth', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
+    ('cut.keras', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
+    ('cut.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), 'seems to be of Keras'),
+    ('legacy.pth', b'\x80\x02\x8a', 'seems to be of PyTorch'),
+    ('weights.ckpt.index', b'hello', 'of a TensorFlow checkpoint'),
   ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(
@@ -223,6 +231,102 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(
   if content is not None:
     path.write_bytes(content)
   with pytest.raises(UserError, match=message) as error:
-    files.read_arrays(path)
+    files.read_arrays(paths.resolve(path))
   assert name.removesuffix('.index') in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_folders_and_archives_are_named_for_what_they_are(tmp_path):
+  folder = paths.resolve(tmp_path)
+  with pytest.raises(UserError, match='is a folder; give a TensorFlow check'):
+    files.read_arrays(folder)
+  write_checkpoint(tmp_path / 'model-7', {'x': np.ones(3, np.float32)})
+  with pytest.raises(UserError, match='is a folder; try --file=.*/model-7.ind'):
+    files.read_arrays(folder)
+  (tmp_path / 'saved_model.pb').write_bytes(b'x')
+  with pytest.raises(UserError, match='is a SavedModel, .* save it as .keras'):
+    files.read_arrays(folder)
+  with zipfile.ZipFile(tmp_path / 'pictures.zip', 'w') as archive:
+    archive.writestr('a.txt', 'x')
+  with pytest.raises(UserError, match='is a zip archive without weights'):
+    files.read_arrays(folder / 'pictures.zip')
+
+
+V3 = 'torchvision_inception_v3'
+
+
+def of_v3(classes=1000, prefix='', without=(), **extra):
+  arrays = {
+    prefix + name: array
+    for name, array in zeros(V3, classes).items()
+    if not name.startswith(tuple(without))
+  }
+  return {**arrays, **{k: np.zeros(v, np.float32) for k, v in extra.items()}}
+
+
+@pytest.mark.parametrize(
+  'arrays, num_classes, with_aux, left_out',
+  [
+    (of_v3(5), 5, True, 0),
+    (of_v3(5, 'module.'), 5, True, 0),
+    (of_v3(5, '_orig_mod.'), 5, True, 0),
+    (of_v3(5, 'model._orig_mod.', loss=(5,)), 5, True, 1),
+    (of_v3(5, without=['AuxLogits.']), 5, False, 0),
+    (of_v3(5, without=['fc.']), 0, False, 12),
+    (of_v3(5, without=['fc.', 'AuxLogits.']), 0, False, 0),
+    # A new classifier, and auxiliary heads for the old classes.
+    (
+      of_v3() | {'fc.weight': np.zeros((5, 2048)), 'fc.bias': np.zeros(5)},
+      5,
+      False,
+      12,
+    ),
+    # A stack in place of the classifier.
+    (
+      of_v3(without=['fc.', 'AuxLogits.'])
+      | {
+        'fc.0.weight': np.zeros((9, 2048)),
+        'fc.0.bias': np.zeros(9),
+        'fc.2.weight': np.zeros((5, 9)),
+        'fc.2.bias': np.zeros(5),
+      },
+      0,
+      False,
+      4,
+    ),
+  ],
+)
+def test_networks_of_torch_in_wrappers_and_with_other_heads(
+  arrays, num_classes, with_aux, left_out
+):
+  imported = matching.import_arrays(arrays, ['torchvision', 'timm'])
+  assert imported.architecture == 'inception_v3_torchvision'
+  assert imported.project == 'torchvision'
+  assert (imported.num_classes, imported.with_aux) == (num_classes, with_aux)
+  assert len(imported.left_out) == left_out
+  assert ('Logits' in imported.variables['params']) == (num_classes > 0)
+
+
+def test_a_trunk_with_a_wrong_shape_is_no_backbone():
+  arrays = of_v3(5, without=['fc.', 'AuxLogits.'])
+  arrays['Mixed_7c.branch_pool.conv.weight'] = np.zeros((192, 2047, 1, 1))
+  with pytest.raises(UserError, match=r'its Mixed_7c.branch_pool.conv.weight'):
+    matching.import_arrays(arrays, ['torchvision', 'timm'])
+
+
+def test_facenet_without_its_classifier_keeps_the_embedding():
+  arrays = zeros('facenet_inception_resnet_v1', 8631)
+  del arrays['logits.weight'], arrays['logits.bias']
+  imported = matching.import_arrays(arrays, 'facenet')
+  assert (imported.num_classes, imported.left_out) == (0, ())
+  assert set(imported.variables['params']['Logits']) == {'Bottleneck'}
+
+
+def test_the_project_is_found_and_the_others_named():
+  timm = of_v3(without=['AuxLogits.'])
+  imported = matching.import_arrays(timm, ['timm', 'torchvision', 'fid'])
+  assert imported.project == 'timm'
+  assert matching.alternatives(imported, timm) == ['torchvision']
+  fid = zeros('fid_inception_v3', 1008)
+  imported = matching.import_arrays(fid, ['torchvision', 'timm', 'fid'])
+  assert (imported.project, matching.alternatives(imported, fid)) == ('fid', [])

@@ -1,0 +1,102 @@
+"""Files that Keras 2 and 3 write of networks with heads of any kind."""
+
+import keras
+import numpy as np
+import pytest
+
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+from inception.paths import resolve
+from inception.pretrained import files, matching
+
+tf_keras = pytest.importorskip('tf_keras')
+
+# Raised inside Keras.
+pytestmark = [
+  pytest.mark.filterwarnings('ignore:__array__ implementation'),
+  pytest.mark.filterwarnings('ignore:You are saving your model as an HDF5'),
+  pytest.mark.filterwarnings('ignore::DeprecationWarning'),
+]
+
+FORMS = {
+  'without top': lambda k, base, pooled: base,
+  'one layer': lambda k, base, pooled: k.Model(
+    base.input, k.layers.Dense(5, 'softmax')(pooled)
+  ),
+  'nested': lambda k, base, pooled: k.Sequential(
+    [base, k.layers.GlobalAveragePooling2D(), k.layers.Dense(5)]
+  ),
+  'stack': lambda k, base, pooled: k.Sequential(
+    [
+      base,
+      k.layers.GlobalAveragePooling2D(),
+      k.layers.BatchNormalization(),
+      k.layers.Dense(8, 'relu'),
+      k.layers.Dropout(0.5),
+      k.layers.Dense(5),
+    ]
+  ),
+}
+# Classes that are found, and tensors that are left over.
+FOUND = {
+  'without top': (0, 0),
+  'one layer': (5, 0),
+  'nested': (5, 0),
+  'stack': (0, 8),
+}
+
+
+@pytest.fixture(scope='module', params=['3', '2'])
+def models(request):
+  """One network in all forms, made by a version of Keras."""
+  k = {'3': keras, '2': tf_keras}[request.param]
+  k.utils.set_random_seed(0)
+  k.layers.Conv2D(3, 1)(np.zeros((1, 2, 2, 3), np.float32))  # Moves the count.
+  base = k.applications.InceptionV3(include_top=False, weights=None)
+  pooled = k.layers.GlobalAveragePooling2D()(base.output)
+  made = {name: make(k, base, pooled) for name, make in FORMS.items()}
+  if not made['nested'].built:  # Keras 2 waits.
+    for name in ('nested', 'stack'):
+      made[name].build((None, 299, 299, 3))
+  return base, made, request.param
+
+
+def import_file(path):
+  arrays, found = files.read_arrays(resolve(path))
+  return matching.import_arrays(arrays, found.projects)
+
+
+@pytest.mark.parametrize('suffix', ['.h5', '.keras', '.weights.h5'])
+@pytest.mark.parametrize('form', FORMS)
+def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
+  base, made, version = models
+  path = tmp_path / f'model{suffix}'
+  if suffix == '.weights.h5':
+    made[form].save_weights(path)
+    if version == '2':
+      with pytest.raises(UserError, match='does not name its layers.*.keras'):
+        import_file(path)
+      return
+  else:
+    made[form].save(path)
+  imported = import_file(path)
+  assert imported.architecture == 'inception_v3'
+  assert (imported.num_classes, len(imported.left_out)) == FOUND[form]
+  params = imported.variables['params']
+  kernels = [layer.kernel for layer in base.layers if hasattr(layer, 'kernel')]
+  first = params['Conv2d_1a_3x3']['kernel']
+  np.testing.assert_array_equal(first, kernels[0])
+  ours = sum(
+    float(np.abs(leaf).sum(dtype=np.float64))
+    for name, stage in params.items()
+    if name != 'Logits'
+    for leaf in tf.nest.flatten(stage)
+    if leaf.ndim == 4
+  )
+  theirs = sum(float(np.abs(np.asarray(x, np.float64)).sum()) for x in kernels)
+  assert ours == pytest.approx(theirs)
+  if imported.num_classes:
+    dense = made[form].layers[-1]
+    np.testing.assert_array_equal(
+      params['Logits']['Logits']['kernel'], dense.kernel
+    )
