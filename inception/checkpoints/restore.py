@@ -42,11 +42,7 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     UserError: There is no such checkpoint, or it is damaged. A damaged latest
       or best one is named and the next one taken.
   """
-  if folder.is_file():
-    raise UserError(
-      f'{folder} is a file; make a folder of it with python -m'
-      f' inception.pretrained --file={folder} --output=DIR'
-    )
+  _refuse_file(folder)
   with store.Checkpoints(folder) as checkpoints:
     loaded = checkpoints.load_first_good(candidates(checkpoints, step))
   averaged = loaded.state.get('ema') or loaded.state
@@ -55,6 +51,26 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     'batch_stats': averaged.get('batch_stats', {}),
   }
   return Loaded(loaded.step, variables, loaded.config)
+
+
+def load_config(folder: paths.Path) -> ml_collections.ConfigDict:
+  """Reads the config of the latest good checkpoint, without its arrays.
+
+  Raises:
+    UserError: There are no checkpoints, or all are damaged.
+  """
+  _refuse_file(folder)
+  with store.Checkpoints(folder) as checkpoints:
+    steps = candidates(checkpoints, 'latest')
+    return checkpoints.load_first_config(steps)
+
+
+def _refuse_file(folder: paths.Path) -> None:
+  if folder.is_file():
+    raise UserError(
+      f'{folder} is a file; make a folder of it with python -m'
+      f' inception.pretrained --file={folder} --output=DIR'
+    )
 
 
 def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:

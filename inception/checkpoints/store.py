@@ -240,6 +240,27 @@ class Checkpoints:
       ' workdir'
     )
 
+  def load_first_config(self, steps: list[int]) -> ml_collections.ConfigDict:
+    """Reads the config of the first checkpoint whose header is not damaged.
+
+    Args:
+      steps: Steps to try, in this order; not empty.
+
+    Raises:
+      UserError: All headers are damaged.
+    """
+    failure = None
+    for step in steps:
+      try:
+        fields = header.read_header(self._path(step))
+        return compare.from_json(json.dumps(fields['config']))
+      except (OSError, ValueError, KeyError, TypeError) as error:
+        failure = error
+    raise UserError(
+      f'no checkpoint in {self.folder} has a readable config:'
+      f' {_first_line(failure)}'
+    )
+
   def set_aside_after(self, step: int) -> None:
     """Moves checkpoints after `step` away: damaged ones that were skipped.
 
@@ -270,6 +291,6 @@ class Checkpoints:
     )
 
 
-def _first_line(error: Exception | str) -> str:
+def _first_line(error: Exception | str | None) -> str:
   text = str(error).strip() or type(error).__name__
   return text.split('\n')[0][:200]

@@ -52,6 +52,7 @@ _RANGES = {
   'batch_size': _Range(1, 2**20),
   'num_epochs': _POSITIVE,
   'num_steps': _COUNT,
+  'early_stopping_patience': _COUNT,
   'log_every_steps': _COUNT,
   'eval_every_epochs': _POSITIVE,
   'checkpoint_every_epochs': _POSITIVE,
@@ -81,6 +82,7 @@ _RANGES = {
   'optimizer.momentum': _FRACTION,
   'optimizer.rmsprop_decay': _FRACTION,
   'optimizer.rmsprop_epsilon': _Range(1e-12, 1e6),
+  'optimizer.trunk_learning_rate': _Range(high=1000),
   'optimizer.weight_decay': _NOT_NEGATIVE,
   'optimizer.clip_norm': _POSITIVE,
   'optimizer.ema_decay': _FRACTION,
@@ -93,7 +95,15 @@ _RANGES = {
 
 
 # Fields that have a default and may be unset.
-_MAY_BE_NONE = frozenset({'data.background'})
+_MAY_BE_NONE = frozenset(
+  {
+    'data.channel_order',
+    'data.eval_transform',
+    'data.image_size',
+    'model.architecture',
+    'model.batch_norm_decay',
+  }
+)
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
@@ -184,7 +194,8 @@ def check_ranges(config: ml_collections.ConfigDict) -> None:
   # Pixels are from 0 to 255.
   _check_channels('data.mean', config.data.mean, -1e4, 1e4)
   _check_channels('data.std', config.data.std, 1e-3, 1e4)
-  _check_channels('data.background', config.data.background, 0, 255)
+  if config.data.background:
+    _check_channels('data.background', config.data.background, 0, 255)
 
 
 def _check_interval(

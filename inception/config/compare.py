@@ -46,6 +46,7 @@ MAY_CHANGE = frozenset(
     'data.cache_bytes',
     'data.class_names',  # Matched by name.
     'data.on_change',
+    'early_stopping_patience',
     'data.retry_seconds',
     'distributed.timeout_seconds',
     'keep_checkpoints',

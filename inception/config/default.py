@@ -26,6 +26,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Length of training. num_steps takes precedence where it is set.
   config.num_epochs = 100.0
   config.num_steps = placeholder(int)
+  # End training after this many evaluations in a row without a better top-1.
+  # Unset: never.
+  config.early_stopping_patience = placeholder(int)
 
   # A folder written by `python -m inception.pretrained`, or the workdir of a
   # run. Training starts from its weights; heads start anew where the number of
@@ -91,7 +94,7 @@ def _distributed() -> ml_collections.ConfigDict:
 def _model() -> ml_collections.ConfigDict:
   """Returns the keyword arguments of `create_model`."""
   model = ml_collections.ConfigDict()
-  # A name in inception.architectures.
+  # A name in inception.architectures. None: that of the pretrained weights.
   model.architecture = 'inception_v1'
   # Factor on the features of every layer, rounded to a multiple of 8.
   model.width = 1.0
@@ -114,7 +117,8 @@ def _model() -> ml_collections.ConfigDict:
   # Keras have none: a ReLU and another layer follow each batch norm.
   model.batch_norm_scale = True
   # Fraction of the old moving statistics kept at each step. The papers' 0.9997
-  # needs tens of thousands of steps before the statistics are usable.
+  # needs tens of thousands of steps before the statistics are usable. None:
+  # 1 - 10 / steps of the run, from 0.5 to 0.99.
   model.batch_norm_decay = 0.99
   # Added to the variance; the value of all Inception releases.
   model.batch_norm_epsilon = 1e-3
@@ -146,12 +150,13 @@ def _data() -> ml_collections.ConfigDict:
   # next good image of the data set replaces it.
   data.max_broken = 0.0
   # Color that shows through transparent pixels: red, green and blue from 0 to
-  # 255. None: the color that is hidden under them.
-  data.background = (255, 255, 255)
+  # 255. (): the color that is hidden under them. Unset: white.
+  data.background = placeholder(tuple)
   # Turn pictures upright as their EXIF data says. Keras, timm and TF-slim do
-  # not, and torchvision leaves it to its users.
-  data.exif_orientation = True
-  # Height and width of the images that the network sees, pixels.
+  # not, and torchvision leaves it to its users. Unset: True.
+  data.exif_orientation = placeholder(bool)
+  # Height and width of the images that the network sees, pixels. None: those
+  # of the pretrained weights.
   data.image_size = 224
   _add_augmentation(data)
   # The network sees (pixel - mean) / std, with pixels from 0 to 255 and one
@@ -160,7 +165,8 @@ def _data() -> ml_collections.ConfigDict:
   # [-1, 1], the range of all of Google's weights.
   data.mean = placeholder(tuple)
   data.std = placeholder(tuple)
-  # Order of the channels that the network sees: 'RGB' or 'BGR'.
+  # Order of the channels that the network sees: 'RGB' or 'BGR'. None: that of
+  # the pretrained weights.
   data.channel_order = 'RGB'
   # Names of the classes in the order of their labels. Unset: those of the data
   # set, or of the pretrained weights where they are the same ones. Filled in
@@ -174,7 +180,8 @@ def _data() -> ml_collections.ConfigDict:
   data.class_offset = 0
   # How evaluation images are cropped and resized: a name in
   # inception/data/eval_transforms.py, such as 'inception' (the central 87.5 %
-  # of each side), 'slim', 'torchvision' or 'timm'.
+  # of each side), 'slim', 'torchvision' or 'timm'. None: that of the pretrained
+  # weights.
   data.eval_transform = 'inception'
   # Fraction of the image that evaluation keeps, and how it resizes: 'bilinear',
   # 'bicubic', or 'bilinear_tf1', which samples at pixel corners as TensorFlow 1
@@ -210,6 +217,9 @@ def _loss() -> ml_collections.ConfigDict:
   loss.label_smoothing = 0.1
   # Weight of the loss of each auxiliary head. GoogLeNet paper, section 5.
   loss.aux_weight = 0.3
+  # Weight of an example by its class: 'equal', or 'balanced', so that every
+  # class weighs the same in an epoch, however many examples it has.
+  loss.class_weights = 'equal'
   return loss
 
 
@@ -224,6 +234,9 @@ def _optimizer() -> ml_collections.ConfigDict:
   # it inside the root; 'rmsprop' only. Inception-v3 paper, section 8.
   optimizer.rmsprop_decay = 0.9
   optimizer.rmsprop_epsilon = 1.0
+  # Factor on the learning rate of all stages, but not of the heads: below 1,
+  # pretrained stages change less than a new classifier.
+  optimizer.trunk_learning_rate = 1.0
   # Weight decay w adds w * kernel to a kernel's gradient, the L2 penalty
   # w / 2 * |kernel|^2. Biases and batch norm have none.
   optimizer.weight_decay = 1e-4

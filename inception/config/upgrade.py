@@ -67,7 +67,7 @@ def _eval_transform_0_2(data: Fields) -> None:
 
 def _keep_pictures_0_4(config: Fields) -> None:
   """Before, transparency and orientation were ignored."""
-  config.get('data', {}).setdefault('background', None)
+  config.get('data', {}).setdefault('background', [])
   config.get('data', {}).setdefault('exif_orientation', False)
 
 

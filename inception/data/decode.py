@@ -13,6 +13,8 @@ from inception.data import formats
 from inception.data.formats import Kind
 from inception.data.tensorflow import tf
 
+WHITE = (255, 255, 255)
+
 # By EXIF's orientation, from 1: first transpose, then flip up-down, then flip
 # left-right.
 _TURNS = (
@@ -50,6 +52,25 @@ class Encoded:
     ]
 
 
+def background_of(
+  config: ml_collections.ConfigDict,
+) -> tuple[int, int, int] | None:
+  """Returns the color under transparent pixels; None for the hidden one.
+
+  Args:
+    config: `config.data`.
+  """
+  if config.background is None:
+    return WHITE
+  red_green_blue = tuple(round(value) for value in config.background)
+  return red_green_blue or None
+
+
+def is_turned(config: ml_collections.ConfigDict) -> bool:
+  """True if pictures are turned upright; `config` is `config.data`."""
+  return config.exif_orientation is None or config.exif_orientation
+
+
 def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
   """Finds out how to decode images.
 
@@ -63,7 +84,7 @@ def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
   )
   facts = tf.ensure_shape(facts, (*data.shape, 2))
   kind, orientation = tf.unstack(facts, axis=1)
-  if not config.exif_orientation:
+  if not is_turned(config):
     orientation = tf.ones_like(orientation)
   return Encoded(data, kind, orientation)
 
@@ -113,11 +134,9 @@ def decode(
 
 def decode_other(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   """Returns the pixels of an image that is no JPEG; see `decode`."""
-  background = config.background
+  background = background_of(config)
   with_pillow = functools.partial(
-    _decode_with_pillow,
-    None if background is None else tuple(background),
-    config.exif_orientation,
+    _decode_with_pillow, background, is_turned(config)
   )
 
   def opaque_png() -> Any:
@@ -193,25 +212,25 @@ def stored_windows(windows: Any, shapes: Any, orientations: Any) -> Any:
   return tf.where(turns[:, :1], swapped, tf.concat([begins, sizes], 1))
 
 
-def _composite(pixels: Any, background: tuple[float, float, float]) -> Any:
+def _composite(pixels: Any, background: tuple[int, int, int]) -> Any:
   """Lays pixels with alpha over a color: uint8 [height, width, 4] to 3."""
   # 255 * 255 + 127 still fits 16 bits.
   wide = tf.cast(pixels, tf.uint16)
   color, alpha = wide[..., :3], wide[..., 3:]
-  below = tf.constant(list(map(round, background)), tf.uint16)
+  below = tf.constant(background, tf.uint16)
   mixed = color * alpha + below * (255 - alpha) + 127
   return tf.cast(mixed // 255, tf.uint8)
 
 
 def _decode_with_pillow(
-  background: tuple[float, float, float] | None, upright: bool, data: bytes
+  background: tuple[int, int, int] | None, upright: bool, data: bytes
 ) -> np.ndarray:
   try:
     with Image.open(io.BytesIO(data)) as file:
       image = ImageOps.exif_transpose(file) if upright else file
       if background is None or not image.has_transparency_data:
         return np.asarray(image.convert('RGB'))
-      below = Image.new('RGBA', image.size, tuple(map(round, background)))
+      below = Image.new('RGBA', image.size, background)
       below.alpha_composite(image.convert('RGBA'))
       return np.asarray(below.convert('RGB'))
   # Each decoder of Pillow has its own ways to fail; here, all are TensorFlow's.

@@ -9,11 +9,13 @@ import functools
 
 import jax
 import ml_collections
+import numpy as np
 
 from inception.distributed import AXIS
 from inception.modules.network import Network
 from inception.predict import model_from_config
 from inception.training import schedule as schedules
+from inception.training.losses import CLASS_WEIGHTS
 from inception.training.optimizer import make_optimizer
 from inception.training.state import TrainState, create_state, initial_state
 from inception.training.step import Recipe, TrainStep, make_train_step
@@ -63,6 +65,7 @@ def build(
   config: ml_collections.ConfigDict,
   devices: Sequence[jax.Device],
   num_examples: int,
+  class_counts: np.ndarray | None = None,
 ) -> Training:
   """Makes model, schedule, optimizer and step.
 
@@ -70,6 +73,8 @@ def build(
     config: A checked config with `model.num_classes` set.
     devices: Devices of all processes, which a batch is split over.
     num_examples: Examples of an epoch.
+    class_counts: Examples of each class, int64 [classes], where
+      `loss.class_weights` needs them.
   """
   duration = schedules.make_duration(config, num_examples)
   model = model_from_config(config, AXIS)
@@ -80,8 +85,29 @@ def build(
       config.schedule, config.batch_size, duration
     ),
     optimizer=functools.partial(
-      make_optimizer, config.optimizer, frozen=model.frozen_stages
+      make_optimizer,
+      config.optimizer,
+      frozen=model.frozen_stages,
+      heads=heads_of(model),
     ),
+    class_weights=_class_weights(config, class_counts),
   )
   step = make_train_step(recipe, devices)
   return Training(recipe, duration, tuple(devices), step)
+
+
+def heads_of(model: Network) -> tuple[str, ...]:
+  """Returns the scopes of the classifier and of the auxiliary heads."""
+  return ('Logits', *(head.name for head in model.architecture.aux_heads))
+
+
+def _class_weights(
+  config: ml_collections.ConfigDict, counts: np.ndarray | None
+) -> np.ndarray | None:
+  if counts is None:
+    return None
+  weights = CLASS_WEIGHTS[config.loss.class_weights](counts)
+  if weights is None:
+    return None
+  offset = config.data.class_offset  # The background has no examples.
+  return np.concatenate([np.zeros(offset, np.float32), weights])

@@ -66,6 +66,12 @@ class Logs:
       return None
     return {name: row[name] for name in _RESULTS}
 
+  def top1_of_evaluations(self) -> list[float]:
+    """Returns top-1 of the evaluations before the run was resumed, in order."""
+    return [
+      row['top1'] for _, row in sorted(self._results.items()) if 'top1' in row
+    ]
+
   def train(
     self,
     step: int,

@@ -17,6 +17,8 @@ from inception.training import record, resolve
 from inception.training import start as starts
 from inception.training.build import build
 from inception.training.consensus import StoppedError
+from inception.training.follow import follow_weights
+from inception.training.memory import check_memory
 from inception.training.run import Run, start_run
 from inception.training.state import TrainState
 
@@ -49,6 +51,7 @@ def train(
   devices = list(devices or distributed.all_devices())
   with contextlib.ExitStack() as stack:
     with distributed.agreed():
+      config = follow_weights(config, workdir)
       resolve.check(config, devices)
       sources = resolve.open_splits(config)
       lock = WorkdirLock(workdir) if distributed.is_first() else None
@@ -56,10 +59,18 @@ def train(
     start = starts.find_start(workdir, config)
     with distributed.agreed():
       class_names, sources = resolve.match_classes(config, sources, start)
-      config = resolve.complete(config, class_names, start.weights_config)
+      config = resolve.complete(
+        config, class_names, sources[0].num_examples, start
+      )
     resolve.check_same_everywhere(config, *sources)
     with distributed.agreed():
-      training = build(config, devices, sources[0].num_examples)
+      training = build(
+        config,
+        devices,
+        sources[0].num_examples,
+        resolve.class_counts(config, sources[0]),
+      )
+      check_memory(training)
       state = starts.first_state(start, training, workdir)
       if start.checkpoint is not None:
         record.check_data(start.checkpoint.data, sources, config.data.on_change)
@@ -91,6 +102,8 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
   """
   config, duration = run.training.config, run.training.duration
   step, stopped = steps.start - 1, _evaluate_if_missing(run, state, steps)
+  if run.patience.exhausted:
+    steps = range(0)
   for step in steps if not stopped else ():
     state, metrics = run.training.step(state, next(run.batches))
     run.meter.add(metrics)
@@ -106,13 +119,18 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
     # After the checkpoint: what fails here loses no step.
     if not stopped and _is_evaluated(run, step):
       stopped = _evaluate(run, state, step)
-      if stopped and not save:
+      if (stopped or run.patience.exhausted) and not save:
         _save(run, state, at_end=True)
-    if stopped:
+    if stopped or run.patience.exhausted:
       break
   run.saver.finish()
   _end(run, step, stopped)
-  if not steps and run.logs is not None:
+  if run.logs is not None and run.patience.exhausted:
+    run.logs.say(
+      f'stopped early, at step {step}: no better top-1 in'
+      f' {config.early_stopping_patience} evaluations'
+    )
+  elif run.logs is not None and not steps:
     run.logs.say(f'already at step {step} of {duration.steps}: nothing to do')
   return state
 
@@ -154,6 +172,7 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
   if run.logs is not None:
     run.logs.evaluation(step, run.training.config.data.eval_split, results)
   run.saver.save_scores(step, results)
+  run.patience.add(results['top1'])
   run.meter.restart_clock()
   return False
 

@@ -1,8 +1,11 @@
 """The training loss: smoothed cross-entropy of all heads."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from inception.modules.network import Outputs
@@ -30,7 +33,10 @@ def smoothed_cross_entropy(
 
 
 def training_loss(
-  outputs: Outputs, targets: Array, config: ml_collections.ConfigDict
+  outputs: Outputs,
+  targets: Array,
+  config: ml_collections.ConfigDict,
+  class_weights: jax.typing.ArrayLike | None = None,
 ) -> Array:
   """Mean loss of a batch, including the weighted loss of auxiliary heads.
 
@@ -38,14 +44,40 @@ def training_loss(
     outputs: Outputs of the network in training.
     targets: float32 [batch, classes], probabilities.
     config: `config.loss`.
+    class_weights: float32 [classes], weight of an example by its class; None
+      for 1.
 
   Returns:
     Nats, float32 scalar.
   """
-  loss = smoothed_cross_entropy(
-    outputs.logits, targets, config.label_smoothing
-  ).mean()
+  weights: Array | float = 1.0
+  if class_weights is not None:
+    weights = targets @ jnp.asarray(class_weights)
+
+  def mean_loss(logits: Array) -> Array:
+    loss = smoothed_cross_entropy(logits, targets, config.label_smoothing)
+    return jnp.mean(weights * loss)
+
+  loss = mean_loss(outputs.logits)
   for logits in outputs.aux_logits:
-    aux = smoothed_cross_entropy(logits, targets, config.label_smoothing)
-    loss += config.aux_weight * jnp.mean(aux)
+    loss += config.aux_weight * mean_loss(logits)
   return loss
+
+
+def _equal(counts: np.ndarray) -> None:
+  del counts
+
+
+def _balanced(counts: np.ndarray) -> np.ndarray:
+  """Weights whose mean over all examples is 1; absent classes have none."""
+  present = counts > 0
+  share = counts.sum() / present.sum()
+  return np.where(present, share / np.maximum(counts, 1), 0).astype(np.float32)
+
+
+# From the number of examples of each class, int64 [classes], to the weight of
+# an example by its class, or None: `config.loss.class_weights`.
+CLASS_WEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+  'equal': _equal,
+  'balanced': _balanced,
+}

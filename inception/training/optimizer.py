@@ -18,6 +18,7 @@ def make_optimizer(
   config: ml_collections.ConfigDict,
   learning_rate: jax.typing.ArrayLike,
   frozen: Collection[str] = (),
+  heads: Collection[str] = (),
 ) -> optax.GradientTransformation:
   """Chains weight decay, clipping and the optimizer.
 
@@ -28,6 +29,7 @@ def make_optimizer(
     config: `config.optimizer`.
     learning_rate: Learning rate of this step.
     frozen: Names of stages whose parameters get no update and have no state.
+    heads: Scopes that `trunk_learning_rate` does not apply to.
 
   Raises:
     UserError: There is no optimizer of that name.
@@ -36,7 +38,12 @@ def make_optimizer(
   if config.clip_norm:
     parts.append(optax.clip_by_global_norm(config.clip_norm))
   make = lookup(OPTIMIZERS, config.name, 'optimizer.name')
-  optimizer = optax.chain(*parts, make(config, learning_rate))
+  parts.append(make(config, learning_rate))
+  if config.trunk_learning_rate != 1:
+    # Updates are proportional to the learning rate.
+    slower = optax.scale(config.trunk_learning_rate)
+    parts.append(optax.masked(slower, lambda p: {k: k not in heads for k in p}))
+  optimizer = optax.chain(*parts)
   if not frozen:
     return optimizer
 

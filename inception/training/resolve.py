@@ -6,35 +6,30 @@ import json
 
 import jax
 import ml_collections
+import numpy as np
 
 from inception import distributed
-from inception.architectures import get_architecture
 from inception.config import checks, compare
-from inception.data import class_names, classes
+from inception.data import class_names, classes, decode
 from inception.data.choices import DATA_CHOICES
-from inception.data.eval_transforms import eval_transform
+from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap
 from inception.errors import UserError, warn
 from inception.modules.heads import HEAD_POOLINGS
-from inception.modules.network import check_stage
 from inception.modules.options import INITIALIZERS, PRECISIONS
-from inception.spec import unroll
+from inception.training.limits import check_sizes
+from inception.training.losses import CLASS_WEIGHTS
 from inception.training.optimizer import OPTIMIZERS
 from inception.training.record import ON_CHANGE
 from inception.training.saving import ON_FULL
-from inception.training.schedule import SCHEDULES
+from inception.training.schedule import SCHEDULES, make_duration
 from inception.training.start import Start
-
-# Of the short side of an evaluation image before it is cropped, in pixels.
-_LARGEST_RESIZED = 8192
-
-# Of the images of a step in each process, in bytes.
-_LARGEST_BATCH = 8 * 2**30
 
 # The names that a field may take are the keys of the dict that interprets it.
 CHOICES: dict[str, Collection[str]] = {
   'precision': PRECISIONS,
+  'loss.class_weights': CLASS_WEIGHTS,
   'model.head_pooling': HEAD_POOLINGS,
   'model.initializer': INITIALIZERS,
   'optimizer.name': OPTIMIZERS,
@@ -60,10 +55,7 @@ def check(
   checks.check_fields(config)
   checks.check_choices(config, CHOICES)
   checks.check_ranges(config)
-  _check_batch_size(config.batch_size, devices)
-  _check_batch_bytes(config)
-  _check_image_size(config)
-  _check_freeze_through(config)
+  check_sizes(config, devices)
 
 
 def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
@@ -137,7 +129,8 @@ def match_classes(
 def complete(
   config: ml_collections.ConfigDict,
   names: tuple[str, ...],
-  weights_config: ml_collections.ConfigDict | None,
+  num_examples: int,
+  start: Start,
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy, with fields that follow from data and weights set.
 
@@ -148,7 +141,8 @@ def complete(
   Args:
     config: A checked config.
     names: Names of the classes, in the order of their labels.
-    weights_config: Config of the weights that the run starts from, or None.
+    num_examples: Examples of an epoch.
+    start: What the run starts from.
 
   Raises:
     UserError: The config contradicts the data or the weights.
@@ -156,6 +150,11 @@ def complete(
   config = config.copy_and_resolve_references()
   config.data.class_names = names
   config.model.num_classes = _num_classes(config, len(names))
+  if config.model.batch_norm_decay is None:
+    steps = make_duration(config, num_examples).steps
+    config.model.batch_norm_decay = batch_norm_decay(steps)
+  _set_preparation(config.data, start)
+  weights_config = start.weights_config
   if weights_config is not None:
     theirs = weights_config.data
     if theirs.channel_order != config.data.channel_order:
@@ -168,6 +167,37 @@ def complete(
       if config.data[name] is None and theirs[name] is not None:
         config.data[name] = tuple(theirs[name])
   return config.lock()
+
+
+def _set_preparation(data: ml_collections.ConfigDict, start: Start) -> None:
+  """Sets how pictures are decoded; an older run keeps its own way."""
+  if start.checkpoint is not None:
+    theirs = start.checkpoint.config.data
+    for name in ('background', 'exif_orientation'):
+      data[name] = theirs[name] if data[name] is None else data[name]
+  data.background = decode.background_of(data) or ()
+  data.exif_orientation = decode.is_turned(data)
+
+
+def class_counts(
+  config: ml_collections.ConfigDict, train_source: Source
+) -> np.ndarray | None:
+  """Returns the examples of each class, where the loss depends on them."""
+  if config.loss.class_weights == 'equal':
+    return None
+  return source.class_counts(train_source)
+
+
+def batch_norm_decay(steps: int) -> float:
+  """Returns a decay whose average forgets its start within a run.
+
+  Moving statistics average over 1 / (1 - decay) steps: a tenth of the run, and
+  at most 100 steps.
+
+  Args:
+    steps: Steps of the run.
+  """
+  return min(max(1 - 10 / steps, 0.5), 0.99)
 
 
 def check_same_everywhere(
@@ -185,8 +215,8 @@ def check_same_everywhere(
   text = json.dumps(sorted(fields.items()))
   digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
   distributed.same_everywhere(digest, 'the config')
-  for source in sources:
-    distributed.same_everywhere(source.digest, f'the data ({source.name})')
+  for split in sources:
+    distributed.same_everywhere(split.digest, f'the data ({split.name})')
 
 
 def _num_classes(config: ml_collections.ConfigDict, in_data: int) -> int:
@@ -197,67 +227,3 @@ def _num_classes(config: ml_collections.ConfigDict, in_data: int) -> int:
       f' which needs {wanted}; leave the field unset or set it to {wanted}'
     )
   return wanted
-
-
-def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:
-  processes = distributed.process_count()
-  local = len(distributed.local(devices))
-  if local * processes != len(devices):
-    raise UserError(
-      f'process {distributed.process_index()} has {local} of {len(devices)}'
-      f' devices; all {processes} processes must have the same number'
-    )
-  if batch_size % len(devices) == 0:
-    return
-  lower = batch_size - batch_size % len(devices)
-  where = f'{len(devices)} devices'
-  if processes > 1:
-    where += f' of {processes} processes'
-  raise UserError(
-    f'batch_size={batch_size} does not split over {where}; try'
-    f' --config.batch_size={lower or len(devices)}'
-  )
-
-
-def _check_batch_bytes(config: ml_collections.ConfigDict) -> None:
-  rows = config.batch_size // distributed.process_count()
-  size = rows * 3 * config.data.image_size**2
-  if size > _LARGEST_BATCH:
-    raise UserError(
-      f'batch_size={config.batch_size} with'
-      f' data.image_size={config.data.image_size} is {size / 2**30:,.0f} GiB'
-      f' of images per step and process, more than'
-      f' {_LARGEST_BATCH / 2**30:.0f}; lower --config.batch_size'
-    )
-
-
-def _check_image_size(config: ml_collections.ConfigDict) -> None:
-  table = get_architecture(config.model.architecture)
-  size = config.data.image_size
-  resized = eval_transform(config.data).resized_side(size)
-  if resized is not None and resized > _LARGEST_RESIZED:
-    raise UserError(
-      f'data.image_size={size} with data.crop_pct={config.data.crop_pct}'
-      f' resizes evaluation images to {resized:,} pixels, more than'
-      f' {_LARGEST_RESIZED:,}; raise --config.data.crop_pct'
-    )
-  try:
-    unroll.stage_shapes(table, size, size)
-  except unroll.NoGridError as error:
-    raise UserError(
-      f'data.image_size={size} is too small for'
-      f' {config.model.architecture}: {error}; the smallest is'
-      f' {unroll.smallest_input(table)}'
-    ) from error
-
-
-def _check_freeze_through(config: ml_collections.ConfigDict) -> None:
-  last = config.freeze_through
-  if last is None:
-    return
-  check_stage(get_architecture(config.model.architecture), last)
-  if config.pretrained is None:
-    raise UserError(
-      f'freeze_through={last!r} without pretrained would keep random weights;'
-      ' set --config.pretrained=DIR'
-    )

@@ -22,6 +22,7 @@ from inception.training.build import Training
 from inception.training.consensus import Consensus
 from inception.training.logs import Logs
 from inception.training.meter import Meter
+from inception.training.patience import Patience
 from inception.training.saving import ON_FULL, Saver
 from inception.training.signals import stop_signals
 from inception.training.state import TrainState
@@ -40,6 +41,7 @@ class Run:
     meter: Metrics since they were last logged.
     consensus: What the processes decide together.
     saver: Writes checkpoints.
+    patience: Ends a run that no longer improves.
     logs: Where the metrics go; None in processes other than the first.
     failures: Evaluations that could not be made.
   """
@@ -50,6 +52,7 @@ class Run:
   meter: Meter
   consensus: Consensus
   saver: Saver
+  patience: Patience
   logs: Logs | None
   failures: list[UserError] = dataclasses.field(default_factory=list)
 
@@ -102,6 +105,9 @@ def start_run(
     Meter(first, config, interval),
     consensus,
     Saver(checkpoints, config, record.describe_data(sources)),
+    Patience(
+      config.early_stopping_patience, logs.top1_of_evaluations() if logs else ()
+    ),
     logs,
   )
 

@@ -19,7 +19,7 @@ from inception.data import class_names
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.modules.network import Network
-from inception.training.build import Training
+from inception.training.build import Training, heads_of
 from inception.training.state import TrainState
 
 
@@ -186,7 +186,7 @@ def _new_layers(
   other_classes: bool,
 ) -> set[str]:
   """Returns the layers of heads that do not fit; others raise."""
-  heads = ('Logits', *(head.name for head in model.architecture.aux_heads))
+  heads = heads_of(model)
   new_layers = set()
   for path, value in wanted.items():
     fits = np.shape(given.get(path, math.nan)) == value.shape

@@ -8,6 +8,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from inception.data import augment, device
@@ -33,12 +34,15 @@ class Recipe:
     model: The network, made with `axis_name=AXIS`.
     schedule: Step to learning rate.
     optimizer: Learning rate to optimizer.
+    class_weights: float32 [classes], weight of an example by its class; None
+      for 1.
   """
 
   config: ml_collections.ConfigDict
   model: Network
   schedule: Schedule
   optimizer: MakeOptimizer
+  class_weights: np.ndarray | None = None
 
 
 def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
@@ -88,7 +92,9 @@ def train_step(
       mutable=['batch_stats'],
       rngs={'dropout': dropout_key},
     )
-    loss = losses.training_loss(outputs, targets, recipe.config.loss)
+    loss = losses.training_loss(
+      outputs, targets, recipe.config.loss, recipe.class_weights
+    )
     return loss, (outputs.logits, updated.get('batch_stats', {}))
 
   loss_scale, finite, (loss, (logits, batch_stats)), grads = _gradients(

@@ -94,7 +94,7 @@ def test_transparent_pixels_show_the_background(config, name, color):
   wanted = np.asarray(Image.alpha_composite(below, image).convert('RGB'))
   assert np.abs(pixels(file, config) - wanted).max() <= 1
   # The color under transparent pixels differs from what is shown.
-  config.data.background = None
+  config.data.background = ()
   hidden = np.asarray(image.convert('RGB'))
   np.testing.assert_array_equal(pixels(file, config), hidden)
   assert np.abs(hidden.astype(int) - wanted).max() > 50

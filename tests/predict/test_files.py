@@ -15,7 +15,7 @@ from inception.data import class_names
 from inception.errors import UserError
 from inception.predict import stream
 from inception.predict.explain import make_explainer
-from tests.predict.test_network import WEIGHTS
+from tests.predict.test_pretrained import WEIGHTS
 
 
 @pytest.fixture(scope='module')

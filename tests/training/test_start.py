@@ -204,5 +204,5 @@ def test_unset_mean_comes_from_the_transform_of_the_weights_but_not_on_resume(
   config.data.eval_transform = 'fid'
   fresh = start.Start(None, Loaded(0, {}, config)).weights_config
   assert fresh.data.mean == fresh.data.std == (128.0,) * 3
-  resumed = start.Start(Checkpoint(1, {}, config, {}), None).weights_config
+  resumed = start.Start(Checkpoint(1, {}, config, {}, {}), None).weights_config
   assert resumed.data.mean is None and resumed.data.std is None

@@ -66,6 +66,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     describe=files.__getitem__,
     digest=digest.hexdigest(),
     ranges=ranges,
+    labels=labels,
     jpeg=images.jpeg,
   )
 

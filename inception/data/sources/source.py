@@ -15,6 +15,8 @@ Value = TypeVar('Value')
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # Seconds.
 
+_READ_AT_ONCE = 1024
+
 # Waiting helps against none of these, unless the file was there before.
 PERMANENT = (
   FileNotFoundError,
@@ -52,6 +54,8 @@ class Source:
     describe: Maps an index to a name of that example, for messages.
     digest: Hash of what is in the split, for the record of a run.
     ranges: The parts of whole splits that these examples are.
+    labels: Label of each example, int64 [num_examples], where it is known
+      without reading them.
     jpeg: All images are expected to be JPEGs.
     fake: There are no images; batches are noise.
   """
@@ -64,6 +68,7 @@ class Source:
   describe: Callable[[int], str]
   digest: str
   ranges: tuple[Range, ...]
+  labels: np.ndarray | None = None
   jpeg: bool = False
   fake: bool = False
 
@@ -88,12 +93,32 @@ def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
   if source.classes == classes:
     return source
   label_of = np.array([classes.index(name) for name in source.classes])
+  labels = None if source.labels is None else label_of[source.labels]
 
   def load(indices: Any) -> tuple[Any, Any]:
     encoded, labels = source.load(indices)
     return encoded, tf.gather(label_of, labels)
 
-  return dataclasses.replace(source, classes=classes, load=load)
+  return dataclasses.replace(source, classes=classes, load=load, labels=labels)
+
+
+def class_counts(source: Source) -> np.ndarray:
+  """Returns the number of examples of each class, int64 [classes].
+
+  Reads every example where the labels are not known without.
+  """
+  labels = source.labels
+  if labels is None:
+    parts = [
+      source.load(_span(i, min(i + _READ_AT_ONCE, source.num_examples)))[1]
+      for i in range(0, source.num_examples, _READ_AT_ONCE)
+    ]
+    labels = np.concatenate([part.numpy() for part in parts])
+  return np.bincount(labels, minlength=len(source.classes))
+
+
+def _span(first: int, end: int) -> Any:
+  return tf.range(first, end, dtype=tf.int64)
 
 
 def retry(

@@ -1,0 +1,43 @@
+"""Fine-tuning on hundreds of pictures of one's own, from pretrained weights.
+
+Run:     python train.py --config=configs/finetune.py --workdir=runs/mine
+           --config.pretrained=weights/v3 --config.data.data_dir=pictures
+Needs:   Pictures in <split>/<class>/ with the splits 'train' and 'val', weights
+         that `python -m inception.pretrained` wrote, or the workdir of a run.
+         Works without an accelerator, in minutes to hours.
+Expect:  Not yet measured with published weights.
+"""
+
+import ml_collections
+
+from inception.config import default
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the config; network and preparation are those of the weights."""
+  config = default.get_config()
+  config.model.architecture = None
+  config.data.image_size = None
+  config.data.eval_transform = None
+  config.data.channel_order = None
+  config.data.dataset = 'folder'
+  config.data.eval_split = 'val'
+  config.batch_size = 32
+  config.num_epochs = 20.0
+  config.eval_every_epochs = 1.0
+  config.checkpoint_every_epochs = 1.0
+  config.early_stopping_patience = 6
+  config.log_every_steps = 10
+  # A picture is more than a twelfth of itself.
+  config.data.crop_area = (0.35, 1.0)
+  # Statistics of the old pictures have to be forgotten within the run.
+  config.model.batch_norm_decay = None
+  config.model.aux_heads = False
+  config.loss.class_weights = 'balanced'
+  # A new classifier learns fast, the stages below it only adapt.
+  config.schedule.base_learning_rate = 0.02
+  config.schedule.base_batch_size = 32
+  config.schedule.warmup_epochs = 1.0
+  config.optimizer.trunk_learning_rate = 0.1
+  config.optimizer.nesterov = True
+  return config

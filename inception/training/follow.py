@@ -1,0 +1,56 @@
+"""What a config leaves to the weights that training starts from."""
+
+import ml_collections
+
+from inception import paths
+from inception.checkpoints.restore import load_config
+from inception.checkpoints.store import Checkpoints
+from inception.errors import UserError
+
+# Fields that are those of the weights where they are None.
+FOLLOWED = (
+  'model.architecture',
+  'data.image_size',
+  'data.eval_transform',
+  'data.channel_order',
+)
+
+
+def follow_weights(
+  config: ml_collections.ConfigDict, workdir: paths.Path
+) -> ml_collections.ConfigDict:
+  """Returns a locked copy with the fields that follow from the weights set.
+
+  A run that is resumed keeps what its checkpoints say.
+
+  Args:
+    config: The config of a run, before it is checked.
+    workdir: Workdir of the run.
+
+  Raises:
+    UserError: A field is unset, but there are no weights.
+  """
+  fields = {name: _get(config, name) for name in FOLLOWED}
+  unset = [name for name, value in fields.items() if value is None]
+  if not unset:
+    return config
+  with Checkpoints(workdir) as checkpoints:
+    resumed = bool(checkpoints.steps())
+  if not resumed and config.get('pretrained') is None:
+    raise UserError(
+      f'{" and ".join(unset)} follow from pretrained weights; set'
+      ' --config.pretrained=DIR, to a folder that python -m'
+      ' inception.pretrained wrote or the workdir of a run'
+    )
+  source = workdir if resumed else paths.resolve(config.pretrained)
+  theirs = load_config(source)
+  config = config.copy_and_resolve_references()
+  for name in unset:
+    section, field = name.split('.')
+    config[section][field] = theirs[section][field]
+  return config.lock()
+
+
+def _get(config: ml_collections.ConfigDict, name: str) -> object:
+  section, field = name.split('.')
+  return config.get(section, {}).get(field, '')  # Checked later.

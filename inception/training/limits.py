@@ -1,0 +1,101 @@
+"""Checks of sizes: of batches, images, and what is frozen."""
+
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+
+from inception import distributed
+from inception.architectures import get_architecture
+from inception.data.eval_transforms import eval_transform
+from inception.errors import UserError
+from inception.modules.network import check_stage
+from inception.spec import unroll
+
+# Of the short side of an evaluation image before it is cropped, in pixels.
+_LARGEST_RESIZED = 8192
+
+# Of the images of a step in each process, in bytes.
+_LARGEST_BATCH = 8 * 2**30
+
+
+def check_sizes(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
+) -> None:
+  """Checks the sizes of a config.
+
+  Args:
+    config: A config whose fields have valid types and ranges.
+    devices: Devices of all processes, which a batch is split over.
+
+  Raises:
+    UserError: Names the field, its value and a value that works.
+  """
+  _check_batch_size(config.batch_size, devices)
+  _check_batch_bytes(config)
+  _check_image_size(config)
+  _check_freeze_through(config)
+
+
+def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:
+  processes = distributed.process_count()
+  local = len(distributed.local(devices))
+  if local * processes != len(devices):
+    raise UserError(
+      f'process {distributed.process_index()} has {local} of {len(devices)}'
+      f' devices; all {processes} processes must have the same number'
+    )
+  if batch_size % len(devices) == 0:
+    return
+  lower = batch_size - batch_size % len(devices)
+  where = f'{len(devices)} devices'
+  if processes > 1:
+    where += f' of {processes} processes'
+  raise UserError(
+    f'batch_size={batch_size} does not split over {where}; try'
+    f' --config.batch_size={lower or len(devices)}'
+  )
+
+
+def _check_batch_bytes(config: ml_collections.ConfigDict) -> None:
+  rows = config.batch_size // distributed.process_count()
+  size = rows * 3 * config.data.image_size**2
+  if size > _LARGEST_BATCH:
+    raise UserError(
+      f'batch_size={config.batch_size} with'
+      f' data.image_size={config.data.image_size} is {size / 2**30:,.0f} GiB'
+      f' of images per step and process, more than'
+      f' {_LARGEST_BATCH / 2**30:.0f}; lower --config.batch_size'
+    )
+
+
+def _check_image_size(config: ml_collections.ConfigDict) -> None:
+  table = get_architecture(config.model.architecture)
+  size = config.data.image_size
+  resized = eval_transform(config.data).resized_side(size)
+  if resized is not None and resized > _LARGEST_RESIZED:
+    raise UserError(
+      f'data.image_size={size} with data.crop_pct={config.data.crop_pct}'
+      f' resizes evaluation images to {resized:,} pixels, more than'
+      f' {_LARGEST_RESIZED:,}; raise --config.data.crop_pct'
+    )
+  try:
+    unroll.stage_shapes(table, size, size)
+  except unroll.NoGridError as error:
+    raise UserError(
+      f'data.image_size={size} is too small for'
+      f' {config.model.architecture}: {error}; the smallest is'
+      f' {unroll.smallest_input(table)}'
+    ) from error
+
+
+def _check_freeze_through(config: ml_collections.ConfigDict) -> None:
+  last = config.freeze_through
+  if last is None:
+    return
+  check_stage(get_architecture(config.model.architecture), last)
+  if config.pretrained is None:
+    raise UserError(
+      f'freeze_through={last!r} without pretrained would keep random weights;'
+      ' set --config.pretrained=DIR'
+    )

@@ -1,0 +1,115 @@
+"""Whether a step fits into memory, estimated before anything is compiled."""
+
+from collections.abc import Sequence
+import os
+import re
+
+import jax
+import numpy as np
+
+from inception import distributed
+from inception.errors import UserError
+from inception.spec import unroll
+from inception.training.build import Training
+
+# Training keeps the output of every convolution, and again after batch norm and
+# ReLU, until the gradient needs them. Nothing a compiler does takes less.
+_LEAST_COPIES = 2
+# Compiled steps of `inception_v1` and `inception_v3` take 6.7 and 3.7 (CPU,
+# float32): what is suggested should fit.
+_USUAL_COPIES = 8
+
+
+def check_memory(training: Training, available: int | None = None) -> None:
+  """Refuses a batch that clearly needs more memory than there is.
+
+  Args:
+    training: A run, ready to start.
+    available: Bytes per device; None asks the device or the host.
+
+  Raises:
+    UserError: Names the largest batch that should fit.
+  """
+  devices = training.devices
+  local = distributed.local(devices)
+  if available is None:
+    available = available_bytes(local)
+  if available is None:
+    return
+  config = training.config
+  state = _state_bytes(training)
+  image = _image_bytes(training)
+  rows = config.batch_size // len(devices)
+  least = state + rows * _LEAST_COPIES * image
+  if least <= available:
+    return
+  fits = int((available - state) / (_USUAL_COPIES * image))
+  advice = (
+    f'--config.batch_size={fits * len(devices)} should fit'
+    if fits > 0
+    else 'take a smaller network or image_size'
+  )
+  raise UserError(
+    f'batch_size={config.batch_size} with image_size={config.data.image_size}'
+    f' needs at least {least / 2**30:,.1f} GiB per device, but'
+    f' {available / 2**30:,.1f} are free; {advice}'
+  )
+
+
+def available_bytes(devices: Sequence[jax.Device]) -> int | None:
+  """Returns the free memory of each device; None where it is not known.
+
+  CPU devices share the memory of the host.
+
+  Args:
+    devices: Devices of this process.
+  """
+  if devices[0].platform != 'cpu':
+    stats = devices[0].memory_stats() or {}
+    return stats.get('bytes_limit')
+  try:
+    with open('/proc/meminfo') as file:
+      match = re.search(r'^MemAvailable: +(\d+) kB', file.read(), re.M)
+  except OSError:  # Not on Linux.
+    return None
+  if match is None:
+    return None
+  free = int(match[1]) * 1024
+  return min(free, _limit_of_group() or free) // len(devices)
+
+
+def _limit_of_group() -> int | None:
+  """Returns the memory limit of the container, in bytes."""
+  for path in (
+    '/sys/fs/cgroup/memory.max',
+    '/sys/fs/cgroup/memory/memory.limit_in_bytes',
+  ):
+    if os.path.exists(path):
+      with open(path) as file:
+        text = file.read().strip()
+      return int(text) if text.isdecimal() else None
+  return None
+
+
+def _state_bytes(training: Training) -> int:
+  """Returns the size of the state, and of the gradients."""
+  state = training.abstract_state
+  leaves = jax.tree.leaves((state, state.params))
+  return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _image_bytes(training: Training) -> int:
+  """Returns the size of the outputs of all convolutions for one image.
+
+  On CPUs, XLA computes in float32 whatever the precision is.
+  """
+  size = training.config.data.image_size
+  stages = unroll.stage_layers(training.model.architecture, size, size)
+  outputs = sum(
+    int(np.prod(layer.output))
+    for layers in stages.values()
+    for layer in layers
+    if layer.is_convolution
+  )
+  dtype = np.dtype(training.model.options.dtype)
+  return outputs * (4 if distributed.on_cpu() else dtype.itemsize)
