@@ -40,6 +40,9 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'data_dir', None, "Folder of the data set; by default the config's."
   )
+  flags.DEFINE_string(
+    'report', None, 'HTML page of classes, confusions and mistakes to write.'
+  )
   commands.define_processes()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -51,6 +54,7 @@ def main() -> None:
   from inception import distributed, session
   from inception.config import default
   from inception.evaluation import workdir as evaluation
+  from inception.reports import classes
 
   values = flags.FLAGS
   with session.session(
@@ -59,7 +63,7 @@ def main() -> None:
     values.process_id,
     default.get_config().distributed.timeout_seconds,
   ):
-    results = evaluation.evaluate_workdir(
+    opened = evaluation.open_workdir(
       workdir,
       values.step,
       values.split,
@@ -67,6 +71,7 @@ def main() -> None:
       values.dataset,
       values.data_dir,
     )
+    results = opened.results()
     if not distributed.is_first():
       return
     print(evaluation.format_results(results))
@@ -77,6 +82,10 @@ def main() -> None:
     path = evaluation.write_results(workdir, results)
     if not values.json:
       print(f'written to {path}')
+    if values.report is not None:
+      page = paths.resolve(values.report, '--report')
+      classes.write_page(page, results, opened.details())
+      print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
 
 
 if __name__ == '__main__':

@@ -24,6 +24,21 @@ def configured(data: ml_collections.ConfigDict) -> tuple[str, ...] | None:
   return None if data.class_names is None else tuple(data.class_names)
 
 
+def of_logits(
+  data: ml_collections.ConfigDict, num_classes: int
+) -> tuple[str, ...]:
+  """Returns a readable name per logit; 'class 7' where names are unknown.
+
+  Args:
+    data: `config.data`.
+    num_classes: Logits per image.
+  """
+  known = configured(data)
+  if known is None:
+    return tuple(f'class {i}' for i in range(num_classes))
+  return ('background',) * data.class_offset + tuple(map(readable, known))
+
+
 @functools.cache
 def _words() -> dict[str, str]:
   lines = _FILE.read_text().splitlines()

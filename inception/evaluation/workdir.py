@@ -1,6 +1,8 @@
 """Evaluates a workdir from its checkpoint alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import hashlib
 import json
 import re
 from typing import Any
@@ -15,11 +17,80 @@ from inception.data.batches import host_shard
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.errors import UserError
-from inception.evaluation import evaluate
-from inception.predict import make_predictor, model_from_config
+from inception.evaluation import details, evaluate
+from inception.predict import Predictor, make_predictor, model_from_config
 
 
-def evaluate_workdir(
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """A checkpoint and the split that it is evaluated on.
+
+  Attributes:
+    step: Training steps taken.
+    config: Config of the run, with the data that it is evaluated on.
+    split: Split in TFDS slicing syntax.
+    source: Its examples, with the network's labels.
+    predictor: The network as a predictor.
+    variables: Its variables, on the devices.
+    devices: Devices of all processes.
+    batch_size: Images in a global batch.
+  """
+
+  step: int
+  config: ml_collections.ConfigDict
+  split: str
+  source: Source
+  predictor: Predictor
+  variables: Any
+  devices: Sequence[jax.Device]
+  batch_size: int
+
+  def batches(self) -> Iterator[dict[str, jax.Array]]:
+    """Yields batches with the same number of rows for every device.
+
+    The mask hides the padding, so any batch size works.
+    """
+    rows = -(-self.batch_size // len(self.devices))
+    shard = host_shard(rows * len(self.devices), self.devices)
+    return device.prefetch(
+      pipeline.eval_batches(self.source, self.config.data, shard), self.devices
+    )
+
+  def results(self) -> dict[str, Any]:
+    """Evaluates the whole split.
+
+    Returns:
+      `step`, `dataset`, `data_dir`, `split`, `examples`, `loss` (mean nats),
+      `top1` and `top5` (fractions).
+    """
+    step = evaluate.make_eval_step(self.predictor, self.devices)
+    scores = evaluate.evaluate(step, self.variables, self.batches())
+    data = self.config.data
+    about = {'dataset': data.dataset, 'data_dir': data.data_dir}
+    return {'step': self.step, **about, 'split': self.split, **scores}
+
+  def details(self) -> dict[str, Any]:
+    """Returns what `details.collect` does.
+
+    Raises:
+      UserError: There are several processes.
+    """
+    if distributed.process_count() > 1:
+      raise UserError('--report needs a single process: --num_processes=1')
+    names = class_names.of_logits(
+      self.config.data, self.config.model.num_classes
+    )
+    return details.collect(
+      self.predictor,
+      self.variables,
+      self.batches(),
+      self.devices,
+      names,
+      self.source.describe,
+    )
+
+
+def open_workdir(
   workdir: paths.Path,
   step: str = 'latest',
   split: str | None = None,
@@ -27,8 +98,8 @@ def evaluate_workdir(
   dataset: str | None = None,
   data_dir: str | None = None,
   devices: Sequence[jax.Device] | None = None,
-) -> dict[str, Any]:
-  """Restores a checkpoint and evaluates it on a whole split.
+) -> Evaluation:
+  """Restores a checkpoint and opens the split to evaluate it on.
 
   Args:
     workdir: Workdir of a run, or a folder of imported weights.
@@ -39,48 +110,35 @@ def evaluate_workdir(
     data_dir: Folder of the data set; None takes the run's.
     devices: Devices of all processes; None takes all.
 
-  Returns:
-    `step`, `dataset`, `data_dir`, `split`, `examples`, `loss` (mean nats),
-    `top1` and `top5` (fractions).
-
   Raises:
     UserError: There is no such checkpoint, split or data set, or it is damaged.
   """
   devices = list(devices or distributed.all_devices())
   with distributed.agreed():
     loaded = load_variables(paths.resolve(workdir), step)
-    config = loaded.config
-    data = config.data.copy_and_resolve_references()
+    config = loaded.config.copy_and_resolve_references()
+    data = config.data
     data.dataset = data.dataset if dataset is None else dataset
     data.data_dir = data.data_dir if data_dir is None else data_dir
     split = data.eval_split if split is None else split
-    source = open_source(data, split)
-    source = _match_classes(source, config, workdir)
+    source = _match_classes(open_source(data, split), config, workdir)
   distributed.same_everywhere(str(loaded.step), 'the step')
   distributed.same_everywhere(source.digest, f'the data ({source.name})')
-  predictor = make_predictor(model_from_config(config), data)
-  results = evaluate.evaluate(
-    evaluate.make_eval_step(predictor, devices),
+  return Evaluation(
+    loaded.step,
+    config,
+    split,
+    source,
+    make_predictor(model_from_config(config), data),
     distributed.replicate(loaded.variables, devices),
-    _batches(source, data, batch_size or config.batch_size, devices),
+    devices,
+    batch_size or config.batch_size,
   )
-  about = {'dataset': data.dataset, 'data_dir': data.data_dir, 'split': split}
-  return {'step': loaded.step, **about, **results}
 
 
-def _batches(
-  source: Source,
-  data: ml_collections.ConfigDict,
-  batch_size: int,
-  devices: Sequence[jax.Device],
-) -> Iterator[dict[str, jax.Array]]:
-  """Yields batches with the same number of rows for every device.
-
-  The mask hides the padding, so any batch size works.
-  """
-  rows = -(-batch_size // len(devices))
-  shard = host_shard(rows * len(devices), devices)
-  return device.prefetch(pipeline.eval_batches(source, data, shard), devices)
+def evaluate_workdir(*arguments: Any, **keywords: Any) -> dict[str, Any]:
+  """Evaluates a checkpoint: the `results` of `open_workdir`."""
+  return open_workdir(*arguments, **keywords).results()
 
 
 def _match_classes(
@@ -112,8 +170,13 @@ def write_results(
   Raises:
     UserError: The workdir cannot be written.
   """
-  data = f'{results["dataset"]}_{results["split"]}'
-  name = re.sub(r'\W+', '_', data).strip('_')
+  place = results['data_dir']
+  data = results['dataset']
+  if place is not None:  # Folders of the same name are not the same data.
+    where = paths.resolve(place).absolute()
+    digest = hashlib.blake2b(str(where).encode(), digest_size=3).hexdigest()
+    data += f'_{where.name}_{digest}'
+  name = re.sub(r'\W+', '_', f'{data}_{results["split"]}').strip('_')
   path = workdir / f'evaluation_{results["step"]}_{name}.json'
   try:
     path.write_text(json.dumps(results, indent=2) + '\n')

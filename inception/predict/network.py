@@ -88,12 +88,7 @@ class Pretrained:
   @property
   def class_names(self) -> tuple[str, ...]:
     """A name per logit; 'class 7' and the like where names are unknown."""
-    offset = self.config.data.class_offset
-    known = class_names.configured(self.config.data)
-    if known is None:
-      return tuple(f'class {i}' for i in range(self.model.num_classes))
-    names = tuple(class_names.readable(name) for name in known)
-    return ('background',) * offset + names
+    return class_names.of_logits(self.config.data, self.model.num_classes)
 
   def predict(
     self, files: Sequence[paths.PathLike], top: int = 5

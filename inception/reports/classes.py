@@ -1,0 +1,170 @@
+"""A page about one evaluation: classes, confusions, and the worst mistakes.
+
+`eval.py --report=F.html` writes it. The page is one file without links.
+"""
+
+from collections.abc import Mapping, Sequence
+import html
+import math
+from typing import Any
+
+from inception import paths
+
+_LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
+_PAIRS = 30
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto;
+  max-width: 70rem; padding: 0 1rem; color: #1c1c1c; }
+table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
+td, th { padding: 0.2rem 0.6rem; text-align: right; font-weight: normal; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 1px solid #999; vertical-align: bottom; }
+.bar { width: 12rem; background: #e8e8e8; padding: 0; }
+.bar div { background: #2b6ca3; height: 0.8rem; }
+.matrix td { min-width: 1.6rem; border: 1px solid #eee; }
+.matrix thead th { writing-mode: vertical-rl; text-align: left; }
+.worst { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
+figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
+img { width: 100%; image-rendering: auto; background: #eee; }
+"""
+
+
+def write_page(
+  path: paths.Path, results: Mapping[str, Any], details: Mapping[str, Any]
+) -> None:
+  """Writes the page of an evaluation.
+
+  Args:
+    path: HTML file to write.
+    results: Results of `evaluate_workdir`.
+    details: Result of `details.collect`.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  paths.write_atomically(path, render(results, details))
+
+
+def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+  """Returns the page as HTML; see `write_page`."""
+  classes, confusion = details['classes'], details['confusion']
+  title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
+  parts = [
+    f'<h1>{_text(title)}</h1>',
+    _summary(results),
+    '<h2>Classes</h2>',
+    _class_table(classes, confusion),
+    '<h2>Confusions</h2>',
+    _pairs(classes, confusion),
+  ]
+  if len(classes) <= _LARGEST_MATRIX:
+    parts.append(_matrix(classes, confusion))
+  parts += ['<h2>Most confident mistakes</h2>', _worst(details['worst'])]
+  return (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    f'<title>{_text(title)}</title><style>{_STYLE}</style></head><body>'
+    + '\n'.join(parts)
+    + '</body></html>\n'
+  )
+
+
+def _summary(results: Mapping[str, Any]) -> str:
+  low, high = interval(results['top1'], results['examples'])
+  return (
+    f'<p>{results["examples"]:,} examples. Top-1 {results["top1"]:.2%}'
+    f' (95 % confidence: {low:.1%} to {high:.1%}), top-5'
+    f' {results["top5"]:.2%}, loss {results["loss"]:.4f}.</p>'
+  )
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+  """Returns Wilson's 95 % confidence interval of a share of `count` trials."""
+  z = 1.96
+  center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+  spread = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+  half = spread / (1 + z**2 / count)
+  return max(0.0, center - half), min(1.0, center + half)
+
+
+def _class_table(
+  classes: Sequence[str], confusion: Sequence[Sequence[int]]
+) -> str:
+  """Rows from the worst class to the best."""
+  rows = []
+  for label, counts in enumerate(confusion):
+    total = sum(counts)
+    if total:
+      rows.append((counts[label] / total, classes[label], total))
+  cells = [
+    f'<tr><td>{_text(name)}</td><td>{total:,}</td><td>{share:.1%}</td>'
+    f'<td class="bar"><div style="width:{share:.1%}"></div></td></tr>'
+    for share, name, total in sorted(rows)
+  ]
+  return (
+    '<table><thead><tr><th>class</th><th>examples</th><th>right</th><th></th>'
+    '</tr></thead>' + ''.join(cells) + '</table>'
+  )
+
+
+def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
+  pairs = sorted(
+    (
+      (count, label, guess)
+      for label, counts in enumerate(confusion)
+      for guess, count in enumerate(counts)
+      if count and label != guess
+    ),
+    key=lambda pair: (-pair[0], pair[1:]),
+  )
+  if not pairs:
+    return '<p>None.</p>'
+  rows = [
+    f'<tr><td>{_text(classes[label])}</td><td>{_text(classes[guess])}</td>'
+    f'<td>{count:,}</td></tr>'
+    for count, label, guess in pairs[:_PAIRS]
+  ]
+  return (
+    '<table><thead><tr><th>class</th><th>taken for</th><th>examples</th></tr>'
+    '</thead>' + ''.join(rows) + '</table>'
+  )
+
+
+def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
+  head = ''.join(f'<th>{_text(name)}</th>' for name in classes)
+  rows = []
+  for label, counts in enumerate(confusion):
+    total = max(1, sum(counts))
+    cells = ''.join(
+      f'<td style="background:{_color(count / total, label == guess)}">'
+      f'{count or ""}</td>'
+      for guess, count in enumerate(counts)
+    )
+    rows.append(f'<tr><th>{_text(classes[label])}</th>{cells}</tr>')
+  return (
+    '<table class="matrix"><thead><tr><th>class, and what it was taken for</th>'
+    f'{head}</tr></thead>' + ''.join(rows) + '</table>'
+  )
+
+
+def _color(share: float, right: bool) -> str:
+  red, green, blue = (43, 108, 163) if right else (200, 60, 40)
+  return f'rgba({red},{green},{blue},{0.75 * share:.2f})'
+
+
+def _worst(worst: Sequence[Mapping[str, Any]]) -> str:
+  if not worst:
+    return '<p>None.</p>'
+  figures = [
+    f'<figure><img alt="" src="data:image/png;base64,{entry["png"]}">'
+    f'<figcaption><b>{_text(entry["label"])}</b> taken for'
+    f' <b>{_text(entry["predicted"])}</b>, {entry["probability"]:.1%}<br>'
+    f'{_text(entry["name"])}</figcaption></figure>'
+    for entry in worst
+  ]
+  return f'<div class="worst">{"".join(figures)}</div>'
+
+
+def _text(text: str) -> str:
+  return html.escape(str(text))
