@@ -50,7 +50,7 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
   workdir = paths.resolve(commands.require('workdir'))
-  commands.import_tensorflow()  # Slow imports come after the flags.
+  # Slow imports come after the flags.
   from inception import distributed, session
   from inception.config import default
   from inception.evaluation import workdir as evaluation

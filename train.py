@@ -36,7 +36,7 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags and trains."""
   workdir = commands.require('workdir')
-  commands.import_tensorflow()  # Slow imports come after the flags.
+  # Slow imports come after the flags.
   from inception import session
   from inception.config import checks
   from inception.training import loop

@@ -32,7 +32,6 @@ def define_flags() -> None:
 
 def main() -> None:
   """Compiles both steps, runs them in turn, prints the ratios."""
-  commands.import_tensorflow()
   steps = {'plain': make_step(False), 'augmented': make_step(True)}
   flops = {
     name: step.step.cost_analysis()['flops'] for name, step in steps.items()

@@ -34,7 +34,6 @@ def define_flags() -> None:
 
 def main() -> None:
   """Trains and prints the memory along the way."""
-  commands.import_tensorflow()
   with tempfile.TemporaryDirectory() as folder:
     memory = measure(folder, flags.FLAGS.images // _BATCH_SIZE)
   print(f'90 % over 10 %: {memory[90] / memory[10]:.3f}')

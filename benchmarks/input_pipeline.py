@@ -49,7 +49,6 @@ def define_flags() -> None:
 
 def main() -> None:
   """Measures all pipelines in turn and prints medians and ratios."""
-  commands.import_tensorflow()
   from benchmarks.photographs import write_photographs
 
   with tempfile.TemporaryDirectory() as name:

@@ -32,7 +32,6 @@ def define_flags() -> None:
 
 def main() -> None:
   """Prints both speeds in images per second, and their ratio."""
-  commands.import_tensorflow()
   config = flags.FLAGS.config.copy_and_resolve_references()
   rounds, steps = flags.FLAGS.rounds, flags.FLAGS.steps
   config.data.dataset = 'fake'

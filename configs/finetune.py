@@ -17,6 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config; network and preparation are those of the weights."""
   config = default.get_config()
   config.model.architecture = None
+  config.model.width = None
   config.data.image_size = None
   config.data.eval_transform = None
   config.data.channel_order = None

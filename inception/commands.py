@@ -4,10 +4,7 @@ An error that the user can fix is one line on standard error and exit status 2.
 Anything else is a bug and shows its traceback.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
-import importlib
-import os
+from collections.abc import Callable, Sequence
 import re
 import signal
 import sys
@@ -93,35 +90,6 @@ def format_table(
     ).rstrip()
     for row in cells
   )
-
-
-def import_tensorflow() -> None:
-  """Imports TensorFlow with standard error closed.
-
-  TensorFlow's C++ code prints a page of messages on import, before it reads any
-  setting. Commands call this before they import what needs TensorFlow.
-  """
-  with standard_error_closed():
-    importlib.import_module('inception.data.tensorflow')
-
-
-@contextlib.contextmanager
-def standard_error_closed() -> Iterator[int]:
-  """Drops what is written to standard error, by C++ code too.
-
-  Yields:
-    A file descriptor that still leads to standard error.
-  """
-  sys.stderr.flush()
-  kept = os.dup(2)
-  nowhere = os.open(os.devnull, os.O_WRONLY)
-  os.dup2(nowhere, 2)
-  try:
-    yield kept
-  finally:
-    os.dup2(kept, 2)
-    os.close(kept)
-    os.close(nowhere)
 
 
 def _exit_status(main: Callable[[], int | None]) -> int:

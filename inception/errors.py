@@ -1,7 +1,9 @@
 """Errors the user can fix, warnings, and the exit statuses of commands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import errno
+import os
 import sys
 from typing import TypeVar
 
@@ -24,6 +26,25 @@ class UserError(Exception):
 def warn(message: str) -> None:
   """Prints a warning on standard error, as one line."""
   print('warning:', ' '.join(message.split()), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def standard_error_closed() -> Iterator[int]:
+  """Drops what is written to standard error, by C++ code too.
+
+  Yields:
+    A file descriptor that still leads to standard error.
+  """
+  sys.stderr.flush()
+  kept = os.dup(2)
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  try:
+    yield kept
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
 
 
 def lookup(choices: Mapping[str, Value], name: str | None, field: str) -> Value:

@@ -12,8 +12,14 @@ import jax
 # Public JAX gives no access to the key-value store of the coordinator.
 from jax._src import distributed as internals
 
-from inception import commands, distributed
-from inception.errors import FULL, USER_ERROR, UserError, warn
+from inception import distributed
+from inception.errors import (
+  FULL,
+  USER_ERROR,
+  UserError,
+  standard_error_closed,
+  warn,
+)
 from inception.heartbeats import Heartbeats
 
 _SLOW = 15.0  # Seconds of waiting before the process says so.
@@ -109,7 +115,7 @@ def _join(
   try:
     # What matters of JAX's messages is raised.
     with (
-      commands.standard_error_closed() as error_output,
+      standard_error_closed() as error_output,
       _said_if_slow(error_output, process_id, coordinator),
     ):
       jax.distributed.initialize(

@@ -13,7 +13,6 @@ if __name__ == '__main__':
   import train as train_command
 
   del tiny
-  commands.import_tensorflow()
   from inception.predict import __main__ as predict_command
 
   command = {

@@ -102,6 +102,7 @@ _MAY_BE_NONE = frozenset(
     'data.image_size',
     'model.architecture',
     'model.batch_norm_decay',
+    'model.width',
   }
 )
 

@@ -96,7 +96,8 @@ def _model() -> ml_collections.ConfigDict:
   model = ml_collections.ConfigDict()
   # A name in inception.architectures. None: that of the pretrained weights.
   model.architecture = 'inception_v1'
-  # Factor on the features of every layer, rounded to a multiple of 8.
+  # Factor on the features of every layer, rounded to a multiple of 8. None:
+  # that of the pretrained weights.
   model.width = 1.0
   # Logits per image. Unset: the number of classes in the data set.
   model.num_classes = placeholder(int)

@@ -223,10 +223,12 @@ def _composite(pixels: Any, background: tuple[int, int, int]) -> Any:
 
 
 def _decode_with_pillow(
-  background: tuple[int, int, int] | None, upright: bool, data: bytes
+  background: tuple[int, int, int] | None, upright: bool, data: Any
 ) -> np.ndarray:
+  # Bytes in a graph; in eager calls, an array that holds them.
+  content = np.asarray(data, object).item()
   try:
-    with Image.open(io.BytesIO(data)) as file:
+    with Image.open(io.BytesIO(content)) as file:
       image = ImageOps.exif_transpose(file) if upright else file
       if background is None or not image.has_transparency_data:
         return np.asarray(image.convert('RGB'))

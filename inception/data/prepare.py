@@ -53,7 +53,6 @@ def define_flags() -> None:
 
 def main() -> int:
   """Reads the flags, checks the archives, prepares and verifies."""
-  commands.import_tensorflow()
   values = flags.FLAGS
   data_dir = values.data_dir
   if data_dir is not None:

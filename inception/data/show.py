@@ -40,7 +40,6 @@ def main() -> None:
     raise UserError(f'--output={output} must end in .png')
   checks.check_choices(config, DATA_CHOICES)
   checks.check_ranges(config)
-  commands.import_tensorflow()
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)
   evaluation = evaluation_images(config, _COLUMNS * _EVALUATION_ROWS)
   draw(training, evaluation, output)

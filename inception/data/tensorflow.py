@@ -12,8 +12,12 @@ import os
 if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '1') == '1':
   os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
+from inception.errors import standard_error_closed
+
+# Its C++ code prints a page of messages before it reads any setting.
+with standard_error_closed():
+  import tensorflow as tf
+  import tensorflow_datasets as tfds
 
 for _kind in ('GPU', 'TPU'):
   tf.config.set_visible_devices([], _kind)

@@ -55,7 +55,6 @@ def main() -> int:
   """Reads the flags and the images; returns the exit status."""
   workdir = paths.resolve(commands.require('workdir'))
   commands.require('images', 'pictures')
-  commands.import_tensorflow()
   from inception import predict  # Slow imports come after the flags.
   from inception.predict import stream
 

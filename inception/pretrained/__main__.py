@@ -63,7 +63,6 @@ def main() -> None:
   """Imports the file and writes the checkpoint."""
   path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
   output = paths.resolve(commands.require('output', 'weights/inception_v3'))
-  commands.import_tensorflow()
   from inception.pretrained import files, matching  # Slow: after the flags.
 
   values = flags.FLAGS

@@ -10,6 +10,7 @@ from inception.errors import UserError
 # Fields that are those of the weights where they are None.
 FOLLOWED = (
   'model.architecture',
+  'model.width',
   'data.image_size',
   'data.eval_transform',
   'data.channel_order',

@@ -80,7 +80,11 @@ def pixels(file, config, count=1):
     (image,) = decode.inspect(tf.constant([file]), config.data).unstack(count)
     return decode.decode(image, config.data, 'INTEGER_ACCURATE')
 
-  return graph().numpy().astype(int)
+  found = graph().numpy()
+  (image,) = decode.inspect(tf.constant([file]), config.data).unstack(count)
+  eager = decode.decode(image, config.data, 'INTEGER_ACCURATE').numpy()
+  np.testing.assert_array_equal(found, eager)
+  return found.astype(int)
 
 
 @pytest.mark.parametrize('color', [WHITE, GREEN])

@@ -1,0 +1,137 @@
+"""docs/own-pictures.md, from a folder with odd files to a named picture."""
+
+import csv
+import pathlib
+import re
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+import skimage
+
+from tests.test_docs import NOT_RUN, ROOT, blocks, folder, start, weights
+
+PAGE = ROOT / 'docs' / 'own-pictures.md'
+PHOTOGRAPHS = pathlib.Path(skimage.__file__).parent / 'data'
+CLASSES = {'cat': 'chelsea.png', 'cup': 'coffee.png', 'launch': 'rocket.jpg'}
+
+__all__ = ['folder', 'weights']  # Fixtures.
+
+
+def crops(name, count, seed):
+  """Parts of a photograph."""
+  photograph = Image.open(PHOTOGRAPHS / name).convert('RGB')
+  generator = np.random.default_rng(seed)
+  width, height = photograph.size
+  for _ in range(count):
+    side = int(min(width, height) * generator.uniform(0.5, 0.9))
+    left = int(generator.integers(0, width - side))
+    top = int(generator.integers(0, height - side))
+    yield photograph.crop((left, top, left + side, top + side)).resize((90, 80))
+
+
+def rotated(image):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  return {'exif': exif}
+
+
+def save_all(root, seed):
+  """Three classes, each picture in another format."""
+  for label, name in CLASSES.items():
+    place = root / label
+    place.mkdir(parents=True)
+    rgb, rgba, gray, palette, jpeg, webp = crops(name, 6, seed)
+    rgb.save(place / 'rgb.png')
+    alpha = Image.linear_gradient('L').resize(rgba.size)
+    rgba.putalpha(alpha)
+    rgba.save(place / 'rgba.png')
+    la = gray.convert('L')
+    la.putalpha(alpha)
+    la.save(place / 'la.png')
+    palette.quantize(32).save(place / 'palette.png', transparency=3)
+    jpeg.save(place / 'turned.jpg', quality=95, **rotated(jpeg))
+    webp.save(place / 'small.webp', quality=90)
+
+
+def add_odd_files(root):
+  train = root / 'train'
+  for name in ('Thumbs.db', 'desktop.ini', '.DS_Store'):
+    (train / 'cat' / name).write_bytes(b'x')
+  (train / '__MACOSX').mkdir()
+  (train / '__MACOSX' / 'cat.jpg').write_bytes(b'x')
+  (train / 'nothing').mkdir()
+  (train / 'cat' / 'notes.txt').write_text('x')
+  (train / 'cat' / 'page.jpg').write_text('<html>')
+  (train / 'cat' / 'empty.png').write_bytes(b'')
+  (train / 'cat' / 'gone.png').symlink_to('nowhere')
+  (train / 'cup' / 'more').mkdir()
+  (train / 'cup' / 'rgb.png').rename(train / 'cup' / 'more' / 'rgb.png')
+
+
+@pytest.fixture
+def pictures(folder, weights):
+  """The folder of a reader, with photographs and what else people have."""
+  del weights
+  for old in (folder / 'pictures').iterdir():
+    old.rename(folder / f'old_{old.name}')
+  save_all(folder / 'pictures' / 'train', 0)
+  save_all(folder / 'pictures' / 'val', 1)
+  add_odd_files(folder / 'pictures')
+  (folder / 'new').mkdir()
+  (first, second) = crops('chelsea.png', 2, 2)
+  first.putalpha(128)
+  first.save(folder / 'new' / 'a.png')
+  second.save(folder / 'new' / 'b.jpg', **rotated(second))
+  (folder / 'new' / 'c.png').write_bytes(b'broken')
+  return folder
+
+
+def test_the_page_leads_to_a_named_picture(pictures):
+  code = [
+    block
+    for language, block in blocks(PAGE)
+    if language == 'sh' and not block.startswith(NOT_RUN)
+  ]
+  check, train, evaluate, predict = code
+  done = start(['bash', '-euc', check], pictures)
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert 'train: 18 images in 3 classes (6 per class)' in done.stdout
+  for phrase in (
+    'skipped empty class folders: 1 (nothing)',
+    'skipped files that are no images: 3 (cat/',
+    'skipped dead links: 1 (cat/gone.png)',
+    'images in sub-folders of their class: 1',
+  ):
+    assert phrase in done.stdout
+
+  done = start(['bash', '-euc', train], pictures)
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert 'new layers: Logits/Logits' in done.stdout
+  assert 'skipped files that are no images: 3' in done.stderr
+  assert 'val: 18 examples' in done.stdout
+
+  done = start(['bash', '-euc', evaluate], pictures)
+  assert (done.returncode, done.stderr) == (0, '')
+  page = (pictures / 'mine.html').read_text()
+  assert {'cat', 'cup', 'launch'} <= set(re.findall(r'<td>(\w+)</td>', page))
+
+  classes, features = predict.splitlines()
+  done = start(['bash', '-euc', classes], pictures)
+  assert done.returncode == 1
+  assert 'new/c.png is no image: it does not begin as' in done.stderr
+  assert done.stderr.count('\n') == 2
+  with open(pictures / 'names.csv') as file:
+    named = {row['file'] for row in csv.DictReader(file)}
+  assert named == {'new/a.png', 'new/b.jpg'}
+  assert len(list((pictures / 'why').iterdir())) == 2
+  start(['bash', '-euc', features], pictures)
+  assert np.load(pictures / 'features.npz')['features'].shape[0] == 1
+
+  ((_, snippet),) = [b for b in blocks(PAGE) if b[0] == 'python']
+  done = start(
+    [sys.executable, '-W', 'error::UserWarning', '-c', snippet], pictures
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert re.match(r'new/a.png (cat|cup|launch) 0\.\d+', done.stdout)
