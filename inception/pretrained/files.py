@@ -159,7 +159,7 @@ def _of_folder(path: paths.Path) -> UserError:
   if (path / 'saved_model.pb').exists():
     return UserError(
       f'{path} is a SavedModel, which does not tell the order of its layers;'
-      ' load it in Keras and save it as .keras or .h5'
+      ' load it in Keras and save it as .keras'
     )
   checkpoints = sorted(path.glob(f'*{_CHECKPOINT_INDEX}'))
   hint = (
