@@ -28,6 +28,7 @@ lint: $(VENV)/development
 # again, and compares with them.
 parity: $(VENV)/development $(PEERS)/installed
 	$(PEERS)/bin/python -m tests.parity.torch_peers --output=runs/parity --weights
+	$(PEERS)/bin/python -m tests.parity.torch_forms --output=runs/parity
 	$(PEERS)/bin/python -m tests.parity.torch_training --output=runs/parity
 	$(PYTHON) -m tests.parity.keras_training --output=runs/parity
 	PARITY_FOLDER=runs/parity $(PYTHON) -m pytest tests/parity

@@ -38,6 +38,12 @@ def main() -> None:
   config, output = flags.FLAGS.config, paths.resolve(flags.FLAGS.output)
   if output.suffix != '.png':
     raise UserError(f'--output={output} must end in .png')
+  for name in ('image_size', 'eval_transform', 'channel_order'):
+    if config.data[name] is None:
+      raise UserError(
+        f'data.{name} follows from pretrained weights; set it for this command,'
+        f' with --config.data.{name}=...'
+      )
   checks.check_choices(config, DATA_CHOICES)
   checks.check_ranges(config)
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from inception import get_architecture
+from inception import get_architecture, paths
+from inception.errors import UserError
 from inception.modules.network import create_model
 from inception.pretrained import files, matching
 from inception.pretrained.projects import PROJECTS
@@ -98,3 +99,47 @@ def test_weights_files_of_the_peers_hold_the_weights_of_the_formula(
   wanted = peers.imported(peer, found.num_classes)
   assert found.architecture == wanted.architecture
   jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
+
+
+# Form that torch wrote: classes, auxiliary heads, tensors left out.
+FORMS = {
+  'parallel': (5, True, 0),
+  'compiled': (5, True, 0),
+  'lightning': (5, True, 1),
+  'stack': (0, False, 16),
+  'new_classifier': (3, False, 12),
+  'headless': (0, False, 12),
+  'half': (5, True, 0),
+}
+
+
+@pytest.mark.skipif(FOLDER == GOLDEN, reason='needs the files of make parity')
+@pytest.mark.parametrize('form', FORMS)
+def test_wrappers_and_heads_that_torch_wrote_are_read(form):
+  path = paths.resolve(FOLDER / f'form_{form}.pth')
+  arrays, found = files.read_arrays(path)
+  imported = matching.import_arrays(arrays, found.projects)
+  assert imported.architecture == 'inception_v3_torchvision'
+  assert FORMS[form] == (
+    imported.num_classes,
+    imported.with_aux,
+    len(imported.left_out),
+  )
+  name = 'Conv2d_1a_3x3.conv.weight'
+  wanted = formula.tensor(name, (32, 3, 3, 3), range(1, 4))
+  kernel = imported.variables['params']['Conv2d_1a_3x3']['kernel']
+  tolerance = 1e-3 if form == 'half' else 0
+  np.testing.assert_allclose(
+    kernel, wanted.transpose(2, 3, 1, 0), rtol=tolerance, atol=tolerance
+  )
+
+
+@pytest.mark.skipif(FOLDER == GOLDEN, reason='needs the files of make parity')
+def test_a_whole_model_and_a_part_of_a_file_are_refused(tmp_path):
+  whole = paths.resolve(FOLDER / 'form_whole_model.pth')
+  with pytest.raises(UserError, match='save model.state_dict'):
+    files.read_arrays(whole)
+  content = (FOLDER / 'form_parallel.pth').read_bytes()
+  (tmp_path / 'cut.pth').write_bytes(content[: len(content) // 2])
+  with pytest.raises(UserError, match='damaged or incomplete'):
+    files.read_arrays(paths.resolve(tmp_path / 'cut.pth'))

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 
-from inception import load_pretrained
+from inception import load_pretrained, paths
 from inception.checkpoints.restore import load_variables
-from inception.data import eval_transforms
+from inception.data import class_names, eval_transforms
 from inception.data.sources import listing
 from inception.errors import UserError
 from inception.evaluation import workdir
@@ -99,6 +99,60 @@ def test_features_are_at_named_endpoints(imported, image_folder):
   assert outputs.endpoints['PreLogits'].shape == (1, 1024)
   with pytest.raises(UserError, match='nothing.png: No such file'):
     network.read([image_folder / 'nothing.png'])
+
+
+@pytest.fixture(scope='module')
+def headless(imported, tmp_path_factory):
+  """The same without a classifier, for images in [0, 1] and BGR."""
+  _, _, arrays = imported
+  root = tmp_path_factory.mktemp('headless')
+  trunk = {k: v for k, v in arrays.items() if '/Logits/' not in k}
+  write_checkpoint(root / 'model.ckpt', trunk)
+  done = run(
+    *(f'--file={root}/model.ckpt.index', f'--output={root}/v1'),
+    *('--mean=0', '--std=255,254,253', '--channel_order=BGR'),
+  )
+  assert done.returncode == 0
+  assert done.stderr.count('\n') == 1 and 'no classifier' in done.stderr
+  return root / 'v1'
+
+
+def test_a_network_without_a_classifier_gives_features(
+  headless, imported, image_folder, tmp_path
+):
+  network = load_pretrained(headless)
+  data = network.config.data
+  assert (data.mean, data.std) == ([0.0] * 3, [255.0, 254.0, 253.0])
+  assert (data.channel_order, data.class_names) == ('BGR', None)
+  file = image_folder / 'val' / 'cat' / '0.png'
+  whole = load_pretrained(imported[0])
+  pixels = whole.read([file]) * 127.5 + 127.5
+  scaled = (pixels / np.array([255, 254, 253]))[..., ::-1]
+  wanted = whole(scaled, endpoints=True).endpoints['PreLogits']
+  np.testing.assert_allclose(network.features([file]), wanted, atol=1e-4)
+  with pytest.raises(UserError, match='no classifier, only features'):
+    network.predict([file])
+  with pytest.raises(UserError, match='no classifier.*--config.pretrained'):
+    workdir.evaluate_workdir(
+      headless, dataset='folder', data_dir=str(image_folder), split='val'
+    )
+
+
+def test_classes_are_named_by_a_file(imported, tmp_path):
+  _, _, arrays = imported
+  write_checkpoint(tmp_path / 'model.ckpt', arrays)
+  (tmp_path / 'names.txt').write_text('cat\ndog\n')
+  (tmp_path / 'short.txt').write_text('cat\n')
+  file = f'--file={tmp_path}/model.ckpt'
+  done = run(file, f'--output={tmp_path}/a', f'--classes={tmp_path}/names.txt')
+  assert done.returncode == 0
+  config = load_variables(paths.resolve(tmp_path / 'a')).config
+  assert class_names.of_logits(config.data, 3) == ('background', 'cat', 'dog')
+  done = run(file, f'--output={tmp_path}/b', f'--classes={tmp_path}/short.txt')
+  assert done.returncode == 2 and 'the network has 2 classes' in done.stderr
+  done = run(file, f'--output={tmp_path}/b', '--mean=1,2')
+  assert done.returncode == 2 and '--mean=1,2 must be a number' in done.stderr
+  assert not (tmp_path / 'b').exists()
 
 
 def test_data_with_other_classes_is_refused(imported):

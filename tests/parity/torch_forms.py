@@ -1,0 +1,74 @@
+"""Files that PyTorch writes of networks in wrappers and with other heads.
+
+Run by `make parity` in an environment of its own. Every file holds
+torchvision's Inception v3 with the weights of `formula`.
+"""
+
+import argparse
+import pathlib
+
+import torch
+from torch import nn
+
+from tests.parity.torch_peers import fill, torchvision_inception_v3
+
+CLASSES = 5
+
+
+def whole():
+  model = torchvision_inception_v3(CLASSES)
+  fill(model)
+  return model
+
+
+def stack():
+  """Two layers in place of the classifier."""
+  model = whole()
+  model.fc = nn.Sequential(nn.Linear(2048, 9), nn.ReLU(), nn.Linear(9, CLASSES))
+  return model
+
+
+def new_classifier():
+  """A classifier of other classes than those of the auxiliary heads."""
+  model = whole()
+  model.fc = nn.Linear(2048, 3)
+  return model
+
+
+def headless():
+  model = whole()
+  model.fc = nn.Identity()
+  return model
+
+
+def lightning(model):
+  """What a checkpoint of Lightning holds; the loss has weights too."""
+  state = {f'model.{k}': v for k, v in model.state_dict().items()}
+  state['criterion.weight'] = torch.ones(CLASSES)
+  return {'epoch': 3, 'state_dict': state, 'hyper_parameters': {'lr': 0.1}}
+
+
+FORMS = {
+  'parallel': lambda: nn.DataParallel(whole()).state_dict(),
+  'compiled': lambda: torch.compile(whole()).state_dict(),
+  'lightning': lambda: lightning(whole()),
+  'stack': lambda: stack().state_dict(),
+  'new_classifier': lambda: new_classifier().state_dict(),
+  'headless': lambda: headless().state_dict(),
+  'half': lambda: whole().half().state_dict(),
+  'whole_model': whole,
+}
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument('--output', type=pathlib.Path, required=True)
+  output = parser.parse_args().output
+  output.mkdir(parents=True, exist_ok=True)
+  for name, make in FORMS.items():
+    torch.save(make(), output / f'form_{name}.pth')
+    print(name)
+
+
+if __name__ == '__main__':
+  main()
