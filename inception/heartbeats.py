@@ -14,6 +14,8 @@ import threading
 import time
 from typing import Any
 
+import jax
+
 from inception import errors
 
 _ALIVE = 'inception/alive/'
@@ -68,7 +70,9 @@ class Heartbeats:
     self._thread.start()
 
   def leave(self, status: int, message: str = '') -> None:
-    """Stops watching, and tells the others how this process ended.
+    """Stops watching, tells the others how this process ended, and disconnects.
+
+    Process 0 waits for the others, which would abort without it.
 
     Args:
       status: Exit status of the process.
@@ -79,14 +83,20 @@ class Heartbeats:
     self._thread.join()
     try:
       self._set(_ENDED, f'{status} {message}'[:1000])
-      # The others lose their connection when process 0 ends.
-      latest = time.monotonic() + self._timeout
-      while self._index == 0 and time.monotonic() < latest:
-        if len(self._read(_ENDED)) == self._count:
-          break
-        time.sleep(0.1)
+      if self._index == 0:
+        self._wait_for_others()
     except Exception:  # gRPC's errors have no public type.
       return  # The coordinator is gone: nobody is left to tell.
+    jax.distributed.shutdown()
+
+  def _wait_for_others(self) -> None:
+    latest = time.monotonic() + self._timeout
+    while len(ended := self._read(_ENDED)) < self._count:
+      if time.monotonic() > latest:
+        break
+      time.sleep(0.1)
+    # Returns when those that have ended have called it or disconnected.
+    self._client.get_live_nodes(sorted(ended))
 
   def wait_for_loss(self) -> None:
     """Gives the thread time to find out which process is lost, and to end."""

@@ -69,7 +69,6 @@ def session(
     heartbeats.leave(_exit_status(error), str(error))
     raise
   heartbeats.leave(0)
-  jax.distributed.shutdown()
 
 
 def _is_of_a_collective(error: BaseException) -> bool:

@@ -62,7 +62,7 @@ _RANGES = {
   'divergence.skip_updates': _Range(high=2**31 - 1),
   'distributed.timeout_seconds': _Range(5, 86_400),
   'model.width': _Range(high=16, above_low=True),
-  'model.num_classes': _Range(1, 2**20),
+  'model.num_classes': _Range(high=2**20),  # 0: weights without a classifier.
   'model.squeeze_excite': _Range(1, 2**20),
   'model.dropout': _FRACTION,
   'model.batch_norm_decay': _FRACTION,

@@ -99,7 +99,8 @@ def _model() -> ml_collections.ConfigDict:
   # Factor on the features of every layer, rounded to a multiple of 8. None:
   # that of the pretrained weights.
   model.width = 1.0
-  # Logits per image. Unset: the number of classes in the data set.
+  # Logits per image. Unset: the number of classes in the data set. Imported
+  # weights may have 0, which is no classifier.
   model.num_classes = placeholder(int)
   # Squeeze-excite on the output of every block: the factor by which it narrows
   # the channels, 16 in the SENet paper. Unset: none.

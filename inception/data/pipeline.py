@@ -94,6 +94,7 @@ def file_batches(
   config: ml_collections.ConfigDict,
   shard: HostShard,
   report: Callable[[int, str], None],
+  squares: int = 1,
 ) -> Iterable[Batch]:
   """Returns batches of every file once, as `eval_batches`.
 
@@ -105,11 +106,14 @@ def file_batches(
     config: `config.data`.
     shard: Which rows of each batch to read.
     report: Called with the index of a file and what is wrong with it.
+    squares: As that of `images.eval_images`.
   """
-  examples = _EvalExamples(source, config)
+  examples = _EvalExamples(source, config, squares)
   empty = {
     name: rows[0] for name, rows in empty_batch(config, HostShard(1, 1)).items()
   }
+  if squares > 1:
+    empty['image'] = np.stack([empty['image']] * squares, axis=1)
   blanks = Blanks(source, empty, examples.load, report)
   chunks = Chunks(shard, 0, -(-source.num_examples // shard.batch_size))
   return Batches(chunks, examples.indices_of, examples.load, blanks)
@@ -185,6 +189,7 @@ class _EvalExamples:
 
   source: Source
   config: ml_collections.ConfigDict
+  squares: int = 1
 
   def indices_of(self, positions: Any) -> Any:
     """Returns the int64 indices [n] of the examples at positions [n]."""
@@ -195,7 +200,7 @@ class _EvalExamples:
     encoded, labels = self.source.load(indices)
     encoded = tf.ensure_shape(encoded, positions.shape)
     return {
-      'image': images.eval_images(encoded, self.config),
+      'image': images.eval_images(encoded, self.config, self.squares),
       'label': _labels(labels, self.source, self.config),
       'mask': tf.cast(positions < self.source.num_examples, tf.float32),
     }

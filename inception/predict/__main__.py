@@ -1,7 +1,7 @@
 """Names what is in pictures.
 
 Run:  python -m inception.predict --workdir=runs/digits --images=pictures
-        [--top=5] [--csv=F] [--json] [--explain=FOLDER]
+        [--top=5] [--crops=1|10] [--csv=F] [--json] [--explain=FOLDER]
       python -m inception.predict --workdir=weights/v3 --images='*.jpg'
         --endpoint=PreLogits --output=features.npz
 
@@ -33,6 +33,9 @@ def define_flags() -> None:
     'images', None, 'Files, folders or patterns, with commas between.'
   )
   flags.DEFINE_integer('top', 5, 'Classes per image.', lower_bound=1)
+  flags.DEFINE_enum(
+    'crops', '1', ['1', '10'], 'Squares of each picture that are averaged.'
+  )
   flags.DEFINE_enum(
     'precision', 'float32', ['float32', 'bfloat16', 'float16'], 'Arithmetic.'
   )
@@ -76,8 +79,13 @@ def main() -> int:
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
   """Prints a table, and writes what else is asked for."""
   values = flags.FLAGS
-  function = (network.explain if values.explain else network.classify)(
-    values.top
+  crops = int(values.crops)
+  if values.explain and crops > 1:
+    raise UserError(f'--explain needs --crops=1, not {crops}')
+  function = (
+    network.explain(values.top)
+    if values.explain
+    else network.classify(values.top, crops)
   )
   failures: list[Any] = []
   rows = []
@@ -85,7 +93,7 @@ def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
   print(f'{"image":{width}}  probability  class')
   with contextlib.ExitStack() as stack:
     table = _open_csv(stack, values.csv)
-    for file, result in _stream(network, files, function, failures):
+    for file, result in _stream(network, files, function, failures, crops):
       prediction = network.name(file, result)
       _print(prediction, width)
       pairs = list(zip(prediction.classes, prediction.probabilities))
@@ -122,10 +130,18 @@ def _write_features(network: Any, files: list[str]) -> tuple[dict, list]:
 
 
 def _stream(
-  network: Any, files: list[str], function: Any, failures: list[Any]
+  network: Any,
+  files: list[str],
+  function: Any,
+  failures: list[Any],
+  crops: int = 1,
 ) -> Iterator[tuple[str, Any]]:
   """Yields the results of images; warns about files that are none."""
-  rows: Iterable[Any] = network.stream(files, function, flags.FLAGS.batch_size)
+  from inception.predict.network import CROPS
+
+  rows: Iterable[Any] = network.stream(
+    files, function, flags.FLAGS.batch_size, CROPS[crops]
+  )
   hidden = not sys.stderr.isatty()
   with tqdm.tqdm(total=len(files), unit='image', disable=hidden) as bar:
     for file, result in rows:

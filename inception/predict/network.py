@@ -17,7 +17,15 @@ from inception.data import class_names, device
 from inception.errors import UserError
 from inception.modules.network import Network, Outputs
 from inception.predict import explain as explanation
-from inception.predict.predictor import make_predictor, model_from_config
+from inception.predict.predictor import (
+  average_crops,
+  make_predictor,
+  model_from_config,
+)
+
+# Squares of a picture by the number of crops: with more than one, each square
+# counts as it is and mirrored.
+CROPS = {1: 1, 10: 5}
 
 # Of features that are all zero, which stay zero.
 _SMALLEST_NORM = 1e-12
@@ -91,18 +99,23 @@ class Pretrained:
     return class_names.of_logits(self.config.data, self.model.num_classes)
 
   def predict(
-    self, files: Sequence[paths.PathLike], top: int = 5
+    self, files: Sequence[paths.PathLike], top: int = 5, crops: int = 1
   ) -> list[Prediction]:
     """Names what is in image files.
 
     Args:
       files: Their paths.
       top: Number of classes to return per image.
+      crops: A number in `CROPS`: of squares whose probabilities are averaged.
 
     Raises:
       UserError: A file is no image.
     """
-    rows = self.stream([str(file) for file in files], self.classify(top))
+    rows = self.stream(
+      [str(file) for file in files],
+      self.classify(top, crops),
+      squares=CROPS[crops],
+    )
     return [self.name(file, result) for file, result in map(_or_raise, rows)]
 
   def features(
@@ -131,21 +144,30 @@ class Pretrained:
     return np.stack([result for _, result in map(_or_raise, rows)])
 
   def stream(
-    self, files: Sequence[str], function: Any, rows: int | None = None
+    self,
+    files: Sequence[str],
+    function: Any,
+    rows: int | None = None,
+    squares: int = 1,
   ) -> Iterator[tuple[str, Any]]:
     """Runs `classify`, `extract` or `explain` on files; see `stream.run`."""
     from inception.predict import stream  # Imports TensorFlow.
 
     rows = stream.ROWS if rows is None else rows
-    return stream.run(function, self.variables, self.config.data, files, rows)
+    return stream.run(
+      function, self.variables, self.config.data, files, rows, squares
+    )
 
-  def classify(self, top: int) -> Any:
+  def classify(self, top: int, crops: int = 1) -> Any:
     """Returns a function of variables and images, for `stream`.
 
-    It returns the `probability` and `label` of the `top` likeliest classes.
+    It returns the `probability` and `label` of the `top` likeliest classes, and
+    takes `CROPS[crops]` squares of each image.
     """
     self._check_classifier()
     predict = make_predictor(self.model, self.config.data)
+    if crops > 1:
+      predict = average_crops(predict)
 
     def classify(variables: Any, images: Array) -> dict[str, Array]:
       return top_classes(predict(variables, images), top)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
 from inception.data import device
@@ -31,6 +32,30 @@ def make_predictor(
     return outputs.logits
 
   return predict
+
+
+def average_crops(predict: Predictor) -> Predictor:
+  """Makes a predictor of several squares per image, and their mirror images.
+
+  GoogLeNet paper, section 7: probabilities are averaged over all.
+
+  Args:
+    predict: The predictor of one square.
+
+  Returns:
+    A predictor of uint8 images [batch, squares, height, width, 3], whose logits
+    are the logarithms of the mean probabilities.
+  """
+
+  def predict_all(variables: Any, images: Array) -> Array:
+    batch, squares, *shape = images.shape
+    flat = images.reshape(batch * squares, *shape)
+    both = jnp.concatenate([flat, flat[:, :, ::-1]])
+    probabilities = jax.nn.softmax(predict(variables, both))
+    by_image = probabilities.reshape(2, batch, squares, -1)
+    return jnp.log(jnp.mean(by_image, axis=(0, 2)))
+
+  return predict_all
 
 
 def model_from_config(

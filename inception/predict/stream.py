@@ -78,6 +78,7 @@ def run(
   data: ml_collections.ConfigDict,
   files: Sequence[str],
   rows: int = ROWS,
+  squares: int = 1,
 ) -> Iterator[tuple[str, Any | Failure]]:
   """Runs a function on image files, prepared as evaluation does.
 
@@ -87,6 +88,8 @@ def run(
     data: `config.data`.
     files: Paths of the images.
     rows: Images per device and step.
+    squares: Squares of each image that the function takes; see
+      `images.eval_images`.
 
   Yields:
     Each file in order, with the function's result for it as NumPy arrays
@@ -97,7 +100,7 @@ def run(
   shard = HostShard(rows * len(devices), len(devices))
   failed: dict[int, str] = {}
   batches = pipeline.file_batches(
-    folder.open_files(files), data, shard, failed.__setitem__
+    folder.open_files(files), data, shard, failed.__setitem__, squares
   )
   step = jax.pmap(function, in_axes=(None, 0), devices=devices)
   variables = distributed.replicate(variables, devices)

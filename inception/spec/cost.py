@@ -68,13 +68,14 @@ def network_cost(
     architecture: The network.
     height: Image height, pixels.
     width: Image width, pixels.
-    num_classes: Logits per image; None takes the table's.
+    num_classes: Logits per image; None takes the table's; 0 has no classifier.
     batch_norm_scale: Batch norm has a scale as well as a bias.
 
   Raises:
     NoGridError: The image is too small.
   """
-  num_classes = num_classes or architecture.num_classes
+  if num_classes is None:
+    num_classes = architecture.num_classes
   trunk = unroll.stage_layers(architecture, height, width)
   shapes = unroll.stage_shapes(architecture, height, width)
   head = unroll.head_layers(architecture, height, width, num_classes)

@@ -8,10 +8,12 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 
 from inception import load_pretrained
 from inception.data import class_names
+from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.predict import stream
 from inception.predict.explain import make_explainer
@@ -57,6 +59,37 @@ def test_files_are_classified_as_one_by_one(network, files, rows):
   np.testing.assert_allclose(
     [r['probability'] for _, r in results], probabilities, atol=1e-5
   )
+
+
+def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
+  network, tmp_path
+):
+  data = network.config.data
+  side = data.image_size
+  generator = np.random.default_rng(0)
+  # Of this size, the picture is not resized.
+  large = round(side / eval_transform(data).crop_pct)
+  pixels = generator.integers(0, 256, (large, large, 3), np.uint8)
+  path = str(tmp_path / 'noise.png')
+  Image.fromarray(pixels).save(path)
+  end = large - side
+  squares = [
+    pixels[top : top + side, left : left + side]
+    for top, left in (
+      *((0, 0), (0, end), (end, 0), (end, end)),
+      (end // 2, end // 2),
+    )
+  ]
+  images = np.stack([*squares, *(square[:, ::-1] for square in squares)])
+  mean = jax.nn.softmax(network(network_input(images)).logits).mean(0)
+  (found,) = network.predict([path], top=3, crops=10)
+  expected = np.sort(np.asarray(mean))[::-1][:3]
+  assert found.probabilities == pytest.approx(expected, rel=1e-4)
+  # All crops of a picture of one color are the same.
+  Image.new('RGB', (50, 40), (200, 30, 90)).save(path)
+  (one,), (ten,) = (network.predict([path], crops=crops) for crops in (1, 10))
+  assert one.classes == ten.classes
+  assert one.probabilities == pytest.approx(ten.probabilities, rel=1e-4)
 
 
 def test_predictions_have_names(network, files):
@@ -179,6 +212,7 @@ def test_the_command_writes_features(image_folder, files, network, tmp_path):
     ([], '--images is missing'),
     (['--images=nowhere'], 'no such file, folder or pattern: nowhere'),
     (['--images=tests', '--endpoint=x'], 'no images in'),
+    (['--images=x', '--crops=2'], '--crops=2: value should be one of <1|10>'),
   ],
 )
 def test_wrong_input_is_one_line(arguments, message):

@@ -112,7 +112,7 @@ def headless(imported, tmp_path_factory):
     *(f'--file={root}/model.ckpt.index', f'--output={root}/v1'),
     *('--mean=0', '--std=255,254,253', '--channel_order=BGR'),
   )
-  assert done.returncode == 0
+  assert done.returncode == 0, done.stderr
   assert done.stderr.count('\n') == 1 and 'no classifier' in done.stderr
   return root / 'v1'
 
@@ -145,7 +145,7 @@ def test_classes_are_named_by_a_file(imported, tmp_path):
   (tmp_path / 'short.txt').write_text('cat\n')
   file = f'--file={tmp_path}/model.ckpt'
   done = run(file, f'--output={tmp_path}/a', f'--classes={tmp_path}/names.txt')
-  assert done.returncode == 0
+  assert done.returncode == 0, done.stderr
   config = load_variables(paths.resolve(tmp_path / 'a')).config
   assert class_names.of_logits(config.data, 3) == ('background', 'cat', 'dog')
   done = run(file, f'--output={tmp_path}/b', f'--classes={tmp_path}/short.txt')
