@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.checkpoints import arrays, store
+from inception.checkpoints import arrays, choose, store
 from inception.errors import UserError
 
 Tree = TypeVar('Tree')
@@ -44,7 +44,9 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
   """
   _refuse_file(folder)
   with store.Checkpoints(folder) as checkpoints:
-    loaded = checkpoints.load_first_good(candidates(checkpoints, step))
+    loaded = choose.load_first_good(
+      checkpoints, choose.candidates(checkpoints, step)
+    )
   averaged = loaded.state.get('ema') or loaded.state
   variables = {
     'params': averaged['params'],
@@ -61,8 +63,9 @@ def load_config(folder: paths.Path) -> ml_collections.ConfigDict:
   """
   _refuse_file(folder)
   with store.Checkpoints(folder) as checkpoints:
-    steps = candidates(checkpoints, 'latest')
-    return checkpoints.load_first_config(steps)
+    return choose.load_first_config(
+      checkpoints, choose.candidates(checkpoints, 'latest')
+    )
 
 
 def _refuse_file(folder: paths.Path) -> None:
@@ -71,37 +74,6 @@ def _refuse_file(folder: paths.Path) -> None:
       f'{folder} is a file; make a folder of it with python -m'
       f' inception.pretrained --file={folder} --output=DIR'
     )
-
-
-def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
-  """Returns the steps to try for 'best', 'latest' or a number, in this order.
-
-  Raises:
-    UserError: There is no such step; lists the existing ones.
-  """
-  steps = checkpoints.steps()
-  if not steps:
-    raise UserError(
-      f'no checkpoints in {checkpoints.folder}; train first, or give the'
-      ' workdir of a run'
-    )
-  known = ', '.join(map(str, steps))
-  if wanted == 'latest':
-    return steps[::-1]
-  if wanted == 'best':
-    best = checkpoints.by_score()
-    if not best:
-      raise UserError(
-        f'no checkpoint in {checkpoints.folder} has been evaluated yet; use'
-        f' latest or one of {known}'
-      )
-    return best
-  if not wanted.isdecimal() or int(wanted) not in steps:
-    raise UserError(
-      f'step {wanted!r} does not exist in {checkpoints.folder}; there are'
-      f' {known}, best and latest'
-    )
-  return [int(wanted)]
 
 
 def restore_into(target: Tree, tree: Mapping[str, Any]) -> Tree:

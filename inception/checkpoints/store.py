@@ -219,47 +219,20 @@ class Checkpoints:
       step, state, config, fields.get('interval', {}), fields.get('data', {})
     )
 
-  def load_first_good(self, steps: list[int]) -> Checkpoint:
-    """Reads the first checkpoint that is not damaged; names the damaged ones.
-
-    Args:
-      steps: Steps to try, in this order.
+  def load_config(self, step: int) -> ml_collections.ConfigDict:
+    """Reads the config of a checkpoint, without its arrays.
 
     Raises:
-      UserError: All are damaged.
+      UserError: The header is damaged.
     """
-    for step in steps:
-      try:
-        return self.load(step)
-      except UserError as error:
-        if len(steps) == 1:
-          raise
-        warn(f'{error}; trying another one')
-    raise UserError(
-      f'all {len(steps)} checkpoints in {self.folder} are damaged; use another'
-      ' workdir'
-    )
-
-  def load_first_config(self, steps: list[int]) -> ml_collections.ConfigDict:
-    """Reads the config of the first checkpoint whose header is not damaged.
-
-    Args:
-      steps: Steps to try, in this order; not empty.
-
-    Raises:
-      UserError: All headers are damaged.
-    """
-    failure = None
-    for step in steps:
-      try:
-        fields = header.read_header(self._path(step))
-        return compare.from_json(json.dumps(fields['config']))
-      except (OSError, ValueError, KeyError, TypeError) as error:
-        failure = error
-    raise UserError(
-      f'no checkpoint in {self.folder} has a readable config:'
-      f' {_first_line(failure)}'
-    )
+    path = self._path(step)
+    try:
+      fields = header.read_header(path)
+      return compare.from_json(json.dumps(fields['config']))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+      raise UserError(
+        f'the header of checkpoint {path} is damaged: {_first_line(error)}'
+      ) from error
 
   def set_aside_after(self, step: int) -> None:
     """Moves checkpoints after `step` away: damaged ones that were skipped.

@@ -13,8 +13,6 @@ status is 1 if a run would stop at what was found.
 """
 
 import json
-import os
-import re
 import tarfile
 from typing import Any
 
@@ -22,22 +20,16 @@ from absl import flags
 import ml_collections
 
 from inception import commands, paths
+from inception.data import imagenet
 from inception.errors import UserError
 
-IMAGENET = 'imagenet2012'
-# Name, size in bytes, and pattern of the names of its members.
-_ARCHIVES = (
-  ('ILSVRC2012_img_train.tar', 147_897_477_120, r'n\d{8}\.tar'),
-  ('ILSVRC2012_img_val.tar', 6_744_924_160, r'ILSVRC2012_val_\d{8}\.JPEG'),
-)
-_EXAMPLES = {'train': 1_281_167, 'validation': 50_000}
 # Images decoded from each end of every split, as a check.
 _CHECKED = 8
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string('dataset', IMAGENET, "Name in TFDS, or 'folder'.")
+  flags.DEFINE_string('dataset', imagenet.NAME, "Name in TFDS, or 'folder'.")
   flags.DEFINE_string('manual_dir', None, 'Folder of the ImageNet archives.')
   flags.DEFINE_string(
     'data_dir', None, "Folder of data sets. Unset: TFDS's own."
@@ -62,13 +54,13 @@ def main() -> int:
   manual = None
   if values.manual_dir:
     manual = paths.resolve(values.manual_dir)
-  is_imagenet = values.dataset.split(':')[0] == IMAGENET
+  is_imagenet = values.dataset.split(':')[0] == imagenet.NAME
   if is_imagenet and not is_prepared(values.dataset, data_dir):
-    check_archives(manual, values.sample)
+    imagenet.check_archives(manual, values.sample)
   prepare(values.dataset, manual, data_dir)
   found = verify(values.dataset, data_dir)
   if is_imagenet and not values.sample:
-    check_counts(found)
+    imagenet.check_counts(found)
   for split, facts in found.items():
     print(
       f'{split}: {facts["examples"]:,} images, {facts["classes"]} classes'
@@ -109,53 +101,6 @@ def is_prepared(dataset: str, data_dir: str | None) -> bool:
 
   catalog.check_tfds_name(dataset, data_dir)
   return bool(tfds.make_builder(dataset, data_dir).info.splits)
-
-
-def check_counts(found: dict[str, dict[str, Any]]) -> None:
-  """Checks that all of ImageNet is there, given the result of `verify`.
-
-  Raises:
-    UserError: A split is missing or incomplete.
-  """
-  for split, count in _EXAMPLES.items():
-    examples = found.get(split, {}).get('examples', 0)
-    if examples != count:
-      raise UserError(
-        f'split {split} has {examples:,} images, but ImageNet has {count:,}; it'
-        ' was prepared from a sample: delete its folder in --data_dir and'
-        ' prepare it again, or pass --sample'
-      )
-
-
-def check_archives(folder: paths.Path | None, sample: bool) -> None:
-  """Checks the name, size and first member of both ImageNet archives.
-
-  Args:
-    folder: Folder that holds the archives.
-    sample: Accept archives of any size.
-
-  Raises:
-    UserError: An archive is missing, incomplete, or another file.
-  """
-  names = ' and '.join(name for name, _, _ in _ARCHIVES)
-  if folder is None:
-    raise UserError(
-      f'--manual_dir is missing; download {names} from image-net.org and set'
-      ' --manual_dir to their folder; do not unpack them'
-    )
-  for name, size, members in _ARCHIVES:
-    path = folder / name
-    if not path.is_file():
-      raise UserError(
-        f'{path} is missing; download {names} from image-net.org into {folder}'
-      )
-    found = os.path.getsize(path)
-    if found != size and not sample:
-      raise UserError(
-        f'{path} has {found:,} bytes instead of {size:,}: the download is'
-        ' incomplete; finish it, or pass --sample to use a part of ImageNet'
-      )
-    _check_members(path, members)
 
 
 def prepare(
@@ -243,30 +188,12 @@ def _splits(dataset: str, data_dir: str | None) -> list[str]:
   from inception.data.sources import tfds
 
   splits = tfds.make_builder(dataset, data_dir).info.splits
-  unlabeled = ['test'] if dataset.split(':')[0] == IMAGENET else []
+  unlabeled = ['test'] if dataset.split(':')[0] == imagenet.NAME else []
   return [
     name
     for name, info in splits.items()
     if info.num_examples and name not in unlabeled
   ]
-
-
-def _check_members(path: paths.Path, pattern: str) -> None:
-  try:
-    with tarfile.open(path, 'r:') as archive:
-      first = archive.next()
-      good = first is not None and bool(re.fullmatch(pattern, first.name))
-      if first is not None and good:
-        content = archive.extractfile(first)
-        good = content is not None and len(content.read()) == first.size
-  except (OSError, tarfile.TarError) as error:
-    raise UserError(f'{path} cannot be read as a tar file: {error}') from error
-  if not good:
-    name = first.name if first is not None else 'nothing'
-    raise UserError(
-      f'{path} begins with {name}, not with a file like {pattern}; it is'
-      ' a different archive, or damaged'
-    )
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@ import functools
 from typing import Any
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -19,16 +18,15 @@ from inception.modules.network import Network, Outputs
 from inception.predict import explain as explanation
 from inception.predict.predictor import (
   average_crops,
+  make_extractor,
   make_predictor,
   model_from_config,
+  top_classes,
 )
 
 # Squares of a picture by the number of crops: with more than one, each square
 # counts as it is and mirrored.
 CROPS = {1: 1, 10: 5}
-
-# Of features that are all zero, which stay zero.
-_SMALLEST_NORM = 1e-12
 
 Array = jax.Array
 
@@ -186,19 +184,7 @@ class Pretrained:
       raise UserError(
         f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
       )
-
-    def extract(variables: Any, images: Array) -> Array:
-      outputs: Any = self.model.apply(
-        variables, device.normalize(images, self.config.data), endpoints=True
-      )
-      x = outputs.endpoints[endpoint].astype(jnp.float32)
-      if normalize:
-        axes = tuple(range(1, x.ndim))
-        norm = jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
-        x = x / jnp.maximum(norm, _SMALLEST_NORM)
-      return x
-
-    return extract
+    return make_extractor(self.model, self.config.data, endpoint, normalize)
 
   def explain(self, top: int) -> Any:
     """Returns a function of variables and images, for `stream`.
@@ -229,18 +215,6 @@ class Pretrained:
       tuple(self.class_names[label] for label in result['label']),
       tuple(float(p) for p in result['probability']),
     )
-
-
-def top_classes(logits: Array, top: int) -> dict[str, Array]:
-  """Returns `probability` float32 and `label` int32 [batch, top], descending.
-
-  Args:
-    logits: float32 [batch, num_classes].
-    top: Largest number of classes.
-  """
-  probabilities = jax.nn.softmax(logits)
-  values, labels = lax.top_k(probabilities, min(top, logits.shape[1]))
-  return {'probability': values, 'label': labels}
 
 
 def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:

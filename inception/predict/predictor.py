@@ -1,9 +1,10 @@
-"""Predictors: functions from images to logits, which evaluation scores."""
+"""Functions from images to logits, which evaluation scores, and to features."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 import ml_collections
 
@@ -15,6 +16,9 @@ Array = jax.Array
 # Maps (variables, uint8 images [batch, height, width, 3]) to float32 logits
 # [batch, num_classes]. Evaluation scores any predictor.
 Predictor = Callable[[Any, Array], Array]
+
+# Of features that are all zero, which stay zero.
+_SMALLEST_NORM = 1e-12
 
 
 def make_predictor(
@@ -56,6 +60,50 @@ def average_crops(predict: Predictor) -> Predictor:
     return jnp.log(jnp.mean(by_image, axis=(0, 2)))
 
   return predict_all
+
+
+def top_classes(logits: Array, top: int) -> dict[str, Array]:
+  """Returns `probability` float32 and `label` int32 [batch, top], descending.
+
+  Args:
+    logits: float32 [batch, num_classes].
+    top: Largest number of classes.
+  """
+  probabilities = jax.nn.softmax(logits)
+  values, labels = lax.top_k(probabilities, min(top, logits.shape[1]))
+  return {'probability': values, 'label': labels}
+
+
+def make_extractor(
+  model: Network,
+  data: ml_collections.ConfigDict,
+  endpoint: str,
+  normalize: bool,
+) -> Callable[[Any, Array], Array]:
+  """Makes a function from variables and images to features.
+
+  Args:
+    model: The network.
+    data: `config.data`.
+    endpoint: Name of a stage, or 'PreLogits'.
+    normalize: Divide the features of each image by their L2 norm.
+
+  Returns:
+    A function of variables and uint8 images [batch, height, width, 3], which
+    returns the output of the stage, float32 [batch, ...].
+  """
+
+  def extract(variables: Any, images: Array) -> Array:
+    normalized = device.normalize(images, data)
+    outputs: Any = model.apply(variables, normalized, endpoints=True)
+    x = outputs.endpoints[endpoint].astype(jnp.float32)
+    if normalize:
+      axes = tuple(range(1, x.ndim))
+      norm = jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
+      x = x / jnp.maximum(norm, _SMALLEST_NORM)
+    return x
+
+  return extract
 
 
 def model_from_config(

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from inception import distributed, paths
-from inception.checkpoints import arrays
+from inception.checkpoints import arrays, choose
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
@@ -73,7 +73,7 @@ def find_start(workdir: paths.Path, config: ml_collections.ConfigDict) -> Start:
     with distributed.agreed():
       steps = checkpoints.steps() if distributed.is_first() else []
       if steps:
-        checkpoint = checkpoints.load_first_good(steps[::-1])
+        checkpoint = choose.load_first_good(checkpoints, steps[::-1])
     step = distributed.from_first(checkpoint.step if checkpoint else None)
     with distributed.agreed():
       if step is not None and checkpoint is None:

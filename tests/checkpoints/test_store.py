@@ -8,7 +8,7 @@ from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
 from inception import paths
-from inception.checkpoints import arrays, restore, verify
+from inception.checkpoints import arrays, choose, restore, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
 from inception.checkpoints.store import Checkpoints, NotWrittenError
@@ -85,19 +85,19 @@ def test_the_newest_and_the_best_are_kept(checkpoints, workdir):
 
 def test_steps_are_chosen_by_number_or_name(checkpoints):
   with pytest.raises(UserError, match='no checkpoints in'):
-    restore.candidates(checkpoints, 'latest')
+    choose.candidates(checkpoints, 'latest')
   save(checkpoints, 1)
   save(checkpoints, 2)
-  assert restore.candidates(checkpoints, 'latest') == [2, 1]
-  assert restore.candidates(checkpoints, '1') == [1]
+  assert choose.candidates(checkpoints, 'latest') == [2, 1]
+  assert choose.candidates(checkpoints, '1') == [1]
   with pytest.raises(UserError, match='has been evaluated yet'):
-    restore.candidates(checkpoints, 'best')
+    choose.candidates(checkpoints, 'best')
   for wanted in ('3', '-2', 'newest'):
     with pytest.raises(UserError, match=f"step '{wanted}' does not exist.* 2"):
-      restore.candidates(checkpoints, wanted)
+      choose.candidates(checkpoints, wanted)
   checkpoints.save_scores(1, {'top1': 0.9})
   checkpoints.save_scores(2, {'top1': 0.8})
-  assert restore.candidates(checkpoints, 'best') == [1, 2]
+  assert choose.candidates(checkpoints, 'best') == [1, 2]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_named(
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(
   damage(checkpoints, 2)
   with pytest.raises(UserError, match='checkpoints/2 is damaged'):
     checkpoints.load(2)
-  assert checkpoints.load_first_good([2, 1]).step == 1
+  assert choose.load_first_good(checkpoints, [2, 1]).step == 1
   assert 'checkpoints/2 is damaged' in capfd.readouterr().err
   # Nothing is deleted: the disk may only have had a bad moment.
   checkpoints.set_aside_after(1)
@@ -122,7 +122,7 @@ def test_when_all_are_damaged_none_is_used(checkpoints):
     save(checkpoints, step)
     damage(checkpoints, step)
   with pytest.raises(UserError, match='all 2 checkpoints .* are damaged'):
-    checkpoints.load_first_good([2, 1])
+    choose.load_first_good(checkpoints, [2, 1])
   assert checkpoints.steps() == [1, 2]
 
 

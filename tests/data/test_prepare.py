@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 
 from inception import paths
-from inception.data import check_folder, pipeline, prepare
+from inception.data import check_folder, imagenet, pipeline, prepare
 from inception.data.sources import catalog
 from inception.errors import UserError
 
@@ -79,7 +79,7 @@ def manual_dir(tmp_path_factory):
 
 
 def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
-  prepare.check_archives(manual_dir, sample=True)
+  imagenet.check_archives(manual_dir, sample=True)
   prepare.prepare('imagenet2012', manual_dir, str(tmp_path))
   found = prepare.verify('imagenet2012', str(tmp_path))
   assert found == {
@@ -99,7 +99,7 @@ def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
   with pytest.raises(
     UserError, match='train has 9 images, but ImageNet has 1,2'
   ):
-    prepare.check_counts(found)
+    imagenet.check_counts(found)
   assert prepare.is_prepared('imagenet2012', str(tmp_path))
   assert not prepare.is_prepared('imagenet2012', str(tmp_path / 'other'))
   config.data.dataset, config.data.data_dir = 'imagenet2012', str(tmp_path)
@@ -116,19 +116,19 @@ def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
 
 def test_wrong_archives_are_named(manual_dir, tmp_path):
   with pytest.raises(UserError, match='--manual_dir is missing; download ILSV'):
-    prepare.check_archives(None, sample=False)
+    imagenet.check_archives(None, sample=False)
   with pytest.raises(UserError, match='img_train.tar is missing'):
-    prepare.check_archives(tmp_path, sample=False)
+    imagenet.check_archives(tmp_path, sample=False)
   with pytest.raises(UserError, match='instead of 147,897,477,120: .*incomple'):
-    prepare.check_archives(manual_dir, sample=False)
+    imagenet.check_archives(manual_dir, sample=False)
   train = (manual_dir / 'ILSVRC2012_img_train.tar').read_bytes()
   (tmp_path / 'ILSVRC2012_img_train.tar').write_bytes(train)
   (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(train)
   with pytest.raises(UserError, match='val.tar begins with n01440764.tar, not'):
-    prepare.check_archives(tmp_path, sample=True)
+    imagenet.check_archives(tmp_path, sample=True)
   (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(b'not a tar file')
   with pytest.raises(UserError, match='val.tar cannot be read as a tar file'):
-    prepare.check_archives(tmp_path, sample=True)
+    imagenet.check_archives(tmp_path, sample=True)
 
 
 def test_other_tfds_data_sets_are_prepared_too(tmp_path):

@@ -1,0 +1,85 @@
+"""Which checkpoint to read: the wanted one, or the next that is not damaged."""
+
+import ml_collections
+
+from inception.checkpoints import store
+from inception.errors import UserError, warn
+
+
+def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
+  """Returns the steps to try for 'best', 'latest' or a number, in this order.
+
+  Raises:
+    UserError: There is no such step; lists the existing ones.
+  """
+  steps = checkpoints.steps()
+  if not steps:
+    raise UserError(
+      f'no checkpoints in {checkpoints.folder}; train first, or give the'
+      ' workdir of a run'
+    )
+  known = ', '.join(map(str, steps))
+  if wanted == 'latest':
+    return steps[::-1]
+  if wanted == 'best':
+    best = checkpoints.by_score()
+    if not best:
+      raise UserError(
+        f'no checkpoint in {checkpoints.folder} has been evaluated yet; use'
+        f' latest or one of {known}'
+      )
+    return best
+  if not wanted.isdecimal() or int(wanted) not in steps:
+    raise UserError(
+      f'step {wanted!r} does not exist in {checkpoints.folder}; there are'
+      f' {known}, best and latest'
+    )
+  return [int(wanted)]
+
+
+def load_first_good(
+  checkpoints: store.Checkpoints, steps: list[int]
+) -> store.Checkpoint:
+  """Reads the first checkpoint that is not damaged; names the damaged ones.
+
+  Args:
+    checkpoints: Those of the workdir.
+    steps: Steps to try, in this order.
+
+  Raises:
+    UserError: All are damaged.
+  """
+  for step in steps:
+    try:
+      return checkpoints.load(step)
+    except UserError as error:
+      if len(steps) == 1:
+        raise
+      warn(f'{error}; trying another one')
+  raise UserError(
+    f'all {len(steps)} checkpoints in {checkpoints.folder} are damaged; use'
+    ' another workdir'
+  )
+
+
+def load_first_config(
+  checkpoints: store.Checkpoints, steps: list[int]
+) -> ml_collections.ConfigDict:
+  """Reads the config of the first checkpoint whose header is not damaged.
+
+  Args:
+    checkpoints: Those of the workdir.
+    steps: Steps to try, in this order; not empty.
+
+  Raises:
+    UserError: All headers are damaged.
+  """
+  failure = None
+  for step in steps:
+    try:
+      return checkpoints.load_config(step)
+    except UserError as error:
+      failure = error
+  raise UserError(
+    f'no checkpoint in {checkpoints.folder} has a readable config: {failure}'
+  )
