@@ -11,7 +11,7 @@ from typing import Any
 from inception import paths
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
-_PAIRS = 30
+_PAIRS = 15
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto;
@@ -22,8 +22,10 @@ th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1px solid #999; vertical-align: bottom; }
 .bar { width: 12rem; background: #e8e8e8; padding: 0; }
 .bar div { background: #2b6ca3; height: 0.8rem; }
+.pairs td:nth-child(2), .pairs th:nth-child(2) { text-align: left; }
 .matrix td { min-width: 1.6rem; border: 1px solid #eee; }
-.matrix thead th { writing-mode: vertical-rl; text-align: left; }
+.matrix thead th + th { writing-mode: vertical-rl; rotate: 180deg; border: 0;
+  border-top: 1px solid #999; text-align: left; padding: 0.6rem 0.2rem; }
 .worst { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
@@ -57,10 +59,10 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     '<h2>Classes</h2>',
     _class_table(classes, confusion),
     '<h2>Confusions</h2>',
-    _pairs(classes, confusion),
   ]
   if len(classes) <= _LARGEST_MATRIX:
     parts.append(_matrix(classes, confusion))
+  parts.append(_pairs(classes, confusion))
   parts += ['<h2>Most confident mistakes</h2>', _worst(details['worst'])]
   return (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -126,8 +128,8 @@ def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     for count, label, guess in pairs[:_PAIRS]
   ]
   return (
-    '<table><thead><tr><th>class</th><th>taken for</th><th>examples</th></tr>'
-    '</thead>' + ''.join(rows) + '</table>'
+    '<table class="pairs"><thead><tr><th>class</th><th>taken for</th>'
+    '<th>examples</th></tr></thead>' + ''.join(rows) + '</table>'
   )
 
 
@@ -143,7 +145,7 @@ def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     )
     rows.append(f'<tr><th>{_text(classes[label])}</th>{cells}</tr>')
   return (
-    '<table class="matrix"><thead><tr><th>class, and what it was taken for</th>'
+    '<table class="matrix"><thead><tr><th>class, taken for</th>'
     f'{head}</tr></thead>' + ''.join(rows) + '</table>'
   )
 
