@@ -5,6 +5,7 @@ Anything else is a bug and shows its traceback.
 """
 
 from collections.abc import Callable, Sequence
+import os
 import re
 import signal
 import sys
@@ -97,6 +98,11 @@ def _exit_status(main: Callable[[], int | None]) -> int:
     return main() or 0
   except UserError as error:
     return _report(error)
+  except BrokenPipeError:
+    # The reader has seen enough, such as `head`. Python would complain again
+    # when it closes standard output.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
   except OSError as error:
     if error.errno not in FULL:
       raise

@@ -102,6 +102,9 @@ _MAY_BE_NONE = frozenset(
     'data.image_size',
     'model.architecture',
     'model.batch_norm_decay',
+    'model.batch_norm_epsilon',
+    'model.batch_norm_scale',
+    'model.head_pooling',
     'model.width',
   }
 )
@@ -127,7 +130,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     hint = f'did you mean {close[0]}?' if close else _START
     raise UserError(f'the config has an unknown field {field}; {hint}')
   for field, value in given.items():
-    wanted = _type_of(field)
+    wanted = type_of(field)
     required = known.get(field) is not None and field not in _MAY_BE_NONE
     if value is None and required:
       raise UserError(f'{field} is unset; set it, as in --config.{field}=...')
@@ -141,7 +144,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 _START = 'start from inception.config.default.get_config()'
 
 
-def _type_of(field: str) -> type:
+def type_of(field: str) -> type:
   """Returns the type of a field, also of one that is unset by default."""
   *sections, name = field.split('.')
   section = default.get_config()

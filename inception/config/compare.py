@@ -45,6 +45,7 @@ MAY_CHANGE = frozenset(
     'checkpoint_every_minutes',
     'data.cache_bytes',
     'data.class_names',  # Matched by name.
+    'data.data_dir',  # The data itself is compared.
     'data.on_change',
     'early_stopping_patience',
     'data.retry_seconds',

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import math
 import os
 import pathlib
 import sys
@@ -17,12 +18,13 @@ import tqdm
 
 from inception import paths
 from inception.config import default
-from inception.data import decode, images
+from inception.data import decode, formats, images
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
+_TRAIN = 'train'  # The split that has to have all classes.
 _NAMED = 5  # Files named per finding.
 
 
@@ -64,11 +66,14 @@ class _Image:
   uniform: bool
 
 
-def check(root: paths.Path, decode_all: bool) -> Report:
+def check(
+  root: paths.Path, decode_all: bool, max_broken: float = 0.0
+) -> Report:
   """Checks every image of every split.
 
   Args:
     root: Folder of splits, or of classes.
+    max_broken: `data.max_broken` of the run.
     decode_all: Decode every image, which takes as long as an epoch of training
       without a network. Otherwise damage inside of images is not found.
 
@@ -77,14 +82,15 @@ def check(root: paths.Path, decode_all: bool) -> Report:
   """
   splits = _list(root)
   found = _look_at_all(root, splits, decode_all)
+  damaged = [f'{i.name} ({i.damage})' for i in found if i.damage]
   errors = [
-    *_classes_that_differ(splits),
-    *_counted(
-      'cannot be decoded',
-      [f'{i.name} ({i.damage})' for i in found if i.damage],
-    ),
+    *_classes_that_train_lacks(splits),
+    *_too_many_broken(splits, found, max_broken),
   ]
   warnings = [
+    *_outside(root, splits),
+    *_classes_that_others_lack(splits),
+    *_counted('cannot be decoded', damaged),
     *(
       f'{split}: {oddities}'
       for split, images_ in splits.items()
@@ -163,12 +169,51 @@ def _decode(data: bytes, config: ml_collections.ConfigDict) -> np.ndarray:
   return decode.decode(image, config).numpy()
 
 
-def _classes_that_differ(splits: dict[str, ImageList]) -> Iterable[str]:
+def _classes_that_train_lacks(splits: dict[str, ImageList]) -> Iterable[str]:
+  """Yields what stops a run: classes that only other splits have."""
+  if _TRAIN in splits:
+    known = set(splits[_TRAIN].classes)
+    for split, found in splits.items():
+      if unknown := sorted(set(found.classes) - known):
+        yield (
+          f'{split} has {len(unknown)} classes that {_TRAIN} lacks:'
+          f' {_some(unknown)}'
+        )
+
+
+def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
   everywhere = set().union(*(found.classes for found in splits.values()))
   for split, found in splits.items():
     missing = sorted(everywhere - set(found.classes))
-    if missing:
+    if missing and split != _TRAIN:
       yield f'{split} lacks {len(missing)} classes: {_some(missing)}'
+
+
+def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
+  """Yields images beside the folders of splits."""
+  names = sorted(
+    path.name
+    for path in root.iterdir()
+    if formats.is_supported_name(path.name) and path.is_file()
+  )
+  if [*splits] != folder.WHOLE:
+    yield from _counted('are in no split and no class', names)
+
+
+def _too_many_broken(
+  splits: dict[str, ImageList], found: list[_Image], max_broken: float
+) -> Iterable[str]:
+  """Yields what stops a run: more broken files than it may have."""
+  damaged = collections.Counter(i.split for i in found if i.damage)
+  for split, images_ in splits.items():
+    count = damaged[split] + len(images_.no_images)
+    total = len(images_.files) + len(images_.no_images)
+    if count > max_broken * total:
+      share = math.ceil(1000 * count / total) / 1000
+      yield (
+        f'{count} of {total} files of {split} are broken or no images; remove'
+        f' them, or train with --config.data.max_broken={share}'
+      )
 
 
 def _duplicates(found: list[_Image]) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Classes have names: labels are matched by name, not by number."""
 
+from inception import distributed
 from inception.data.sources.source import Source, with_classes
 from inception.errors import UserError, warn
 
@@ -20,7 +21,8 @@ def match(source: Source, expected: tuple[str, ...], owner: str) -> Source:
   Raises:
     UserError: It has a class that is not expected; names the first.
   """
-  unknown = [name for name in source.classes if name not in expected]
+  known, here = set(expected), set(source.classes)
+  unknown = [name for name in source.classes if name not in known]
   if unknown:
     label = source.classes.index(unknown[0])
     there = repr(expected[label]) if label < len(expected) else 'none'
@@ -28,8 +30,8 @@ def match(source: Source, expected: tuple[str, ...], owner: str) -> Source:
       f'{source.name} has other classes than {owner}: the first difference is'
       f' class {label}, {unknown[0]!r} here and {there} there'
     )
-  missing = [name for name in expected if name not in source.classes]
-  if missing:
+  missing = [name for name in expected if name not in here]
+  if missing and distributed.is_first():
     some = ', '.join(missing[:_NAMED]) + (', ...' * (len(missing) > _NAMED))
     warn(
       f'{source.name} has {len(source.classes)} of the {len(expected)} classes'

@@ -79,10 +79,17 @@ def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
     config: `config.data`.
   """
   heads = tf.strings.substr(data, 0, formats.HEAD_BYTES)
-  facts = tf.numpy_function(
-    formats.inspect_all, [heads], tf.int32, stateful=False
+
+  def look(function: Any, content: Any) -> Any:
+    facts = tf.numpy_function(function, [content], tf.int32, stateful=False)
+    return tf.ensure_shape(facts, (*data.shape, 2))
+
+  facts = look(formats.inspect_heads, heads)
+  facts = tf.cond(
+    tf.reduce_any(tf.equal(facts[:, 1], formats.UNKNOWN)),
+    lambda: look(formats.inspect_whole, data),
+    lambda: facts,
   )
-  facts = tf.ensure_shape(facts, (*data.shape, 2))
   kind, orientation = tf.unstack(facts, axis=1)
   if not is_turned(config):
     orientation = tf.ones_like(orientation)
@@ -230,6 +237,8 @@ def _decode_with_pillow(
   try:
     with Image.open(io.BytesIO(content)) as file:
       image = ImageOps.exif_transpose(file) if upright else file
+      if image.mode.startswith('I'):  # 16 bits, which Pillow would clip.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
       if background is None or not image.has_transparency_data:
         return np.asarray(image.convert('RGB'))
       below = Image.new('RGBA', image.size, background)

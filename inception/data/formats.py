@@ -5,13 +5,15 @@ images.
 """
 
 import enum
+import re
 import struct
 
 import numpy as np
 
-# Bytes of each image to look at. Headers that do not end within them are left
-# to Pillow.
+# Bytes of each image to look at first; few headers end behind them.
 HEAD_BYTES = 16_384
+# Instead of an orientation: the header does not end within the head.
+UNKNOWN = 0
 
 SUPPORTED = 'JPEG, PNG, WebP, GIF or BMP'
 
@@ -22,6 +24,8 @@ _OTHERS = (b'GIF87a', b'GIF89a', b'BM')
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp')
 
 _EXIF = b'Exif\0\0'
+_XMP = b'http://ns.adobe.com/xap/1.0/\0'
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _ORIENTATION_TAG = 0x0112
 # Bytes of an EXIF field's value, by its type: SHORT or LONG.
 _NUMBER_TYPES = {3: 'H', 4: 'I'}
@@ -56,47 +60,79 @@ def is_jpeg(head: bytes) -> bool:
   return head.startswith(_JPEG)
 
 
-def inspect_all(heads: np.ndarray) -> np.ndarray:
-  """Returns int32 [n, 2], kind and orientation, for heads [n] of images."""
-  return np.array([inspect(head) for head in heads], np.int32).reshape(-1, 2)
+def inspect_heads(heads: np.ndarray) -> np.ndarray:
+  """Returns int32 [n, 2], kind and orientation, for heads [n] of images.
+
+  The orientation is `UNKNOWN` where a header is longer than `HEAD_BYTES`.
+  """
+  return np.array(
+    [inspect(head, whole=len(head) < HEAD_BYTES) for head in heads], np.int32
+  ).reshape(-1, 2)
 
 
-def inspect(head: bytes) -> tuple[Kind, int]:
+def inspect_whole(images: np.ndarray) -> np.ndarray:
+  """Returns int32 [n, 2], kind and orientation, for whole images [n]."""
+  return np.array(
+    [inspect(image, whole=True) for image in images], np.int32
+  ).reshape(-1, 2)
+
+
+def inspect(head: bytes, whole: bool) -> tuple[Kind, int]:
   """Returns how to decode an image, and how to turn it upright.
 
   Args:
-    head: First `HEAD_BYTES` of the file.
+    head: The file, or its first `HEAD_BYTES`.
+    whole: It is the whole file.
 
   Returns:
-    The kind, and the orientation of a JPEG as EXIF counts it, 1 to 8. That of
-    other kinds is 1: their decoder does it.
+    The kind, and the orientation of a JPEG as EXIF or XMP count it, 1 to 8, or
+    `UNKNOWN`. That of other kinds is 1: their decoder does it.
   """
+  is_jpeg = head.startswith(_JPEG)
   try:
-    if head.startswith(_JPEG):
-      return _inspect_jpeg(head)
+    if is_jpeg:
+      return Kind.JPEG, _orientation_of_jpeg(head)
     if head.startswith(_PNG):
       return _inspect_png(head), 1
-  except (struct.error, IndexError):
-    pass  # The header is damaged, or longer than the head.
-  return Kind.OTHER, 1
+  except (struct.error, IndexError):  # The header ends behind the head.
+    if not whole:
+      return Kind.JPEG if is_jpeg else Kind.OTHER, UNKNOWN
+  return Kind.JPEG if is_jpeg else Kind.OTHER, 1
 
 
-def _inspect_jpeg(head: bytes) -> tuple[Kind, int]:
+def _orientation_of_jpeg(head: bytes) -> int:
+  """Reads the orientation: that of EXIF, or else of XMP, as Pillow does."""
   position = 2
+  of_xmp = 1
   while True:
     while head[position + 1] == 0xFF:  # Padding.
       position += 1
     marker = head[position + 1]
     if head[position] != 0xFF or marker == _START_OF_SCAN:
-      return Kind.JPEG, 1
+      return of_xmp
     (length,) = struct.unpack_from('>H', head, position + 2)
+    end = position + 2 + length
+    if marker == _APP1 and end > len(head):
+      raise IndexError
     if marker == _APP1 and head.startswith(_EXIF, position + 4):
-      begin = position + 4 + len(_EXIF)
-      return Kind.JPEG, _orientation(head[begin : position + 2 + length])
-    position += 2 + length
+      of_exif = _orientation(head[position + 4 + len(_EXIF) : end])
+      if of_exif is not None:
+        return of_exif
+    elif marker == _APP1 and head.startswith(_XMP, position + 4):
+      found = _XMP_ORIENTATION.search(head, position, end)
+      of_xmp = int(found[1]) if found else of_xmp
+    position = end
 
 
-def _orientation(tiff: bytes) -> int:
+def _orientation(tiff: bytes) -> int | None:
+  """Reads the orientation from EXIF data; None if there is none, or damage."""
+  try:
+    return _orientation_of_tiff(tiff)
+  except (struct.error, IndexError):
+    return None
+
+
+def _orientation_of_tiff(tiff: bytes) -> int | None:
   """Reads the orientation from EXIF data, which has the structure of TIFF."""
   order = '>' if tiff.startswith(b'MM') else '<'
   (directory,) = struct.unpack_from(order + 'I', tiff, 4)
@@ -107,7 +143,7 @@ def _orientation(tiff: bytes) -> int:
       number = order + _NUMBER_TYPES[number_type]
       (value,) = struct.unpack_from(number, tiff, field + 8)
       return value if 1 <= value <= 8 else 1
-  return 1
+  return None
 
 
 def _inspect_png(head: bytes) -> Kind:

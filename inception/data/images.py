@@ -1,5 +1,6 @@
 """Encoded images to the squares that evaluation sees, in TensorFlow."""
 
+import dataclasses
 from typing import Any
 
 import ml_collections
@@ -91,6 +92,8 @@ def _eval_image(image: Encoded, config: ml_collections.ConfigDict) -> Any:
 def _five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   """Returns the corners and the center, uint8 [5, side, side, 3]."""
   transform = eval_transform(config)
+  if transform.crop_pct == 1:  # The whole has no corners: 224 of 256 pixels.
+    transform = dataclasses.replace(transform, crop_pct=0.875)
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)
   if transform.short_side is None:

@@ -37,6 +37,9 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'decode', False, 'Decode every image of a folder: finds damaged ones.'
   )
+  flags.DEFINE_float(
+    'max_broken', 0.0, 'Fraction of broken files that a run would go on with.'
+  )
   flags.DEFINE_bool(
     'sample', False, 'Accept archives of any size: a part of ImageNet.'
   )
@@ -80,7 +83,9 @@ def _check_folder(data_dir: str | None) -> int:
     raise UserError(
       '--data_dir is missing; set it to a folder with <split>/<class>/'
     )
-  report = check_folder.check(paths.resolve(data_dir), flags.FLAGS.decode)
+  report = check_folder.check(
+    paths.resolve(data_dir), flags.FLAGS.decode, flags.FLAGS.max_broken
+  )
   print('\n'.join(report.lines()))
   if not flags.FLAGS.decode:
     print('images were not decoded; --decode finds damaged ones')

@@ -174,15 +174,21 @@ def write_results(
   data = results['dataset']
   if place is not None:  # Folders of the same name are not the same data.
     where = paths.resolve(place).absolute()
-    digest = hashlib.blake2b(str(where).encode(), digest_size=3).hexdigest()
-    data += f'_{where.name}_{digest}'
-  name = re.sub(r'\W+', '_', f'{data}_{results["split"]}').strip('_')
+    data += f'_{where.name}_{_digest(str(where))}'
+  split = results['split']
+  if not split.isidentifier():  # 'train[:80%]' and 'train[80%:]' differ.
+    split += f'_{_digest(split)}'
+  name = re.sub(r'\W+', '_', f'{data}_{split}').strip('_')
   path = workdir / f'evaluation_{results["step"]}_{name}.json'
   try:
     path.write_text(json.dumps(results, indent=2) + '\n')
   except OSError as error:
     raise UserError(f'cannot write {path}: {error.strerror}') from error
   return path
+
+
+def _digest(text: str) -> str:
+  return hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
 
 
 def format_results(results: Mapping[str, Any]) -> str:

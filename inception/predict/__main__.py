@@ -22,6 +22,10 @@ import tqdm
 from inception import commands, paths
 from inception.errors import UserError, warn
 
+# Flags that go with classes, and with --endpoint.
+_OF_CLASSES = ('top', 'crops', 'csv', 'explain')
+_OF_FEATURES = ('normalize', 'output')
+
 
 def define_flags() -> None:
   """Defines the flags of this command."""
@@ -62,6 +66,7 @@ def main() -> int:
   from inception.predict import stream
 
   values = flags.FLAGS
+  _check_flags()
   files = stream.find_files(values.images)
   network = predict.load_pretrained(workdir, values.step, values.precision)
   if values.endpoint is not None:
@@ -76,12 +81,35 @@ def main() -> int:
   return 1 if failures else 0
 
 
+def _check_flags() -> None:
+  """Checks that the flags fit together, and that files can be written.
+
+  Raises:
+    UserError: They do not, or one cannot.
+  """
+  values = flags.FLAGS
+  with_endpoint = values.endpoint is not None
+  for name in _OF_CLASSES if with_endpoint else _OF_FEATURES:
+    if flags.FLAGS[name].present:
+      raise UserError(
+        f'--{name} does not go with --endpoint={values.endpoint}'
+        if with_endpoint
+        else f'--{name} needs --endpoint'
+      )
+  if values.explain and values.crops != '1':
+    raise UserError(f'--explain needs --crops=1, not {values.crops}')
+  if with_endpoint:
+    output = paths.resolve(values.output, '--output')
+    if output.suffix != '.npz':
+      raise UserError(f'--output={output} must end in .npz')
+    if not output.parent.is_dir():
+      raise UserError(f'no folder {output.parent} for --output')
+
+
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
   """Prints a table, and writes what else is asked for."""
   values = flags.FLAGS
   crops = int(values.crops)
-  if values.explain and crops > 1:
-    raise UserError(f'--explain needs --crops=1, not {crops}')
   function = (
     network.explain(values.top)
     if values.explain
@@ -112,8 +140,6 @@ def _write_features(network: Any, files: list[str]) -> tuple[dict, list]:
 
   values = flags.FLAGS
   output = paths.resolve(values.output, '--output')
-  if output.suffix != '.npz':
-    raise UserError(f'--output={output} must end in .npz')
   failures: list[Any] = []
   function = network.extract(values.endpoint, values.normalize)
   rows = list(_stream(network, files, function, failures))
@@ -147,7 +173,7 @@ def _stream(
     for file, result in rows:
       bar.update()
       if hasattr(result, 'reason'):
-        warn(f'{file} is no image: {result.reason}')
+        warn(f'{_printable(file)} is no image: {result.reason}')
         failures.append(result)
       else:
         yield file, result
@@ -158,7 +184,9 @@ def _open_csv(stack: contextlib.ExitStack, name: str | None) -> Any:
     return None
   path = paths.resolve(name, '--csv')
   try:
-    file = open(path, 'w', newline='')  # noqa: SIM115, the stack closes it.
+    file = open(  # noqa: SIM115, the stack closes it.
+      path, 'w', newline='', encoding='utf-8', errors='surrogateescape'
+    )
   except OSError as error:
     raise UserError(f'cannot write {path}: {error.strerror}') from error
   table = csv.writer(stack.enter_context(file))
@@ -167,12 +195,19 @@ def _open_csv(stack: contextlib.ExitStack, name: str | None) -> Any:
 
 
 def _print(prediction: Any, width: int) -> None:
-  name = prediction.file
+  name = _printable(prediction.file)
   if len(name) > width:
     name = '...' + name[3 - width :]
   for label, probability in zip(prediction.classes, prediction.probabilities):
     tqdm.tqdm.write(f'{name:{width}}  {probability:11.2%}  {label}')
     name = ''
+
+
+def _printable(name: str) -> str:
+  """Returns a file's name without what would move the cursor."""
+  return ''.join(
+    c if c.isprintable() else c.encode('unicode_escape').decode() for c in name
+  )
 
 
 def _explain(file: str, prediction: Any, result: Any, number: int) -> str:

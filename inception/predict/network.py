@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
+import os
 from typing import Any
 
 import jax
@@ -57,8 +58,8 @@ class Pretrained:
   """
 
   model: Network
-  variables: dict[str, Any]
-  config: ml_collections.ConfigDict
+  variables: dict[str, Any] = dataclasses.field(repr=False)
+  config: ml_collections.ConfigDict = dataclasses.field(repr=False)
 
   def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
     """Classifies images as `read` returns them; see `Network.__call__`.
@@ -74,21 +75,21 @@ class Pretrained:
 
     return jax.jit(apply, static_argnums=2)
 
-  def read(self, paths: Sequence[paths.PathLike]) -> Array:
+  def read(self, files: Sequence[paths.PathLike]) -> Array:
     """Reads image files the way the weights expect them.
 
     Args:
-      paths: Files, see `data.formats.SUPPORTED`.
+      files: Their paths; see `data.formats.SUPPORTED`.
 
     Returns:
-      float32 [len(paths), height, width, 3].
+      float32 [files, height, width, 3].
 
     Raises:
       UserError: A file cannot be read.
     """
     from inception.data import images  # Imports TensorFlow.
 
-    read = [images.load_image(str(path), self.config.data) for path in paths]
+    read = [images.load_image(f, self.config.data) for f in _names(files)]
     return device.normalize(jnp.stack(read), self.config.data)
 
   @property
@@ -109,10 +110,13 @@ class Pretrained:
     Raises:
       UserError: A file is no image.
     """
+    if crops not in CROPS:
+      known = ', '.join(map(str, CROPS))
+      raise UserError(f'crops={crops} is not one of {known}')
+    if top < 1:
+      raise UserError(f'top={top} must be at least 1')
     rows = self.stream(
-      [str(file) for file in files],
-      self.classify(top, crops),
-      squares=CROPS[crops],
+      _names(files), self.classify(top, crops), squares=CROPS[crops]
     )
     return [self.name(file, result) for file, result in map(_or_raise, rows)]
 
@@ -136,9 +140,7 @@ class Pretrained:
     Raises:
       UserError: A file is no image, or there is no such stage.
     """
-    rows = self.stream(
-      [str(file) for file in files], self.extract(endpoint, normalize)
-    )
+    rows = self.stream(_names(files), self.extract(endpoint, normalize))
     return np.stack([result for _, result in map(_or_raise, rows)])
 
   def stream(
@@ -163,14 +165,16 @@ class Pretrained:
     takes `CROPS[crops]` squares of each image.
     """
     self._check_classifier()
-    predict = make_predictor(self.model, self.config.data)
-    if crops > 1:
-      predict = average_crops(predict)
 
-    def classify(variables: Any, images: Array) -> dict[str, Array]:
-      return top_classes(predict(variables, images), top)
+    def make() -> Any:
+      predict = make_predictor(self.model, self.config.data)
+      if crops > 1:
+        predict = average_crops(predict)
+      return lambda variables, images: top_classes(
+        predict(variables, images), top
+      )
 
-    return classify
+    return self._once(('classify', top, crops), make)
 
   def extract(self, endpoint: str, normalize: bool) -> Any:
     """Returns a function of variables and images, for `stream`; see `features`.
@@ -184,7 +188,10 @@ class Pretrained:
       raise UserError(
         f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
       )
-    return make_extractor(self.model, self.config.data, endpoint, normalize)
+    make = functools.partial(
+      make_extractor, self.model, self.config.data, endpoint, normalize
+    )
+    return self._once(('extract', endpoint, normalize), make)
 
   def explain(self, top: int) -> Any:
     """Returns a function of variables and images, for `stream`.
@@ -193,13 +200,27 @@ class Pretrained:
     `explain.make_explainer`.
     """
     self._check_classifier()
-    explain = explanation.make_explainer(self.model, self.config.data)
 
-    def explain_top(variables: Any, images: Array) -> dict[str, Array]:
-      results = explain(variables, images)
-      return {**top_classes(results.pop('logits'), top), **results}
+    def make() -> Any:
+      explain = explanation.make_explainer(self.model, self.config.data)
 
-    return explain_top
+      def explain_top(variables: Any, images: Array) -> dict[str, Array]:
+        results = explain(variables, images)
+        return {**top_classes(results.pop('logits'), top), **results}
+
+      return explain_top
+
+    return self._once(('explain', top), make)
+
+  @functools.cached_property
+  def _functions(self) -> dict[tuple[Any, ...], Any]:
+    return {}
+
+  def _once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Returns the same function for a key, which is compiled once."""
+    if key not in self._functions:
+      self._functions[key] = make()
+    return self._functions[key]
 
   def _check_classifier(self) -> None:
     if not self.model.num_classes:
@@ -217,6 +238,19 @@ class Pretrained:
     )
 
 
+def _names(files: Sequence[paths.PathLike]) -> list[str]:
+  """Returns paths as text.
+
+  Raises:
+    UserError: There are none, or a single path was given.
+  """
+  if isinstance(files, str | os.PathLike):
+    raise UserError(f'{str(files)!r} is one path; give a list of paths')
+  if not len(files):
+    raise UserError('there are no files')
+  return [os.fspath(file) for file in files]
+
+
 def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:
   file, result = row
   if reason := getattr(result, 'reason', None):
@@ -225,7 +259,7 @@ def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:
 
 
 def load_pretrained(
-  folder: paths.PathLike, step: str = 'latest', precision: str = 'float32'
+  folder: paths.PathLike, step: str | int = 'latest', precision: str = 'float32'
 ) -> Pretrained:
   """Loads a network from a folder with checkpoints.
 
@@ -238,7 +272,7 @@ def load_pretrained(
   Raises:
     UserError: There is no such checkpoint, or it is damaged.
   """
-  loaded = restore.load_variables(paths.resolve(folder), step)
+  loaded = restore.load_variables(paths.resolve(folder), str(step))
   config = loaded.config.copy_and_resolve_references()
   config.precision = precision
   model = model_from_config(config)

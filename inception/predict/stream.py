@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
 import glob
 import os
 from typing import Any
@@ -102,7 +103,7 @@ def run(
   batches = pipeline.file_batches(
     folder.open_files(files), data, shard, failed.__setitem__, squares
   )
-  step = jax.pmap(function, in_axes=(None, 0), devices=devices)
+  step = _compiled(function)
   variables = distributed.replicate(variables, devices)
   first = 0
   waiting = None
@@ -113,6 +114,12 @@ def run(
       first += shard.batch_size
     waiting = results  # Computes while the results before are used.
   yield from _rows(waiting, first, files, failed)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(function: Function) -> Any:
+  """Returns the function for all local devices; the same for the same one."""
+  return jax.pmap(function, in_axes=(None, 0), devices=jax.local_devices())
 
 
 def _rows(

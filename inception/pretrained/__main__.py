@@ -52,6 +52,13 @@ def define_flags() -> None:
   flags.DEFINE_enum(
     'channel_order', 'RGB', list(device.CHANNEL_ORDERS), 'Order of channels.'
   )
+  flags.DEFINE_integer(
+    'class_offset',
+    None,
+    'Logit of the first class: 1 behind a background class, which TF-slim has'
+    ' for ImageNet.',
+    lower_bound=0,
+  )
   flags.DEFINE_string(
     'classes', None, 'File with the names of the classes, one per line.'
   )
@@ -126,6 +133,8 @@ def _apply_flags(config: ml_collections.ConfigDict) -> None:
     if given is not None:
       config.data[name] = _channels(name, given)
   config.data.channel_order = values.channel_order
+  if values.class_offset is not None:
+    config.data.class_offset = values.class_offset
   if values.classes is not None:
     config.data.class_names = _read_names(
       values.classes, config.model.num_classes - config.data.class_offset
@@ -177,9 +186,9 @@ def make_config(
   config.model.aux_heads = imported.with_aux
   config.model.batch_norm_scale = imported.batch_norm_scale
   names = class_names.imagenet()
-  if imported.num_classes:
-    config.data.class_offset = project.class_offset
   if imported.num_classes - project.class_offset == len(names):
+    # Networks for other data have no class before the first one.
+    config.data.class_offset = project.class_offset
     config.data.class_names = names if project.of_imagenet else None
   eval_transforms.record(
     config.data, provenance['preprocessing'], table.input_size

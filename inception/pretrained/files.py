@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import struct
 from typing import Any
 import zipfile
@@ -30,6 +31,8 @@ _SUPPORTED = (
 
 # A TensorFlow checkpoint is several files; its name is their common prefix.
 _CHECKPOINT_INDEX = '.index'
+
+_DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
 
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 _ZIP = b'PK\x03\x04'
@@ -76,6 +79,8 @@ def read_arrays(path: paths.Path) -> tuple[Arrays, Format]:
     ValueError,
     KeyError,
     EOFError,
+    IndexError,
+    NotImplementedError,
     SafetensorError,
     zipfile.BadZipFile,
     tf.errors.OpError,
@@ -193,7 +198,7 @@ def _is_json(head: bytes) -> bool:
 def _checkpoint_prefix(path: paths.Path) -> paths.Path:
   """Returns a TensorFlow checkpoint's name for its index or data file."""
   name = path.name.removesuffix(_CHECKPOINT_INDEX)
-  return path.with_name(name.split('.data-')[0])
+  return path.with_name(_DATA_FILE.sub('', name))
 
 
 def _index_file(path: paths.Path) -> paths.Path:

@@ -19,6 +19,8 @@ from inception import paths
 
 Arrays = dict[str, np.ndarray]
 
+_MAX_POOLING = 'GlobalMaxPooling2D'
+
 
 def read_h5(path: paths.Path) -> Arrays:
   """Reads a `.h5` or `.weights.h5` file.
@@ -36,7 +38,8 @@ def read_h5(path: paths.Path) -> Arrays:
     root = file.get('model_weights', file)
     if 'layer_names' not in root.attrs:
       raise ValueError('contains neither weights nor a model of Keras')
-    return dict(_read_named(root))
+    arrays = dict(_read_named(root))
+    return _without_other_heads(arrays, str(file.attrs.get('model_config', '')))
 
 
 def read_archive(path: paths.Path) -> Arrays:
@@ -45,7 +48,23 @@ def read_archive(path: paths.Path) -> Arrays:
     config = json.loads(archive.read('config.json'))
     content = archive.read('model.weights.h5')
   with h5py.File(io.BytesIO(content)) as file:
-    return dict(_read_numbered(file, config))
+    arrays = dict(_read_numbered(file, config))
+  return _without_other_heads(arrays, json.dumps(config))
+
+
+def _without_other_heads(arrays: Arrays, config: str) -> Arrays:
+  """Marks matrices behind another pooling than the average.
+
+  Their shapes are those of a classifier of the averaged grid, which they are
+  not. A file of weights alone does not tell.
+  """
+  if _MAX_POOLING not in config:
+    return arrays
+  heads = {name.split('/')[0] for name, x in arrays.items() if x.ndim == 2}
+  return {
+    f'{name} after {_MAX_POOLING}' if name.split('/')[0] in heads else name: x
+    for name, x in arrays.items()
+  }
 
 
 def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:

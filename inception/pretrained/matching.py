@@ -131,7 +131,9 @@ def _match(arrays: Arrays, project: str, architecture: str) -> _Match:
   published = PROJECTS[project].networks[architecture]
   stripped = _without_prefix(arrays, published, architecture)
   outside = tuple(name for name in arrays if name not in stripped.values())
-  arrays = {ours: arrays[theirs] for ours, theirs in stripped.items()}
+  arrays = published.unwrap(
+    {ours: arrays[theirs] for ours, theirs in stripped.items()}
+  )
   bias = arrays.get(published.find_classifier(arrays) or '')
   num_classes = len(bias) if bias is not None and bias.ndim else 0
   prefix = published.aux_prefix
@@ -157,8 +159,10 @@ def _without_prefix(
   """
   layers = network_layers(architecture, 0, False)
   first = published.name_tensors(layers, arrays)[0].name
-  prefixes = {name.removesuffix(first) for name in arrays if _ends(name, first)}
-  prefix = prefixes.pop() if len(prefixes) == 1 else ''
+  prefixes = sorted(
+    {name.removesuffix(first) for name in arrays if _ends(name, first)}
+  )
+  prefix = prefixes[0] if len(prefixes) == 1 else ''
   return {
     name.removeprefix(prefix): name
     for name in arrays
@@ -191,6 +195,12 @@ def _attempt(
   left_out = [name for name in others if _is_of_head(name, published)]
   differences = [
     *_misfits(arrays, architecture, tensors),
+    # A classifier behind other layers is not that of the pooled grid.
+    *(
+      f'its classifier stands among other layers, such as {name}'
+      for name in left_out
+      if num_classes and not _is_aux(name, published)
+    ),
     *(f'it has {num_classes} classes',)
     * (not project.allows_classes(num_classes)),
     *(
@@ -213,9 +223,12 @@ def _attempt(
 
 
 def _is_of_head(name: str, published: PublishedNetwork) -> bool:
-  aux = published.aux_prefix
-  is_aux = aux is not None and name.startswith(aux)
-  return is_aux or published.is_of_head(name)
+  return _is_aux(name, published) or published.is_of_head(name)
+
+
+def _is_aux(name: str, published: PublishedNetwork) -> bool:
+  prefix = published.aux_prefix
+  return prefix is not None and name.startswith(prefix)
 
 
 def _fits(arrays: Arrays, tensor: Tensor) -> bool:
@@ -238,7 +251,10 @@ def _misfits(
 
 
 def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
-  """Names a network of a project that would fit, other than those tried."""
+  """Says what is wrong with the file, or which other network would fit."""
+  if copies := _copies(arrays):
+    words = ' and '.join(repr(f'{name}.*') for name in copies)
+    return f'it holds {words}, of which one must be saved alone'
   for name, project in PROJECTS.items():
     for architecture in project.networks:
       if (name, architecture) in tried:
@@ -249,6 +265,19 @@ def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
           f' --architecture={architecture}'
         )
   return 'no known network fits'
+
+
+def _copies(arrays: Arrays) -> list[str]:
+  """Returns prefixes under which there is the same, such as an average."""
+  inside: dict[str, set[str]] = {}
+  for name in arrays:
+    prefix, _, rest = name.partition('.')
+    inside.setdefault(prefix, set()).add(rest)
+  first = max(inside.values(), key=len)
+  same = sorted(prefix for prefix, rest in inside.items() if rest == first)
+  # Blocks of one network may be equal, too, but are not all of the file.
+  is_all = len(same) * len(first) > 0.9 * len(arrays)
+  return same if is_all and len(same) > 1 and len(first) > 1 else []
 
 
 def alternatives(imported: Imported, arrays: Arrays) -> list[str]:

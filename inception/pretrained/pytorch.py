@@ -5,6 +5,7 @@ In PyTorch, kernels are [out, in, height, width] and matrices [out, in].
 
 from collections.abc import Container, Iterable, Iterator
 import functools
+import re
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from inception import architectures
 from inception.pretrained import pytorch_names
 from inception.pretrained.pytorch_names import Names, under
 from inception.pretrained.tensors import (
+  Arrays,
   NetworkLayers,
   Project,
   PublishedNetwork,
@@ -96,7 +98,28 @@ def _network(
     find_classifier=fixed_classifier(f'{head[-1]}.bias'),
     is_of_head=lambda name: name.startswith(f'{head[-1]}.'),
     aux_prefix=aux_prefix,
+    unwrap=functools.partial(unwrap_classifier, head[-1]),
   )
+
+
+def unwrap_classifier(name: str, arrays: Arrays) -> Arrays:
+  """Renames the tensors of `nn.Sequential(nn.Dropout(), nn.Linear())`.
+
+  Args:
+    name: Name of the classifier in the project's network.
+    arrays: All arrays in the file.
+
+  Returns:
+    The arrays; the only layer in the classifier's place has its name.
+  """
+  inside = re.compile(rf'{re.escape(name)}\.(\d+)\.(weight|bias)')
+  found = {key: match for key in arrays if (match := inside.fullmatch(key))}
+  if len({match[1] for match in found.values()}) != 1:
+    return arrays
+  return {
+    f'{name}.{found[key][2]}' if key in found else key: array
+    for key, array in arrays.items()
+  }
 
 
 # The FID network has the names and shapes of torchvision's but pools

@@ -57,12 +57,14 @@ class PublishedNetwork:
     is_of_head: True for the name of a tensor after the last grid.
     aux_prefix: Prefix of the names of tensors of auxiliary heads; None where
       the project's network has no such heads.
+    unwrap: Gives a classifier that people have wrapped its own name.
   """
 
   name_tensors: Callable[[NetworkLayers, Arrays], list[Tensor]]
   find_classifier: Callable[[Arrays], str | None]
   is_of_head: Callable[[str], bool]
   aux_prefix: str | None = None
+  unwrap: Callable[[Arrays], Arrays] = lambda arrays: arrays
 
 
 @dataclasses.dataclass(frozen=True)

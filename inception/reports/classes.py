@@ -4,32 +4,26 @@
 """
 
 from collections.abc import Mapping, Sequence
-import html
 import math
 from typing import Any
 
 from inception import paths
+from inception.reports import page
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
 _PAIRS = 15
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto;
-  max-width: 70rem; padding: 0 1rem; color: #1c1c1c; }
-table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
-td, th { padding: 0.2rem 0.6rem; text-align: right; font-weight: normal; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1px solid #999; vertical-align: bottom; }
-.bar { width: 12rem; background: #e8e8e8; padding: 0; }
-.bar div { background: #2b6ca3; height: 0.8rem; }
+.bar { width: 12rem; background: var(--soft); padding: 0; }
+.bar div { background: var(--mark); height: 0.8rem; }
 .pairs td:nth-child(2), .pairs th:nth-child(2) { text-align: left; }
-.matrix td { min-width: 1.6rem; border: 1px solid #eee; }
+.matrix td { min-width: 1.6rem; border: 1px solid var(--faint); }
 .matrix thead th + th { writing-mode: vertical-rl; rotate: 180deg; border: 0;
-  border-top: 1px solid #999; text-align: left; padding: 0.6rem 0.2rem; }
+  border-top: 1px solid var(--line); text-align: left; padding: 0.6rem 0.2rem; }
 .worst { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
-img { width: 100%; image-rendering: auto; background: #eee; }
+img { width: 100%; image-rendering: auto; background: var(--faint); }
 """
 
 
@@ -54,7 +48,6 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
   classes, confusion = details['classes'], details['confusion']
   title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
   parts = [
-    f'<h1>{_text(title)}</h1>',
     _summary(results),
     '<h2>Classes</h2>',
     _class_table(classes, confusion),
@@ -64,12 +57,7 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     parts.append(_matrix(classes, confusion))
   parts.append(_pairs(classes, confusion))
   parts += ['<h2>Most confident mistakes</h2>', _worst(details['worst'])]
-  return (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    f'<title>{_text(title)}</title><style>{_STYLE}</style></head><body>'
-    + '\n'.join(parts)
-    + '</body></html>\n'
-  )
+  return page.render(title, parts, _STYLE)
 
 
 def _summary(results: Mapping[str, Any]) -> str:
@@ -100,7 +88,7 @@ def _class_table(
     if total:
       rows.append((counts[label] / total, classes[label], total))
   cells = [
-    f'<tr><td>{_text(name)}</td><td>{total:,}</td><td>{share:.1%}</td>'
+    f'<tr><td>{page.text(name)}</td><td>{total:,}</td><td>{share:.1%}</td>'
     f'<td class="bar"><div style="width:{share:.1%}"></div></td></tr>'
     for share, name, total in sorted(rows)
   ]
@@ -123,7 +111,7 @@ def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
   if not pairs:
     return '<p>None.</p>'
   rows = [
-    f'<tr><td>{_text(classes[label])}</td><td>{_text(classes[guess])}</td>'
+    f'<tr><td>{page.text(classes[label])}</td><td>{page.text(classes[guess])}</td>'
     f'<td>{count:,}</td></tr>'
     for count, label, guess in pairs[:_PAIRS]
   ]
@@ -134,7 +122,7 @@ def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
 
 
 def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
-  head = ''.join(f'<th>{_text(name)}</th>' for name in classes)
+  head = ''.join(f'<th>{page.text(name)}</th>' for name in classes)
   rows = []
   for label, counts in enumerate(confusion):
     total = max(1, sum(counts))
@@ -143,7 +131,7 @@ def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
       f'{count or ""}</td>'
       for guess, count in enumerate(counts)
     )
-    rows.append(f'<tr><th>{_text(classes[label])}</th>{cells}</tr>')
+    rows.append(f'<tr><th>{page.text(classes[label])}</th>{cells}</tr>')
   return (
     '<table class="matrix"><thead><tr><th>class, taken for</th>'
     f'{head}</tr></thead>' + ''.join(rows) + '</table>'
@@ -160,13 +148,9 @@ def _worst(worst: Sequence[Mapping[str, Any]]) -> str:
     return '<p>None.</p>'
   figures = [
     f'<figure><img alt="" src="data:image/png;base64,{entry["png"]}">'
-    f'<figcaption><b>{_text(entry["label"])}</b> taken for'
-    f' <b>{_text(entry["predicted"])}</b>, {entry["probability"]:.1%}<br>'
-    f'{_text(entry["name"])}</figcaption></figure>'
+    f'<figcaption><b>{page.text(entry["label"])}</b> taken for'
+    f' <b>{page.text(entry["predicted"])}</b>, {entry["probability"]:.1%}<br>'
+    f'{page.text(entry["name"])}</figcaption></figure>'
     for entry in worst
   ]
   return f'<div class="worst">{"".join(figures)}</div>'
-
-
-def _text(text: str) -> str:
-  return html.escape(str(text))

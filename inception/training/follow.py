@@ -10,11 +10,21 @@ from inception.errors import UserError
 # Fields that are those of the weights where they are None.
 FOLLOWED = (
   'model.architecture',
+  'model.batch_norm_epsilon',
+  'model.batch_norm_scale',
+  'model.head_pooling',
   'model.width',
   'data.image_size',
   'data.eval_transform',
   'data.channel_order',
 )
+
+# Fields that are unset by default, and follow with another one.
+_WITH = {
+  'data.crop_pct': 'data.eval_transform',
+  'data.interpolation': 'data.eval_transform',
+  'model.squeeze_excite': 'model.architecture',
+}
 
 
 def follow_weights(
@@ -46,6 +56,11 @@ def follow_weights(
   source = workdir if resumed else paths.resolve(config.pretrained)
   theirs = load_config(source)
   config = config.copy_and_resolve_references()
+  unset += [
+    name
+    for name, leader in _WITH.items()
+    if leader in unset and _get(config, name) is None
+  ]
   for name in unset:
     section, field = name.split('.')
     config[section][field] = theirs[section][field]

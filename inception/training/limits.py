@@ -33,7 +33,19 @@ def check_sizes(
   """
   _check_batch_size(config.batch_size, devices)
   _check_batch_bytes(config)
-  _check_image_size(config)
+  check_network(config)
+
+
+def check_network(config: ml_collections.ConfigDict) -> None:
+  """Checks what a network can be run on and frozen to, if it is known yet.
+
+  Raises:
+    UserError: Names the field, its value and a value that works.
+  """
+  if config.model.architecture is None:
+    return  # It follows from the pretrained weights.
+  if config.data.image_size is not None:
+    _check_image_size(config)
   _check_freeze_through(config)
 
 

@@ -59,6 +59,8 @@ def train(
     start = starts.find_start(workdir, config)
     with distributed.agreed():
       class_names, sources = resolve.match_classes(config, sources, start)
+      if start.checkpoint is not None:
+        record.check_data(start.checkpoint.data, sources, config.data.on_change)
       config = resolve.complete(
         config, class_names, sources[0].num_examples, start
       )
@@ -72,8 +74,6 @@ def train(
       )
       check_memory(training)
       state = starts.first_state(start, training, workdir)
-      if start.checkpoint is not None:
-        record.check_data(start.checkpoint.data, sources, config.data.on_change)
       if lock is not None:
         lock.make_workdir()
     interval = start.checkpoint.interval if start.checkpoint else None

@@ -99,16 +99,20 @@ def _state_bytes(training: Training) -> int:
 
 
 def _image_bytes(training: Training) -> int:
-  """Returns the size of the outputs of all convolutions for one image.
+  """Returns the size of the outputs of convolutions that learn, for one image.
 
-  On CPUs, XLA computes in float32 whatever the precision is.
+  Those of frozen stages are not kept. On CPUs, XLA computes in float32 whatever
+  the precision is.
   """
   size = training.config.data.image_size
   stages = unroll.stage_layers(training.model.architecture, size, size)
+  names = list(stages)
+  last_frozen = training.config.freeze_through
+  first = names.index(last_frozen) + 1 if last_frozen is not None else 0
   outputs = sum(
     int(np.prod(layer.output))
-    for layers in stages.values()
-    for layer in layers
+    for name in names[first:]
+    for layer in stages[name]
     if layer.is_convolution
   )
   dtype = np.dtype(training.model.options.dtype)

@@ -118,7 +118,7 @@ def match_classes(
       owner, chosen = config.pretrained, theirs
   if chosen is None:
     chosen = train_source.classes
-  if len(chosen) == 1:
+  if len(chosen) == 1 and distributed.is_first():
     warn(f'{train_source.name} has a single class: there is nothing to learn')
   return chosen, (
     classes.match(train_source, chosen, owner),
@@ -152,7 +152,11 @@ def complete(
   config.model.num_classes = _num_classes(config, len(names))
   if config.model.batch_norm_decay is None:
     steps = make_duration(config, num_examples).steps
-    config.model.batch_norm_decay = batch_norm_decay(steps)
+    config.model.batch_norm_decay = (
+      start.checkpoint.config.model.batch_norm_decay
+      if start.checkpoint is not None
+      else batch_norm_decay(steps)
+    )
   _set_preparation(config.data, start)
   weights_config = start.weights_config
   if weights_config is not None:

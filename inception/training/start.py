@@ -17,7 +17,7 @@ from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
 from inception.data import class_names
 from inception.data.eval_transforms import eval_transform
-from inception.errors import UserError
+from inception.errors import UserError, warn
 from inception.modules.network import Network
 from inception.training.build import Training, heads_of
 from inception.training.state import TrainState
@@ -94,6 +94,13 @@ def _with_pretrained(
       f'pretrained={config.pretrained} holds {theirs}, the config asks for'
       f' {config.model.architecture}; set --config.model.architecture={theirs}'
     )
+  epsilon = pretrained.config.model.batch_norm_epsilon
+  if epsilon != config.model.batch_norm_epsilon and distributed.is_first():
+    warn(
+      f'pretrained={config.pretrained} was trained with'
+      f' model.batch_norm_epsilon={epsilon}, the config has'
+      f' {config.model.batch_norm_epsilon}'
+    )
   return Start(None, pretrained)
 
 
@@ -128,6 +135,11 @@ def first_state(
     other_classes=theirs not in (None, ours),
   )
   if distributed.is_first():
+    if theirs is None and 'Logits/Logits' not in new:
+      warn(
+        f'{training.config.pretrained} does not name its classes: its'
+        ' classifier is kept, for those of the data in their order'
+      )
     print(
       f'weights from {training.config.pretrained}; new layers:'
       f' {", ".join(new) or "none"}'

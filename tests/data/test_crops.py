@@ -44,8 +44,8 @@ def test_large_jpegs_are_decoded_smaller(config, shrink):
   for jpeg in (True, False):
     (shape,), (square,) = squares([file], config, 0, jpeg)
     assert 32 <= min(shape[:2]) <= 32 + 5
-  wanted = np.asarray(image.resize((32, 32), Image.Resampling.BOX))
-  assert np.abs(square - wanted).mean() < 2
+    wanted = np.asarray(image.resize((32, 32), Image.Resampling.BOX))
+    assert np.abs(square - wanted).mean() < 2
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))

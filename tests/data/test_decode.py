@@ -91,7 +91,7 @@ def pixels(file, config, count=1):
 @pytest.mark.parametrize('name', TRANSPARENT)
 def test_transparent_pixels_show_the_background(config, name, color):
   file, kind = TRANSPARENT[name]
-  assert formats.inspect(file) == (kind, 1)
+  assert formats.inspect(file, whole=True) == (kind, 1)
   config.data.background = color
   image = Image.open(io.BytesIO(file)).convert('RGBA')
   below = Image.new('RGBA', image.size, color)
@@ -107,7 +107,7 @@ def test_transparent_pixels_show_the_background(config, name, color):
 @pytest.mark.parametrize('name', OPAQUE)
 def test_opaque_pixels_are_pillows(config, name):
   file, kind = OPAQUE[name]
-  assert formats.inspect(file) == (kind, 1)
+  assert formats.inspect(file, whole=True) == (kind, 1)
   wanted = np.asarray(Image.open(io.BytesIO(file)).convert('RGB'))
   np.testing.assert_array_equal(pixels(file, config), wanted)
 
@@ -139,14 +139,41 @@ def test_evaluation_sees_upright_pictures(config, name, orientation):
   assert difference.max() <= (2 if name == 'torchvision' else 8)
 
 
-def test_a_jpeg_with_a_long_header_is_left_to_pillow(config):
-  """Orientation comes after more bytes than are looked at."""
+def test_a_jpeg_with_a_long_header_is_turned_too(config):
+  """Orientation comes after more bytes than are looked at first."""
   file = photo('JPEG', 6, quality=95)
   comment = b'\xff\xfe' + (20_002).to_bytes(2, 'big') + bytes(20_000)
   long = file[:2] + comment + file[2:]
-  assert formats.inspect(long[: formats.HEAD_BYTES]) == (Kind.OTHER, 1)
-  assert formats.inspect(file) == (Kind.JPEG, 6)
+  head = long[: formats.HEAD_BYTES]
+  assert formats.inspect(head, whole=False) == (Kind.JPEG, formats.UNKNOWN)
+  assert formats.inspect(long, whole=True) == (Kind.JPEG, 6)
+  both = decode.inspect(tf.constant([long, file]), config.data)
+  assert both.orientation.numpy().tolist() == [6, 6]
   assert np.abs(pixels(long, config) - pixels(file, config)).max() <= 1
+
+
+def test_orientation_in_xmp_counts_where_exif_has_none(config):
+  """The same as Pillow's exif_transpose."""
+  file = photo('JPEG', 1, quality=95)
+  text = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
+  packet = b'\xff\xe1' + (len(text) + 2).to_bytes(2, 'big') + text
+  turned = file[:2] + packet + file[2:]
+  if Image.open(io.BytesIO(file)).getexif().get(0x0112):
+    turned = turned.replace(b'Exif\0\0', b'None\0\0', 1)
+  wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(turned)))
+  assert wanted.size == Image.open(io.BytesIO(file)).size[::-1]
+  wanted = np.asarray(wanted.convert('RGB'))
+  assert np.abs(pixels(turned, config) - wanted).max() <= 1
+
+
+def test_16_bit_gray_is_scaled_not_clipped(config):
+  levels = np.linspace(0, 65_535, 256).astype(np.uint16).reshape(16, 16)
+  file = io.BytesIO()
+  exif = Image.Exif()
+  exif[0x0112] = 1
+  Image.fromarray(levels).save(file, 'PNG', exif=exif)  # Pillow decodes it.
+  found = pixels(file.getvalue(), config)
+  assert np.abs(found - (levels >> 8)[..., None]).max() <= 1
 
 
 @pytest.mark.parametrize('order', ['MM', 'II'])
@@ -163,10 +190,10 @@ def test_orientations_are_read_in_both_byte_orders(order, number_type):
   tiff = order.encode() + number(42, 2) + number(8, 4) + number(2, 2)
   exif = b'Exif\0\0' + tiff + other + field
   head = b'\xff\xd8\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
-  assert formats.inspect(head) == (Kind.JPEG, 6)
+  assert formats.inspect(head, whole=True) == (Kind.JPEG, 6)
   # Damaged: no orientation is no reason to refuse a picture.
   for end in range(12, len(head) - 2):
-    assert formats.inspect(head[:end])[1] == 1
+    assert formats.inspect(head[:end], whole=True)[1] == 1
 
 
 @pytest.mark.parametrize(

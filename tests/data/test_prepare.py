@@ -157,17 +157,24 @@ def test_a_folder_is_checked(image_folder):
   (val / 'dog' / 'notes.txt').write_text('x')
   report = check_folder.check(root, decode_all=True)
   assert report.errors == (
-    'val lacks 1 classes: emu',
-    '1 images cannot be decoded: val/dog/1.jpg (its pixels cannot be decoded,'
-    ' it is damaged or incomplete)',
+    '2 of 16 files of val are broken or no images; remove them, or train with'
+    ' --config.data.max_broken=0.125',
   )
+  assert not check_folder.check(root, True, max_broken=0.125).errors
   assert [warning.partition(': ')[2] for warning in report.warnings] == [
+    'emu',
+    'val/dog/1.jpg (its pixels cannot be decoded, it is damaged or incomplete)',
     'skipped files that are no images: 1 (dog/notes.txt)',
     'val/dog/clear.png',
     'train/dog/2.png = val/cat/copy.png',
     'train/dog/3.jpg = train/emu/3.jpg, train/dog/2.png = val/cat/copy.png',
   ]
-  assert not check_folder.check(root, decode_all=False).errors[1:]
+  assert '1 of 16' in check_folder.check(root, decode_all=False).errors[0]
+  shutil.rmtree(train / 'cat')
+  assert (
+    'classes that train lacks: cat'
+    in (check_folder.check(root, decode_all=False).errors[0])
+  )
   for split in (train, val):
     shutil.rmtree(split)
   with pytest.raises(UserError, match='no images in'):

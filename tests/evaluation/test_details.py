@@ -124,9 +124,11 @@ def test_results_of_another_folder_do_not_overwrite_the_first(
       {'data_dir': str(image_folder.parent / 'other' / 'images')},
       {'data_dir': None},
       {'split': 'train'},
+      {'split': 'images[:80%]'},
+      {'split': 'images[80%:]'},
     )
   }
-  assert len(others) == 3 and first not in others
+  assert len(others) == 5 and first not in others
   assert json.loads(first.read_text())['data_dir'] == str(image_folder)
 
 

@@ -92,6 +92,30 @@ def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
   assert one.probabilities == pytest.approx(ten.probabilities, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+  'call, message',
+  [
+    (lambda n, f: n.predict([]), 'there are no files'),
+    (lambda n, f: n.features([]), 'there are no files'),
+    (lambda n, f: n.read([]), 'there are no files'),
+    (lambda n, f: n.predict(f[0]), 'is one path; give a list'),
+    (lambda n, f: n.predict(f, crops=3), 'crops=3 is not one of 1, 10'),
+    (lambda n, f: n.predict(f, top=0), 'top=0 must be at least 1'),
+  ],
+)
+def test_wrong_arguments_are_named(network, files, call, message):
+  with pytest.raises(UserError, match=message):
+    call(network, files)
+
+
+def test_a_function_is_compiled_once(network, files):
+  assert network.classify(5) is network.classify(5)
+  assert network.classify(5) is not network.classify(4)
+  assert stream._compiled(network.classify(5)) is (
+    stream._compiled(network.classify(5))
+  )
+
+
 def test_predictions_have_names(network, files):
   predictions = network.predict(files[:2], top=100)
   assert [p.file for p in predictions] == files[:2]
@@ -210,6 +234,11 @@ def test_the_command_writes_features(image_folder, files, network, tmp_path):
   'arguments, message',
   [
     ([], '--images is missing'),
+    (
+      ['--images=tests', '--endpoint=PreLogits', '--csv=x.csv'],
+      '--csv does not go with --endpoint',
+    ),
+    (['--images=tests', '--normalize'], '--normalize needs --endpoint'),
     (['--images=nowhere'], 'no such file, folder or pattern: nowhere'),
     (['--images=tests', '--endpoint=x'], 'no images in'),
     (['--images=x', '--crops=2'], '--crops=2: value should be one of <1|10>'),

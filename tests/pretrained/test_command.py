@@ -39,7 +39,8 @@ def imported(tmp_path_factory):
   arrays = peers.formula_arrays('slim_inception_v1_slim', 3)
   write_checkpoint(root / 'model.ckpt', arrays)
   done = run(
-    '--from=slim', f'--file={root}/model.ckpt', f'--output={root}/v1', '--json'
+    *('--from=slim', f'--file={root}/model.ckpt', f'--output={root}/v1'),
+    *('--class_offset=1', '--json'),
   )
   assert done.returncode == 0, done.stderr
   return root / 'v1', json.loads(done.stdout.splitlines()[-1]), arrays
@@ -144,12 +145,15 @@ def test_classes_are_named_by_a_file(imported, tmp_path):
   (tmp_path / 'names.txt').write_text('cat\ndog\n')
   (tmp_path / 'short.txt').write_text('cat\n')
   file = f'--file={tmp_path}/model.ckpt'
-  done = run(file, f'--output={tmp_path}/a', f'--classes={tmp_path}/names.txt')
+  offset = '--class_offset=1'
+  done = run(
+    file, offset, f'--output={tmp_path}/a', f'--classes={tmp_path}/names.txt'
+  )
   assert done.returncode == 0, done.stderr
   config = load_variables(paths.resolve(tmp_path / 'a')).config
   assert class_names.of_logits(config.data, 3) == ('background', 'cat', 'dog')
   done = run(file, f'--output={tmp_path}/b', f'--classes={tmp_path}/short.txt')
-  assert done.returncode == 2 and 'the network has 2 classes' in done.stderr
+  assert done.returncode == 2 and 'the network has 3 classes' in done.stderr
   done = run(file, f'--output={tmp_path}/b', '--mean=1,2')
   assert done.returncode == 2 and '--mean=1,2 must be a number' in done.stderr
   assert not (tmp_path / 'b').exists()

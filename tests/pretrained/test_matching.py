@@ -281,6 +281,14 @@ def of_v3(classes=1000, prefix='', without=(), **extra):
       False,
       12,
     ),
+    # nn.Sequential(nn.Dropout(), nn.Linear(2048, 5))
+    (
+      of_v3(5, without=['fc.'])
+      | {'fc.1.weight': np.zeros((5, 2048)), 'fc.1.bias': np.zeros(5)},
+      5,
+      True,
+      0,
+    ),
     # A stack in place of the classifier.
     (
       of_v3(without=['fc.', 'AuxLogits.'])
@@ -305,6 +313,12 @@ def test_networks_of_torch_in_wrappers_and_with_other_heads(
   assert (imported.num_classes, imported.with_aux) == (num_classes, with_aux)
   assert len(imported.left_out) == left_out
   assert ('Logits' in imported.variables['params']) == (num_classes > 0)
+
+
+def test_several_networks_in_one_file_are_named():
+  arrays = of_v3(5, 'model.') | of_v3(5, 'ema_model.')
+  with pytest.raises(UserError, match="'ema_model..' and .*, of which one"):
+    matching.import_arrays(arrays, ['torchvision', 'timm'])
 
 
 def test_a_trunk_with_a_wrong_shape_is_no_backbone():

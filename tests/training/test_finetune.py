@@ -13,6 +13,7 @@ import pytest
 
 from inception import load_pretrained
 from inception.checkpoints.restore import load_config
+from inception.config.checks import type_of
 from inception.data.sources import folder
 from inception.data.sources.source import class_counts, with_classes
 from inception.errors import UserError
@@ -20,6 +21,7 @@ from inception.modules.network import Outputs
 from inception.paths import resolve as resolve_path
 from inception.training import loop, losses, memory, resolve
 from inception.training.build import build
+from inception.training.follow import FOLLOWED
 from inception.training.optimizer import make_optimizer
 from inception.training.patience import Patience
 from tests.runs import ONE, rows
@@ -34,7 +36,7 @@ def weights(tmp_path_factory):
   folder_ = tmp_path_factory.mktemp('weights')
   config = tiny.get_config()
   config.data.image_size, config.num_steps = 24, 1
-  config.data.eval_transform = 'torchvision'
+  config.data.eval_transform, config.data.crop_pct = 'torchvision', 0.6
   loop.train(config, folder_, ONE)
   return folder_
 
@@ -64,6 +66,7 @@ def test_network_and_preparation_are_those_of_the_weights(
   assert found.data.image_size == 24
   assert found.data.eval_transform == 'torchvision'
   assert found.data.channel_order == 'RGB'
+  assert (found.data.crop_pct, found.model.head_pooling) == (0.6, 'average')
   assert found.model.batch_norm_decay == 0.5  # Three steps.
   assert found.data.class_names == ['cat', 'dog']
   shutil.rmtree(copy)  # A resumed run has its own record.
@@ -72,6 +75,33 @@ def test_network_and_preparation_are_those_of_the_weights(
     [finetune.data.data_dir + '/val/cat/0.png']
   )[0]
   assert set(prediction.classes) == {'cat', 'dog'}
+
+
+def test_a_picture_more_is_said_and_the_run_may_go_on(finetune, tmp_path):
+  finetune.num_steps, finetune.num_epochs = None, 12.0  # 39, then 42 steps.
+  loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
+  folder_ = pathlib.Path(finetune.data.data_dir) / 'train' / 'cat'
+  shutil.copy(folder_ / '0.png', folder_ / 'new.png')
+  with pytest.raises(UserError, match='had 13 examples, now 14'):
+    loop.train(finetune, tmp_path / 'run', ONE)
+  finetune.data.on_change = 'continue'
+  loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=2)
+  decay = load_config(resolve_path(tmp_path / 'run')).model.batch_norm_decay
+  assert decay == pytest.approx(1 - 10 / 39)
+
+
+def test_pictures_may_move(finetune, tmp_path):
+  loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
+  shutil.move(finetune.data.data_dir, tmp_path / 'moved')
+  finetune.data.data_dir = str(tmp_path / 'moved')
+  assert loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=2).step == 2
+
+
+def test_fields_of_the_weights_can_be_set_on_the_command_line(finetune):
+  for name in FOLLOWED:
+    section, field = name.split('.')
+    assert finetune[section][field] is None
+    assert finetune[section].get_oneway_ref(field).get_type() is type_of(name)
 
 
 def test_without_weights_it_says_what_is_missing(finetune, tmp_path):
@@ -177,6 +207,16 @@ def test_a_batch_that_clearly_does_not_fit_is_refused(config):
     memory.check_memory(training, available=2 * 10**7)
   config.batch_size = int(str(error.value).split('batch_size=')[2].split()[0])
   memory.check_memory(build(config, ONE, 100), available=2 * 10**7)
+
+
+def test_frozen_stages_take_no_memory_for_gradients(config):
+  config.model.num_classes, config.batch_size = 10, 4096
+  state = 2**20
+  config.freeze_through, config.pretrained = 'Mixed_2b', 'weights'
+  memory.check_memory(build(config, ONE, 100), available=state)
+  config.freeze_through = None
+  with pytest.raises(UserError, match='needs at least'):
+    memory.check_memory(build(config, ONE, 100), available=state)
 
 
 def test_free_memory_is_known_here():

@@ -8,6 +8,7 @@ split is 'images'.
 
 from collections.abc import Callable, Sequence
 import hashlib
+import os
 from typing import Any
 
 import ml_collections
@@ -21,7 +22,9 @@ from inception.data.tensorflow import tf
 from inception.errors import UserError
 
 # The only split of a folder that has no folders for splits.
-_WHOLE = 'images'
+WHOLE = ['images']
+# Names that splits usually have.
+_SPLITS = frozenset({'train', 'training', 'val', 'valid', 'validation', 'test'})
 
 
 def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
@@ -51,7 +54,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   digest = hashlib.blake2b(digest_size=16)
   for i in chosen:
     name = images.files[i].removeprefix(str(root))
-    digest.update(f'{name} {images.sizes[i]}\0'.encode())
+    digest.update(os.fsencode(f'{name} {images.sizes[i]}\0'))
 
   def read(index: int) -> bytes:
     with open(files[index], 'rb') as file:
@@ -107,7 +110,7 @@ def split_names(root: paths.Path) -> list[str]:
       f'no folder {root}; set --config.data.data_dir to a folder that holds'
       ' <split>/<class>/'
     )
-  return [_WHOLE] if _is_whole(root) else _folder_names(root)
+  return WHOLE if _is_whole(root) else _folder_names(root)
 
 
 def _folder_names(root: paths.Path) -> list[str]:
@@ -117,7 +120,8 @@ def _folder_names(root: paths.Path) -> list[str]:
 def _is_whole(root: paths.Path) -> bool:
   """True if the folders in a folder are classes, not splits.
 
-  Most of them then hold images themselves, and not folders.
+  Most of them then hold images themselves. Classes may have sub-folders, too,
+  and then names decide.
   """
   with_images = with_folders = 0
   for child in listing.folders(root):
@@ -125,6 +129,9 @@ def _is_whole(root: paths.Path) -> bool:
     with_images += any(
       formats.is_supported_name(path.name) for path in child.iterdir()
     )
+  if with_images == with_folders:
+    names = {name.lower() for name in _folder_names(root)}
+    return with_images > 0 and not names & _SPLITS
   return with_images > with_folders
 
 
@@ -135,13 +142,13 @@ def split_folder(root: paths.Path, split: str) -> paths.Path:
     UserError: There is no such split.
   """
   splits = split_names(root)
-  whole = splits == [_WHOLE]
+  whole = splits == WHOLE
   if split in splits:
     return root if whole else root / split
   hint = (
-    ', which hold images: to split them, set'
-    " --config.data.train_split='images[:80%]' and"
-    " --config.data.eval_split='images[80%:]'"
+    ', which hold images: the only split is images. Train on images[:80%] and'
+    ' evaluate on images[80%:] (--config.data.train_split,'
+    ' --config.data.eval_split; of eval.py, --split)'
   )
   raise UserError(
     f'no split {split!r} in {root}; it has'
@@ -156,7 +163,9 @@ def _make_load(
   cache_bytes: int,
 ) -> Callable[[Any], tuple[Any, Any]]:
   # Made once, outside the graph, which would otherwise hold a copy of each.
-  all_files, all_labels = tf.constant(files), tf.constant(labels)
+  # Names of files may be no UTF-8.
+  all_files = tf.constant([os.fsencode(file) for file in files])
+  all_labels = tf.constant(labels)
   read = cached(read, cache_bytes)
 
   def load(indices: Any) -> tuple[Any, Any]:

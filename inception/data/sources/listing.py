@@ -122,7 +122,11 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
     UserError: A file cannot be read.
   """
   found: list[tuple[bytes, str, str]] = []  # Hash, path, class.
-  dead_links: list[str] = []
+  dead_links = [
+    entry.name
+    for entry in sorted(split.iterdir())
+    if not _is_hidden(entry.name) and not entry.exists()
+  ]
   nested = 0
   names = [path.name for path in folders(split)]
   for name in names:
@@ -161,15 +165,28 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
 def image_files(folder: str) -> list[str]:
   """Returns the files of a folder and its sub-folders that should be images.
 
-  Those that begin or are named as images do.
+  Those that begin or are named as images do; the others are counted in a
+  warning.
   """
-  files = [path for path in _walk(folder) if os.path.isfile(path)]
+  found = [path for path in _walk(folder) if not os.path.isdir(path)]
+  # A dead link is no image, but was meant as one.
+  files = [path for path in found if os.path.isfile(path)]
+  dead = set(found) - set(files)
   looked = _look_at_all(files, 0.0)
-  return [
+  chosen = [
     file.path
     for file in looked
     if file.is_image or formats.is_supported_name(file.path)
   ]
+  others = sorted(set(files) - set(chosen))
+  chosen = sorted([*chosen, *dead])
+  if others and chosen:
+    names = tuple(os.path.relpath(path, folder) for path in others)
+    warn(
+      f'{folder}: skipped files that are no {formats.SUPPORTED} images:'
+      f' {len(names)} ({_some(names)})'
+    )
+  return chosen
 
 
 def folders(path: paths.Path) -> list[paths.Path]:
@@ -200,7 +217,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _hash(name: str) -> bytes:
-  return hashlib.blake2b(name.encode(), digest_size=8).digest()
+  return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
 
 
 def _look_at_all(files: list[str], retry_seconds: float) -> list[_File]:

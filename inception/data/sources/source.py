@@ -92,7 +92,8 @@ def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
   """
   if source.classes == classes:
     return source
-  label_of = np.array([classes.index(name) for name in source.classes])
+  label_by_name = {name: label for label, name in enumerate(classes)}
+  label_of = np.array([label_by_name[name] for name in source.classes])
   labels = None if source.labels is None else label_of[source.labels]
 
   def load(indices: Any) -> tuple[Any, Any]:

@@ -1,8 +1,11 @@
 """A folder of images as a data set."""
 
+import os
+
 from PIL import Image
 import pytest
 
+from inception import paths
 from inception.data import pipeline
 from inception.data.sources import folder
 from inception.data.tensorflow import tf
@@ -90,12 +93,33 @@ def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
 
 
 def test_a_folder_without_splits_is_one(config, image_folder):
-  with pytest.raises(UserError, match=r"which hold images: .*'images\[:80%\]'"):
+  with pytest.raises(UserError, match=r'which hold images: .* images\[:80%\]'):
     open_folder(config, image_folder / 'train', 'validation')
   first = open_folder(config, image_folder / 'train', 'images[:60%]')
   whole = open_folder(config, image_folder, 'train[:60%]')
   names = [s.describe(i) for s in (first, whole) for i in range(8)]
   assert names[:8] == names[8:]
+
+
+def test_classes_with_sub_folders_are_no_splits(config, image_folder):
+  root = image_folder / 'train'
+  for name in ('cat', 'dog'):
+    (root / name / 'more').mkdir()
+    (root / name / '0.png').rename(root / name / 'more' / '0.png')
+  assert folder.split_names(paths.resolve(root)) == folder.WHOLE
+  # The same, with names that splits have.
+  (root / 'cat').rename(root / 'train')
+  assert folder.split_names(paths.resolve(root)) == ['dog', 'train']
+
+
+def test_names_may_be_of_any_bytes(config, image_folder):
+  cat = os.fsencode(image_folder / 'train' / 'cat')
+  os.rename(cat + b'/0.png', cat + b'/\xff.png')
+  config.data.data_dir = str(image_folder)
+  source = folder.open_split(config.data, 'train')
+  assert source.num_examples == 13
+  encoded, _ = source.load(tf.range(13))
+  assert all(len(data) > 9 for data in encoded.numpy())
 
 
 @pytest.mark.parametrize('name', ['1.webp', '1.jpg'])

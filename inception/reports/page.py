@@ -1,0 +1,39 @@
+"""What the pages of this project have in common: one file, light and dark."""
+
+import html
+
+STYLE = """
+:root { color-scheme: light dark; --text: #1c1c1c; --soft: #e8e8e8;
+  --line: #999; --faint: #eee; --back: #fff; --mark: #2b6ca3; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --text: #e4e4e4; --soft: #333;
+  --line: #777; --faint: #2c2c2c; --back: #161616; --mark: #6aa9dd;
+  --bad: #f28b82; } }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto;
+  max-width: 75rem; padding: 0 1rem; color: var(--text);
+  background: var(--back); }
+table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
+td, th { padding: 0.2rem 0.6rem; text-align: right; font-weight: normal; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 1px solid var(--line); vertical-align: bottom; }
+"""
+
+
+def render(title: str, parts: list[str], style: str = '') -> str:
+  """Returns a page as HTML, without links to other files.
+
+  Args:
+    title: Its title, as text.
+    parts: HTML.
+    style: CSS after `STYLE`.
+  """
+  return (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    f'<title>{text(title)}</title><style>{STYLE}{style}</style></head><body>'
+    f'<h1>{text(title)}</h1>' + '\n'.join(parts) + '</body></html>\n'
+  )
+
+
+def text(content: object) -> str:
+  """Returns text as HTML."""
+  return html.escape(str(content))
