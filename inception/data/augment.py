@@ -30,7 +30,7 @@ _HUE = 0.2  # Of the color circle.
 _GRAY = 127.5
 
 
-def step_keys(seed: int, step: int | Array) -> tuple[Array, Array]:
+def step_keys(seed: int | Array, step: int | Array) -> tuple[Array, Array]:
   """Returns the random keys of a training step, the same on all devices.
 
   Args:

@@ -52,7 +52,9 @@ class Training:
     """Shapes and dtypes of the state; nothing is computed."""
     recipe = self.recipe
     return jax.eval_shape(
-      lambda: initial_state(recipe.config, recipe.model, recipe.optimizer)
+      lambda: initial_state(
+        recipe.config.seed, recipe.config, recipe.model, recipe.optimizer
+      )
     )
 
   def initial_state(self) -> TrainState:

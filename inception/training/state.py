@@ -8,10 +8,13 @@ from flax.training import dynamic_scale
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from inception import distributed
 from inception.modules.network import Network
 from inception.training.optimizer import MakeOptimizer
+
+Array = jax.Array
 
 
 @struct.dataclass
@@ -46,13 +49,14 @@ class TrainState:
 
 
 def initial_state(
-  config: ml_collections.ConfigDict, model: Network, optimizer: MakeOptimizer
+  seed: int | Array,
+  config: ml_collections.ConfigDict,
+  model: Network,
+  optimizer: MakeOptimizer,
 ) -> TrainState:
-  """Returns the state before the first step, drawn from `config.seed`."""
+  """Returns the state before the first step, drawn from a seed."""
   side = config.data.image_size
-  variables = model.init(
-    jax.random.key(config.seed), jnp.zeros((1, side, side, 3))
-  )
+  variables = model.init(jax.random.key(seed), jnp.zeros((1, side, side, 3)))
   params = variables['params']
   batch_stats = variables.get('batch_stats', {})
   averaged = {'params': params, 'batch_stats': batch_stats}
@@ -78,5 +82,10 @@ def create_state(
   # run them: 28 s against 6 s for a narrow GoogLeNet on two cores.
   fast = {'xla_backend_optimization_level': 0}
   options = fast if distributed.on_cpu() else None
-  create = functools.partial(initial_state, config, model, optimizer)
-  return jax.jit(create, compiler_options=options)()
+  # The seed is an argument: see `TrainStep`.
+  create = functools.partial(
+    initial_state, config=config, model=model, optimizer=optimizer
+  )
+  return jax.jit(create, compiler_options=options)(
+    np.array(config.seed, np.int32)
+  )

@@ -22,7 +22,30 @@ from inception.training.state import TrainState
 Array = jax.Array
 Batch = dict[str, Array]
 Metrics = dict[str, Array]
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+  """A compiled step: `state, metrics = step(state, batch)`.
+
+  Attributes:
+    compiled: The pmapped function.
+    seed: int32. An argument and not a constant of the program, so that runs
+      which differ in their seed share it in the compilation cache.
+  """
+
+  compiled: Any
+  seed: np.ndarray
+
+  def __call__(
+    self, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Metrics]:
+    """Takes a step; see `make_train_step`."""
+    return self.compiled(self.seed, state, batch)
+
+  def lower(self, state: TrainState, batch: Batch) -> Any:
+    """Lowers the step for these arguments, or for their shapes."""
+    return self.compiled.lower(self.seed, state, batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,26 +85,29 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
     far.
   """
 
-  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    return train_step(state, batch, recipe)
+  def step(
+    seed: Array, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Metrics]:
+    return train_step(seed, state, batch, recipe)
 
-  return jax.pmap(
+  compiled = jax.pmap(
     step,
     axis_name=AXIS,
-    in_axes=(None, 0),
+    in_axes=(None, None, 0),
     out_axes=None,
     devices=devices,
-    donate_argnums=0,
+    donate_argnums=1,
   )
+  return TrainStep(compiled, np.array(recipe.config.seed, np.int32))
 
 
 def train_step(
-  state: TrainState, batch: Batch, recipe: Recipe
+  seed: Array, state: TrainState, batch: Batch, recipe: Recipe
 ) -> tuple[TrainState, Metrics]:
   """Takes one step on one device, in a pmap over `AXIS`."""
   # The same keys on all devices: randomness belongs to an image, whose own key
   # is folded from its place in the global batch.
-  image_key, dropout_key = augment.step_keys(recipe.config.seed, state.step)
+  image_key, dropout_key = augment.step_keys(seed, state.step)
   images, targets = _augment(batch, image_key, recipe)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
