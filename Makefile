@@ -9,12 +9,16 @@ PEERS_PYTHON := python3.11
 VERSION := $(shell cat .python-version)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint parity clean
+.PHONY: demo sweep test lint parity clean
 
 demo: $(VENV)/runtime
 	$(PYTHON) train.py --workdir=runs/digits
 	$(PYTHON) eval.py --workdir=runs/digits
 	$(PYTHON) -m inception.reports.curves --workdir=runs/digits
+
+sweep: $(VENV)/sweeps
+	$(PYTHON) -m inception.sweeps --config=configs/sweeps/digits.py \
+	  --workdir=runs/sweep
 
 test: $(VENV)/development
 	$(PYTHON) -m pytest
@@ -53,9 +57,14 @@ $(VENV)/runtime: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt
 	$(PYTHON) $(PIP_INSTALL) --editable .
 	touch $@
 
+$(VENV)/sweeps: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
+  requirements-sweeps.txt
+	$(PYTHON) $(PIP_INSTALL) --editable '.[sweeps]'
+	touch $@
+
 $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
-  requirements-dev.txt
-	$(PYTHON) $(PIP_INSTALL) --editable '.[dev]'
+  requirements-dev.txt requirements-sweeps.txt
+	$(PYTHON) $(PIP_INSTALL) --editable '.[dev,sweeps]'
 	touch $@
 
 # --no-deps: facenet-pytorch and pytorch-fid ask for an older torch, which

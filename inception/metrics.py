@@ -36,6 +36,25 @@ def read_rows(workdir: paths.Path) -> list[Row]:
   return rows
 
 
+def evaluations(
+  workdir: paths.Path, metric: str = 'top1'
+) -> list[tuple[int, float]]:
+  """Returns step and metric of the evaluations of a run so far.
+
+  Args:
+    workdir: Workdir of the run, which may not have begun.
+    metric: A result of evaluation.
+  """
+  path = workdir / METRICS_FILE
+  if not path.exists():
+    return []
+  return [
+    (row['step'], row[metric])
+    for _, row in _good_lines(path)
+    if row['split'] != 'train' and metric in row
+  ]
+
+
 def format_row(row: Row) -> bytes:
   """Returns a row as a line, with its checksum."""
   body = json.dumps(row)[:-1]

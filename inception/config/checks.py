@@ -7,6 +7,7 @@ pass the dicts that hold them.
 from collections.abc import Collection, Mapping
 import dataclasses
 import difflib
+import functools
 import math
 from typing import Any
 
@@ -144,6 +145,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
 _START = 'start from inception.config.default.get_config()'
 
 
+@functools.cache
 def type_of(field: str) -> type:
   """Returns the type of a field, also of one that is unset by default."""
   *sections, name = field.split('.')

@@ -48,7 +48,7 @@ def run(context, folder: pathlib.Path, count: int, seed: int) -> dict:
     log.unlink(missing_ok=True)
     config = _make_config(folder)
     field = fields[case % len(fields)]
-    value = generator.choice(_VALUES[checks._type_of(field)])
+    value = generator.choice(_VALUES[checks.type_of(field)])
     try:
       config.update_from_flattened_dict({field: value})
     except (TypeError, ValueError):

@@ -1,0 +1,1 @@
+"""Config files of sweeps: a config, and what is varied."""

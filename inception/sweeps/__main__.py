@@ -1,0 +1,227 @@
+"""Runs many experiments, and writes tables and a page of what they reached.
+
+Run:  python -m inception.sweeps --workdir=runs/sweep --config=configs/digits.py
+        --sweep=model.architecture=googlenet,inception_v1
+        --sweep=precision=float32,bfloat16 --seeds=3
+
+A config file may define get_hyper instead; see inception/sweeps/hyper.py.
+The same command again goes on: finished runs are kept, others resumed. The exit
+status is 1 if a run failed.
+"""
+
+import json
+import pathlib
+import runpy
+import sys
+import time
+
+from absl import flags
+from ml_collections import config_flags
+import tqdm
+
+from inception import commands, paths
+from inception.errors import UserError, lookup
+from inception.sweeps import folder as f
+from inception.sweeps import hyper, plan, results
+from inception.sweeps.engines import ENGINES, Job, Options
+from inception.sweeps.process import ROOT
+
+# Seconds between writing the page while runs go on.
+_PAGE_SECONDS = 60.0
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  commands.define_config(str(ROOT / 'configs' / 'digits.py'))
+  flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+  flags.DEFINE_multi_string(
+    'sweep', [], 'FIELD=VALUE,VALUE,...; several give every combination.'
+  )
+  flags.DEFINE_integer('seeds', None, 'Runs of each, seeds 0 to N-1.', 1)
+  flags.DEFINE_bool('dry_run', False, 'Print the runs and start none.')
+  flags.DEFINE_bool('retry_failed', False, 'Start failed runs again.')
+  flags.DEFINE_string('engine', 'local', f'One of {", ".join(ENGINES)}.')
+  flags.DEFINE_integer(
+    'parallel', None, 'Runs at a time; unset: one per accelerator.', 1
+  )
+  flags.DEFINE_integer('devices_per_run', 1, 'Accelerators of a run.', 1)
+  flags.DEFINE_enum(
+    'search', None, ['optuna'], 'Draw trials instead of all combinations.'
+  )
+  flags.DEFINE_integer('trials', 50, 'Trials of a search.', 1)
+  flags.DEFINE_string('metric', 'top1', 'What a search maximizes.')
+  flags.DEFINE_bool(
+    'stop_early', False, 'Ray: end bad runs early, by ASHA on --metric.'
+  )
+  flags.DEFINE_string('address', None, 'Ray: address of a cluster.')
+  flags.DEFINE_list(
+    'slurm', [], 'Slurm: parameters of submitit, such as partition=gpu,time=60.'
+  )
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> int:
+  """Reads the flags and runs the sweep; returns the exit status."""
+  values = flags.FLAGS
+  folder = f.SweepFolder(
+    paths.resolve(commands.require('workdir', 'runs/sweep'))
+  )
+  make_engine = lookup(ENGINES, values.engine, '--engine')
+  base = _base()
+  sweep = _sweep(base)
+  if values.search is not None:
+    return _search(folder, base, sweep)
+  if plan.is_search(sweep):
+    raise UserError('the sweep draws values; add --search=optuna')
+  runs = plan.make_runs(base, sweep)
+  job = Job(folder, runs, _Progress(folder, len(runs)).ended, _options())
+  if values.dry_run:
+    print('\n'.join(f'{run.name}  {" ".join(run.flags[1:])}' for run in runs))
+    print(make_engine().describe(job))
+    return 0
+  engine = make_engine()
+  engine.check(job)
+  folder.write(base, runs)
+  if values.retry_failed:
+    folder.retry_failed(run.name for run in runs)
+  try:
+    engine.run(job)
+  finally:
+    page = results.write(folder)
+  return _report(folder, page)
+
+
+def _search(folder: f.SweepFolder, base: plan.Base, sweep: hyper.Sweep) -> int:
+  from inception.sweeps.search import open_study  # An optional package.
+
+  values = flags.FLAGS
+  if values.engine != 'local':
+    raise UserError(f'--search needs --engine=local, not {values.engine}')
+  study = open_study(folder, base, sweep, _options(), values.trials)
+  if values.dry_run:
+    print(study.describe())
+    return 0
+  try:
+    study.run(_Progress(folder, values.trials).ended)
+  finally:
+    page = results.write(folder)
+  return _report(folder, page)
+
+
+def _options() -> Options:
+  values = flags.FLAGS
+  return Options(
+    parallel=values.parallel,
+    devices_per_run=values.devices_per_run,
+    metric=values.metric,
+    stop_early=values.stop_early,
+    address=values.address,
+    slurm=values.slurm,
+  )
+
+
+def _base() -> plan.Base:
+  """Returns what the flags say about all runs."""
+  config = flags.FLAGS['config']
+  file, colon, argument = config_flags.get_config_filename(config).partition(
+    ':'
+  )
+  path = pathlib.Path(file).resolve()
+  # Relative where it can be: the names of runs do not depend on the machine.
+  if path.is_relative_to(ROOT):
+    path = path.relative_to(ROOT)
+  overrides = config_flags.get_override_values(config)
+  return plan.Base(f'{path}{colon}{argument}', flags.FLAGS.config, overrides)
+
+
+def _sweep(base: plan.Base) -> hyper.Sweep:
+  """Returns the sweep of the config file or of the flags.
+
+  Raises:
+    UserError: There is none, or both have one.
+  """
+  values = flags.FLAGS
+  file = ROOT / base.file.partition(':')[0]
+  written = runpy.run_path(str(file)).get('get_hyper')
+  given = [hyper.sweep(*plan.parse(text)) for text in values.sweep]
+  if written is not None and given:
+    raise UserError(
+      f'{base.file} has a get_hyper, so --sweep must not be given'
+    )
+  if written is not None:
+    given = [written(hyper)]
+  if values.seeds is not None:
+    given.append(hyper.sweep('seed', range(values.seeds)))
+  if not given:
+    raise UserError(
+      'nothing is swept; try --sweep=model.width=0.5,1.0 or --seeds=3, or a'
+      ' config file with a get_hyper'
+    )
+  return hyper.product(given)
+
+
+class _Progress:
+  """Says how runs end, and keeps the page up to date."""
+
+  def __init__(self, folder: f.SweepFolder, total: int):
+    self._folder = folder
+    self._total = total
+    self._count = 0
+    self._page = time.monotonic()
+    self._bar = tqdm.tqdm(
+      total=total, unit='run', disable=not sys.stderr.isatty()
+    )
+
+  def ended(self, run: plan.Run, status: f.Status) -> None:
+    """Is called when a run has ended."""
+    self._count += 1
+    self._bar.update()
+    line = f'{self._count}/{self._total}  {run.name}  {status.status}'
+    if status.reason:
+      line += f': {status.reason}'
+    else:
+      line += f'  {status.seconds:.0f} s'
+    self._bar.write(line)
+    sys.stdout.flush()
+    if self._count < self._total:
+      if time.monotonic() - self._page > _PAGE_SECONDS:
+        results.write(self._folder)
+        self._page = time.monotonic()
+    else:
+      self._bar.close()
+
+
+def _report(folder: f.SweepFolder, page: str) -> int:
+  """Prints what was reached; returns the exit status."""
+  rows, fields = results.collect(folder)
+  best = sorted(
+    (row for row in rows if row.get('top1') is not None),
+    key=lambda row: -row['top1'],
+  )
+  if best:
+    table = [
+      (
+        row['name'],
+        f'{row["top1"]:.2f}',
+        f'{row.get("images_per_second", 0):.0f}',
+      )
+      for row in best[:10]
+    ]
+    print(commands.format_table(('best', 'top-1', 'images/s'), table))
+  failed = [row['name'] for row in rows if row['status'] == f.FAILED]
+  if failed:
+    print(
+      f'{len(failed)} of {len(rows)} runs failed; --retry_failed starts them'
+      ' again'
+    )
+  print(f'page: {page}')
+  if flags.FLAGS.json:
+    counts: dict[str, int] = {}
+    for row in rows:
+      counts[row['status']] = counts.get(row['status'], 0) + 1
+    print(json.dumps({'page': page, 'fields': fields, 'runs': counts}))
+  return 1 if failed else 0
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

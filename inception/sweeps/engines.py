@@ -1,0 +1,104 @@
+"""The engines of sweeps, by name: what starts the runs, and where."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+
+from inception.sweeps import folder as f
+from inception.sweeps import local
+from inception.sweeps.places import find_places
+from inception.sweeps.plan import Run
+from inception.sweeps.process import Place
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How runs are started; each engine reads what it knows.
+
+  Attributes:
+    parallel: Runs at a time; None: one per accelerator.
+    devices_per_run: Accelerators of each run.
+    metric: Result of evaluation by which runs are compared.
+    stop_early: Ray ends bad runs early.
+    address: Of a Ray cluster; None starts Ray on this machine.
+    slurm: Parameters of submitit, as 'name=value'.
+  """
+
+  parallel: int | None = None
+  devices_per_run: int = 1
+  metric: str = 'top1'
+  stop_early: bool = False
+  address: str | None = None
+  slurm: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A sweep to run.
+
+  Attributes:
+    folder: Its folder.
+    runs: Its runs, checked.
+    ended: Called with each run that has ended.
+    options: How they are started.
+  """
+
+  folder: f.SweepFolder
+  runs: Sequence[Run]
+  ended: Callable[[Run, f.Status], None]
+  options: Options = Options()
+
+  def left(self) -> list[Run]:
+    """Returns the runs that are still to be run; reports the others."""
+    left = []
+    for run in self.runs:
+      if status := self.folder.ended(run.name):
+        self.ended(run, status)
+      else:
+        left.append(run)
+    return left
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+  """What starts runs. All keep the same files in the folder of the sweep.
+
+  Attributes:
+    check: Raises UserError if the engine cannot be used; starts no run.
+    run: Runs all to their ends.
+    describe: Returns what would be submitted, where it is more than the runs.
+  """
+
+  check: Callable[[Job], object]
+  run: Callable[[Job], None]
+  describe: Callable[[Job], str] = lambda _: ''
+
+
+def _places(job: Job) -> list[Place]:
+  return find_places(job.options.parallel, job.options.devices_per_run)
+
+
+def _local() -> Engine:
+  def run(job: Job) -> None:
+    local.run_all(job.folder, job.runs, _places(job), job.ended)
+
+  return Engine(_places, run)
+
+
+def _ray() -> Engine:
+  from inception.sweeps import ray_tune  # An optional package.
+
+  return Engine(ray_tune.connect, ray_tune.run_all)
+
+
+def _slurm() -> Engine:
+  from inception.sweeps import slurm  # An optional package.
+
+  return Engine(slurm.make_executor, slurm.run_all, slurm.script)
+
+
+# Each makes an engine, or raises UserError if its package is missing.
+ENGINES: Mapping[str, Callable[[], Engine]] = {
+  'local': _local,
+  'ray': _ray,
+  'slurm': _slurm,
+}

@@ -1,0 +1,184 @@
+"""The folder of a sweep: which runs it has, how each stands, who works on it.
+
+DIR/sweep.json              config file and overrides of all runs
+DIR/<run>/                  workdir of the run, and beside its own files:
+DIR/<run>/sweep_status.json how it stands
+DIR/<run>/sweep.lock        locked by the process that takes care of the run
+DIR/<run>/log.txt           what train.py printed
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from typing import Any
+
+from inception import paths
+from inception.errors import UserError
+from inception.sweeps.plan import Base, Run
+
+SWEEP_FILE = 'sweep.json'
+STATUS_FILE = 'sweep_status.json'
+LOG_FILE = 'log.txt'
+
+STARTED = 'started'
+FINISHED = 'finished'
+FAILED = 'failed'
+INTERRUPTED = 'interrupted'
+STOPPED_EARLY = 'stopped early'
+
+# A run that stands so is not started again.
+ENDED = (FINISHED, FAILED, STOPPED_EARLY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+  """How a run stands.
+
+  Attributes:
+    status: 'started' (or killed), 'finished', 'failed', 'interrupted' or
+      'stopped early', by a search.
+    starts: Number of times that train.py was started.
+    seconds: Time that it ran, in all starts that ended.
+    reason: Of a failure: the last line of the log.
+  """
+
+  status: str
+  starts: int = 0
+  seconds: float = 0.0
+  reason: str = ''
+
+
+class SweepFolder:
+  """The folder of a sweep; every engine works on it."""
+
+  def __init__(self, path: paths.Path):
+    """Opens a folder; nothing is written."""
+    self.path = path
+
+  def write(
+    self, base: Base, runs: Sequence[Run], search: str | None = None
+  ) -> None:
+    """Makes the folder, or adds runs to it.
+
+    Args:
+      base: What all runs have in common.
+      runs: All runs of the sweep, or some of a search.
+      search: What a search maximizes; None: it is no search.
+
+    Raises:
+      UserError: It holds another sweep, or cannot be written.
+    """
+    described: dict[str, Any] = {
+      'config': base.file,
+      'overrides': base.overrides,
+      'search': search,
+      'runs': {run.name: run.overrides for run in runs},
+    }
+    if (self.path / SWEEP_FILE).exists():
+      before = self.read()
+      self._check_same(before, json.loads(json.dumps(described)))
+      described['runs'] = {**before['runs'], **described['runs']}
+    elif self.path.is_dir() and any(self.path.iterdir()):
+      raise UserError(
+        f'{self.path} is not empty and holds no sweep; choose another --workdir'
+      )
+    paths.make_writable(self.path)
+    paths.write_atomically(
+      self.path / SWEEP_FILE, json.dumps(described, indent=1)
+    )
+
+  def read(self) -> dict[str, Any]:
+    """Returns `config`, `overrides`, `search`, and `runs` by name.
+
+    Raises:
+      UserError: The folder holds no sweep.
+    """
+    path = self.path / SWEEP_FILE
+    try:
+      described = json.loads(path.read_text())
+      names = ('config', 'overrides', 'search', 'runs')
+      return {name: described[name] for name in names}
+    except OSError as error:
+      raise UserError(
+        f'cannot read {path}: {error.strerror}; give the workdir of a sweep'
+      ) from error
+    except (ValueError, KeyError, TypeError) as error:
+      raise UserError(f'{path} is damaged; move the folder away') from error
+
+  def workdir(self, name: str) -> paths.Path:
+    """Returns the workdir of a run."""
+    return self.path / name
+
+  def status(self, name: str) -> Status | None:
+    """Returns how a run stands; None if it was never started."""
+    path = self.workdir(name) / STATUS_FILE
+    try:
+      return Status(**json.loads(path.read_text()))
+    except FileNotFoundError:
+      return None
+    except (OSError, ValueError, TypeError) as error:
+      raise UserError(f'{path} is damaged; delete it to run again') from error
+
+  def set_status(self, name: str, status: Status) -> None:
+    """Records how a run stands.
+
+    Raises:
+      UserError: It cannot be written.
+    """
+    text = json.dumps(dataclasses.asdict(status))
+    paths.write_atomically(self.workdir(name) / STATUS_FILE, text)
+
+  def ended(self, name: str) -> Status | None:
+    """Returns how a run has ended; None if it is still to be run."""
+    status = self.status(name)
+    return status if status is not None and status.status in ENDED else None
+
+  def retry_failed(self, names: Iterable[str]) -> None:
+    """Makes runs that failed start again.
+
+    Raises:
+      UserError: A status is damaged, or cannot be written.
+    """
+    for name in names:
+      status = self.status(name)
+      if status is not None and status.status == FAILED:
+        with self.lock(name) as locked:
+          if locked:
+            self.set_status(name, dataclasses.replace(status, status=STARTED))
+
+  @contextlib.contextmanager
+  def lock(self, name: str) -> Iterator[bool]:
+    """Locks a run; yields whether it could be locked.
+
+    The kernel releases the lock when this process ends, however it ends.
+    """
+    workdir = self.workdir(name)
+    paths.make_writable(workdir)
+    descriptor = os.open(workdir / 'sweep.lock', os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      locked = True
+    except BlockingIOError:
+      locked = False
+    try:
+      yield locked
+    finally:
+      os.close(descriptor)
+
+  def _check_same(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Checks that a sweep is the one that the folder holds, or more of it."""
+    missing = before['runs'].keys() - now['runs'].keys()
+    for name in ('config', 'overrides', 'search'):
+      if before[name] != now[name]:
+        raise UserError(
+          f'{self.path} holds another sweep, with {name} {before[name]} instead'
+          f' of {now[name]}; choose another --workdir'
+        )
+    if missing and now['search'] is None:
+      raise UserError(
+        f'{self.path} holds another sweep, with the run {min(missing)}; choose'
+        ' another --workdir'
+      )

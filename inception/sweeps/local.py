@@ -1,0 +1,147 @@
+"""The local engine: runs as processes of this machine, some at a time."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+import signal
+import time
+
+from inception.sweeps import folder as f
+from inception.sweeps.plan import Run
+from inception.sweeps.process import TRAIN, Place, Process
+
+_POLL_SECONDS = 0.02
+_WATCH_SECONDS = 1.0
+
+# Called with a run and how it ended.
+Ended = Callable[[Run, f.Status], None]
+# Returns whether a run is to be stopped early.
+Watch = Callable[[Run], bool]
+
+
+def run_all(
+  folder: f.SweepFolder,
+  runs: Iterable[Run],
+  places: Sequence[Place],
+  ended: Ended,
+  watch: Watch = lambda _: False,
+  command: Sequence[str] = TRAIN,
+) -> None:
+  """Runs all to their ends.
+
+  A run that another sweep process takes care of is waited for, and taken over
+  if that process ends before it.
+
+  Args:
+    folder: Folder of the sweep.
+    runs: The runs; the next one is drawn when there is a place for it.
+    places: Where to compute, one run at a time in each.
+    ended: Called for each run.
+    watch: Called for each active run about once a second.
+    command: Starts train.py.
+
+  Raises:
+    SystemExit: A signal stopped the sweep; its runs have saved.
+  """
+  with _stop_signals() as received, contextlib.ExitStack() as stack:
+    engine = _Engine(folder, iter(runs), list(places), ended, watch, command)
+    stack.callback(engine.stop)
+    while engine.step():
+      if received:
+        engine.stop()
+        raise SystemExit(128 + received[0])
+      time.sleep(_POLL_SECONDS)
+
+
+class _Engine:
+  """Runs that wait, and runs that are active."""
+
+  def __init__(
+    self,
+    folder: f.SweepFolder,
+    runs: Iterator[Run],
+    free: list[Place],
+    ended: Ended,
+    watch: Watch,
+    command: Sequence[str],
+  ):
+    self._folder = folder
+    self._runs = runs
+    self._free = free
+    self._ended = ended
+    self._watch = watch
+    self._command = command
+    self._locked: list[Run] = []  # By other sweeps.
+    self._active: list[tuple[Process, Place, contextlib.ExitStack]] = []
+    self._drawn = False
+    self._watched = time.monotonic()
+
+  def step(self) -> bool:
+    """Ends and starts what it can; returns whether there is more to do."""
+    for entry in list(self._active):
+      process, place, lock = entry
+      if (status := process.poll()) is not None:
+        self._active.remove(entry)
+        self._free.append(place)
+        self._ended(process.run, status)
+        lock.close()
+    if time.monotonic() - self._watched > _WATCH_SECONDS:
+      self._watched = time.monotonic()
+      for process, _, _ in self._active:
+        if self._watch(process.run):
+          process.stop(f.STOPPED_EARLY)
+      # Other sweeps' runs may have ended.
+      self._locked = [run for run in self._locked if not self._take(run)]
+    while self._free and not self._drawn:
+      run = next(self._runs, None)
+      self._drawn = run is None
+      if run is not None and not self._take(run):
+        self._locked.append(run)
+    return bool(self._active or self._locked or not self._drawn)
+
+  def stop(self) -> None:
+    """Stops all active runs and waits until they have saved."""
+    for process, _, _ in self._active:
+      process.stop()
+    while self._active:
+      process, _, lock = self._active[0]
+      if process.poll() is not None:
+        self._active.pop(0)
+        lock.close()
+      time.sleep(_POLL_SECONDS)
+
+  def _take(self, run: Run) -> bool:
+    """Starts a run or sees that it has ended; False if it cannot start now."""
+    if not self._free:
+      return False
+    lock = contextlib.ExitStack()
+    if not lock.enter_context(self._folder.lock(run.name)):
+      lock.close()
+      return False
+    if status := self._folder.ended(run.name):
+      lock.close()
+      self._ended(run, status)
+      return True
+    place = self._free.pop(0)
+    process = Process(self._folder, run, place, self._command)
+    self._active.append((process, place, lock))
+    return True
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+  """Collects SIGINT and SIGTERM; a second one ends the sweep at once."""
+  received: list[int] = []
+
+  def handle(number: int, _: object) -> None:
+    if received:
+      signal.signal(number, signal.SIG_DFL)
+      signal.raise_signal(number)
+    received.append(number)
+
+  numbers = (signal.SIGINT, signal.SIGTERM)
+  previous = {number: signal.signal(number, handle) for number in numbers}
+  try:
+    yield received
+  finally:
+    for number, handler in previous.items():
+      signal.signal(number, handler)

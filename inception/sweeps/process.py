@@ -1,0 +1,187 @@
+"""One run of a sweep as a process: train.py in a workdir of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+from inception.errors import RESTART, UserError
+from inception.sweeps import folder as f
+from inception.sweeps.plan import Run
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+TRAIN = (sys.executable, str(ROOT / 'train.py'))
+
+_LAUNCH = str(pathlib.Path(__file__).parent / 'launch.py')
+# Starts of train.py that end with `RESTART` before the run counts as failed.
+_RESTARTS = 3
+_POLL_SECONDS = 0.5
+# A stopped run has saved; one that had not begun had nothing to save.
+_STOPS = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """Where a run computes.
+
+  Attributes:
+    cpus: Numbers of CPUs; empty: all.
+    environment: Variables that show the run its devices.
+  """
+
+  cpus: tuple[int, ...] = ()
+  environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Process:
+  """A run that has been started."""
+
+  def __init__(
+    self,
+    folder: f.SweepFolder,
+    run: Run,
+    place: Place,
+    command: Sequence[str] = TRAIN,
+  ):
+    """Starts a run, or goes on with it.
+
+    Args:
+      folder: Folder of the sweep. The caller has locked the run.
+      run: The run.
+      place: Where it computes.
+      command: Starts train.py.
+    """
+    self.run = run
+    self._folder = folder
+    self._command = [
+      *(sys.executable, '-I', '-S', _LAUNCH, str(os.getpid())),
+      ','.join(map(str, place.cpus)),
+      *command,
+      *run.flags,
+      f'--workdir={folder.workdir(run.name)}',
+    ]
+    cache = folder.path.absolute() / 'compilation_cache'
+    self._environment = {
+      # Runs that differ in numbers only share compiled programs.
+      'JAX_COMPILATION_CACHE_DIR': str(cache),
+      **os.environ,
+      **place.environment,
+    }
+    self._before = folder.status(run.name) or f.Status(f.STARTED)
+    self._restarts = 0
+    self._wanted: str | None = None
+    self._start()
+
+  def poll(self) -> f.Status | None:
+    """Returns how the run stands, once it has ended; starts it again if due."""
+    status = self._process.poll()
+    if status is None:
+      return None
+    self._log.close()
+    self._before = dataclasses.replace(
+      self._before,
+      seconds=self._before.seconds + time.monotonic() - self._started,
+    )
+    if status == RESTART and self._restarts < _RESTARTS:
+      self._restarts += 1
+      self._start()
+      return None
+    if status == 0:
+      return self._end(f.FINISHED)
+    if status in _STOPS:
+      return self._end(self._wanted or f.INTERRUPTED)
+    return self._end(f.FAILED, self._reason(status))
+
+  def wait(self) -> None:
+    """Waits until the run has ended."""
+    while self.poll() is None:
+      time.sleep(_POLL_SECONDS)
+
+  def stop(self, wanted: str = f.INTERRUPTED) -> None:
+    """Asks the run to save and end.
+
+    Args:
+      wanted: The status that it gets.
+    """
+    if self._wanted is None:  # A second signal would end it at once.
+      self._wanted = wanted
+      self._process.send_signal(signal.SIGTERM)
+
+  def _start(self) -> None:
+    self._before = dataclasses.replace(
+      self._before, status=f.STARTED, starts=self._before.starts + 1, reason=''
+    )
+    self._folder.set_status(self.run.name, self._before)
+    path = self._folder.workdir(self.run.name) / f.LOG_FILE
+    self._log = open(path, 'a')  # noqa: SIM115, `poll` closes it.
+    self._started = time.monotonic()
+    self._process = subprocess.Popen(
+      self._command,
+      stdin=subprocess.DEVNULL,
+      stdout=self._log,
+      stderr=subprocess.STDOUT,
+      env=self._environment,
+      cwd=ROOT,
+      # Ctrl-C reaches the sweep alone, which then stops its runs.
+      process_group=0,
+    )
+
+  def _end(self, status: str, reason: str = '') -> f.Status:
+    ended = dataclasses.replace(self._before, status=status, reason=reason)
+    self._folder.set_status(self.run.name, ended)
+    return ended
+
+  def _reason(self, status: int) -> str:
+    if status < 0:
+      name = signal.Signals(-status).name
+      hint = '; was there enough memory?' if status == -signal.SIGKILL else ''
+      return f'killed by {name}{hint}'
+    path = self._folder.workdir(self.run.name) / f.LOG_FILE
+    lines = last_lines(path, 1)
+    return lines[0] if lines else f'exit status {status}'
+
+
+def run_to_end(
+  folder: f.SweepFolder,
+  run: Run,
+  place: Place,
+  command: Sequence[str] = TRAIN,
+  tick: Callable[[Process], None] = lambda _: None,
+) -> f.Status:
+  """Runs to the end, unless it has ended before.
+
+  Args:
+    folder: Folder of the sweep.
+    run: The run.
+    place: Where it computes.
+    command: Starts train.py.
+    tick: Called with the process about twice a second.
+
+  Raises:
+    UserError: Another process takes care of the run.
+  """
+  with folder.lock(run.name) as locked:
+    if not locked:
+      raise UserError(f'another sweep takes care of {run.name}')
+    if status := folder.ended(run.name):
+      return status
+    process = Process(folder, run, place, command)
+    while (ended := process.poll()) is None:
+      tick(process)
+      time.sleep(_POLL_SECONDS)
+    return ended
+
+
+def last_lines(path: os.PathLike, count: int) -> list[str]:
+  """Returns the last lines of a log that are not empty."""
+  try:
+    with open(path, 'rb') as file:
+      file.seek(max(0, os.path.getsize(path) - 20_000))
+      lines = file.read().decode(errors='replace').splitlines()
+  except OSError:
+    return []
+  return [line for line in lines if line.strip()][-count:]

@@ -1,0 +1,78 @@
+"""What a sweep has reached: tables and a page, from the files of its runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inception.errors import UserError
+from inception.reports import results, runs
+from inception.sweeps import folder as f
+from inception.sweeps.plan import swept_fields
+from inception.sweeps.process import last_lines
+
+PAGE = 'report.html'
+_LOG_LINES = 20
+
+
+def collect(
+  folder: f.SweepFolder,
+) -> tuple[list[results.Result], list[str]]:
+  """Reads the results of all runs.
+
+  Returns:
+    A result per run, and the fields that runs set.
+
+  Raises:
+    UserError: The folder holds no sweep, or a file of it is damaged.
+  """
+  described = folder.read()['runs']
+  fields = list(
+    dict.fromkeys(name for run in described.values() for name in run)
+  )
+  rows = [
+    _result(folder, name, overrides) for name, overrides in described.items()
+  ]
+  return rows, fields
+
+
+def _result(
+  folder: f.SweepFolder, name: str, overrides: Mapping[str, Any]
+) -> results.Result:
+  workdir = folder.workdir(name)
+  status = folder.status(name)
+  result = {'name': name, **overrides, 'status': 'not started'}
+  if status is None:
+    return result
+  try:
+    result.update(results.read_result(workdir)[0])
+  except UserError as error:
+    result['reason'] = str(error)
+  result['status'] = status.status
+  result['hours'] = round(status.seconds / 3600, 4)
+  if status.status == f.FAILED:
+    result['reason'] = status.reason
+    result['log'] = '\n'.join(last_lines(workdir / f.LOG_FILE, _LOG_LINES))
+  return result
+
+
+def write(folder: f.SweepFolder) -> str:
+  """Writes results.csv, results.json, means.csv and the page.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    UserError: One cannot be written.
+  """
+  rows, fields = collect(folder)
+  results.write_results(folder.path, rows, fields)
+  path = folder.path / PAGE
+  title = f'Sweep {folder.path.name}'
+  runs.write_page(path, title, rows, swept_fields(rows_of(rows, fields)))
+  return str(path)
+
+
+def rows_of(
+  rows: list[results.Result], fields: list[str]
+) -> list[dict[str, Any]]:
+  """Returns the given fields of each row."""
+  return [{field: row.get(field) for field in fields} for row in rows]

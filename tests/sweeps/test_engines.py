@@ -1,0 +1,192 @@
+"""Engines and searches that other packages drive; they start stubs."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from inception import paths
+from inception.errors import UserError
+from inception.sweeps import folder as f
+from inception.sweeps import hyper
+from inception.sweeps.engines import Job, Options
+from tests.sweeps.driver import BASE, STUB
+from tests.sweeps.test_local import alive, kill_until_done, runs_of, starts
+
+
+def needs(package):
+  missing = importlib.util.find_spec(package) is None
+  return pytest.mark.skipif(missing, reason=f'{package} is not installed')
+
+
+@needs('ray')
+def test_a_killed_sweep_of_ray_goes_on_and_leaves_no_orphans(tmp_path):
+  seeds = range(4)
+  output = kill_until_done('ray', tmp_path / 's', seeds, 2, 16.0)
+  assert output.count('finished') == 4
+  for run in runs_of(*seeds):
+    steps = (tmp_path / 's' / run.name / 'steps').read_text().split()
+    assert steps == [str(step) for step in range(1, 11)]  # Each step once.
+  assert not alive(tmp_path / 's')
+
+
+@needs('ray')
+def test_a_cluster_that_is_not_there_is_named(tmp_path):
+  from inception.sweeps import ray_tune
+
+  with pytest.raises(UserError, match='cannot connect to Ray at localhost:1'):
+    ray_tune.connect(job(tmp_path / 's', 0, address='localhost:1'))
+  with pytest.raises(UserError, match='--address=auto is not HOST:PORT'):
+    ray_tune.connect(job(tmp_path / 's', 0, address='auto'))
+
+
+def job(path, *seeds, **options):
+  folder = f.SweepFolder(paths.resolve(path))
+  runs = runs_of(*seeds)
+  folder.write(BASE, runs)
+  return Job(folder, runs, lambda *_: None, Options(**options))
+
+
+@needs('submitit')
+@pytest.mark.parametrize('cluster', ['local', 'debug'])
+def test_tasks_of_slurm_run(tmp_path, cluster):
+  from inception.sweeps import slurm
+
+  todo = job(tmp_path / 's', 0, 77)
+  submitted = slurm.submit(todo, cluster, STUB)
+  assert [each.result() for each in submitted] == [f.FINISHED, f.FAILED]
+  assert starts(tmp_path / 's') == {run.name: 1 for run in todo.runs}
+
+
+@needs('submitit')
+def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
+  """What submitit does when Slurm takes a task off its node."""
+  from inception.sweeps import slurm
+
+  todo = job(tmp_path / 's', 0)
+  (run,) = todo.runs
+  code = (
+    'import signal, os\n'
+    'from inception.sweeps import slurm\n'
+    'from tests.sweeps import driver, test_local\n'
+    f'task = slurm.Task({str(todo.folder.path)!r}, *test_local.runs_of(0),'
+    ' driver.STUB)\n'
+    'def take_off(*_):\n'
+    '  print(type(task.checkpoint()).__name__, flush=True)\n'
+    '  os._exit(0)\n'
+    'signal.signal(signal.SIGUSR2, take_off)\n'
+    'task()\n'
+  )
+  process = subprocess.Popen(
+    [sys.executable, '-c', code],
+    env={**os.environ, 'STUB_SECONDS': '600'},
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  while not (todo.folder.workdir(run.name) / 'steps').exists():
+    assert process.poll() is None
+    time.sleep(0.1)
+  time.sleep(1)
+  process.send_signal(signal.SIGUSR2)
+  assert process.communicate(timeout=60)[0] == 'DelayedSubmission\n'
+  assert todo.folder.status(run.name).status == f.INTERRUPTED
+  monkeypatch.setenv('STUB_SECONDS', '1')
+  assert slurm.Task(str(todo.folder.path), run, STUB)() == f.FINISHED
+
+
+@needs('submitit')
+def test_the_script_of_slurm(tmp_path, monkeypatch):
+  from inception.sweeps import slurm
+
+  folder = tmp_path / 'bin'
+  folder.mkdir()
+  (folder / 'srun').write_text('')
+  (folder / 'srun').chmod(0o755)
+  todo = job(
+    tmp_path / 's', 0, 1, 2, slurm=['partition=gpu', 'time=60'], parallel=2
+  )
+  monkeypatch.setenv('PATH', '/nowhere')
+  with pytest.raises(UserError, match='cannot submit to Slurm'):
+    slurm.make_executor(todo)
+  monkeypatch.setenv('PATH', f'{folder}:{os.environ["PATH"]}')
+  text = slurm.script(todo)
+  for line in (
+    '#SBATCH --array=0-2%2',
+    '#SBATCH --partition=gpu',
+    '#SBATCH --time=60',
+    '#SBATCH --signal=USR2@90',
+  ):
+    assert line in text
+  with pytest.raises(UserError, match='colour'):
+    slurm.make_executor(job(tmp_path / 'x', 0, slurm=['colour=red']))
+  with pytest.raises(UserError, match='--slurm=gpu has no value'):
+    slurm.make_executor(job(tmp_path / 'x', 0, slurm=['gpu']))
+
+
+@needs('optuna')
+@pytest.mark.parametrize(
+  'sweep, expected',
+  [
+    (
+      hyper.product([hyper.sweep('a', [1, 2]), hyper.sweep('b', [3, 4])]),
+      {'a': [1, 2], 'b': [3, 4]},
+    ),
+    (
+      hyper.sweep('a', hyper.log_uniform(1, 2)),
+      {'a': hyper.log_uniform(1, 2)},
+    ),
+    (hyper.sweep('a', hyper.choice('xy')), {'a': ['x', 'y']}),
+    (
+      hyper.zipit([hyper.sweep('a', [1, 2]), hyper.sweep('b', [3, 4])]),
+      {'row of the sweep': [0, 1]},
+    ),
+  ],
+)
+def test_a_search_draws_from_the_same_space(sweep, expected):
+  from inception.sweeps import search
+
+  assert search.find_space(sweep) == expected
+
+
+@needs('optuna')
+def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
+  import optuna
+
+  from inception.sweeps import search
+
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  sweep = hyper.sweep('seed', hyper.choice(range(4)))
+
+  def run(trials):
+    study = search.open_study(folder, BASE, sweep, Options(), trials)
+    study.run(lambda *_: None, STUB)
+    return optuna.load_study(
+      study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
+    )
+
+  assert len(run(2).trials) == 2
+  study = run(6)
+  assert len(study.trials) == 6
+  names = {trial.user_attrs['run'] for trial in study.trials}
+  # Trials with the same values share a run, which was trained once.
+  assert starts(tmp_path / 's') == {name: 1 for name in names}
+  drawn = {trial.params['seed']: trial.value for trial in study.trials}
+  assert all(value == 1 - seed / 1000 for seed, value in drawn.items())
+  with pytest.raises(UserError, match='holds another sweep, with search'):
+    folder.write(BASE, runs_of(0))
+
+
+@needs('optuna')
+def test_bad_values_of_a_search_are_named(tmp_path):
+  from inception.sweeps import search
+
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  sweep = hyper.sweep('model.dropout', hyper.uniform(0, 2))
+  with pytest.raises(UserError, match='model.dropout=2 is out of range'):
+    search.open_study(folder, BASE, sweep, Options(), 2)
+  assert not (tmp_path / 's').exists()

@@ -1,0 +1,176 @@
+"""Runs of a sweep on this machine: kept, resumed, retried, and never twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from inception import paths
+from inception.errors import UserError
+from inception.sweeps import folder as f
+from inception.sweeps import hyper, local, plan, results
+from inception.sweeps.places import find_places
+from inception.sweeps.process import Place
+from tests.sweeps.driver import BASE, STUB
+
+FAILS = 77
+
+
+def runs_of(*seeds):
+  return plan.make_runs(BASE, hyper.sweep('seed', seeds))
+
+
+def sweep(path, runs):
+  """Runs all, two at a time; returns how each ended."""
+  folder = f.SweepFolder(paths.resolve(path))
+  folder.write(BASE, runs)
+  ended = {}
+  local.run_all(
+    folder,
+    runs,
+    [Place(), Place()],
+    lambda run, status: ended.__setitem__(run.name, status),
+    command=STUB,
+  )
+  return ended
+
+
+def starts(path):
+  """Returns the starts of train.py by run."""
+  return {
+    file.parent.name: len(file.read_text().splitlines())
+    for file in path.glob('*/starts')
+  }
+
+
+def test_a_failed_run_does_not_stop_the_others(tmp_path):
+  runs = runs_of(0, FAILS, 1)
+  ended = sweep(tmp_path / 's', runs)
+  assert [ended[run.name].status for run in runs] == [
+    f.FINISHED,
+    f.FAILED,
+    f.FINISHED,
+  ]
+  assert ended[runs[1].name].reason == 'error: the picture is broken'
+  # Once more: nothing is started.
+  assert sweep(tmp_path / 's', runs).keys() == ended.keys()
+  assert set(starts(tmp_path / 's').values()) == {1}
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  folder.retry_failed(run.name for run in runs)
+  sweep(tmp_path / 's', runs)
+  assert starts(tmp_path / 's')[runs[1].name] == 2
+  rows, fields = results.collect(folder)
+  assert fields == ['seed']
+  assert [row.get('top1') for row in rows] == [100.0, None, 99.9]
+  assert 'starting\nerror: the picture' in rows[1]['log']
+
+
+def start(engine, path, seeds, seconds=1.0):
+  return subprocess.Popen(
+    [
+      *(sys.executable, '-m', 'tests.sweeps.driver', engine, str(path)),
+      *map(str, seeds),
+    ],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'STUB_SECONDS': str(seconds)},
+    start_new_session=True,
+  )
+
+
+def alive(path):
+  """Returns the stubs of a sweep that are still there."""
+  found = subprocess.run(['pgrep', '-f', str(path)], capture_output=True)
+  return found.stdout.split()
+
+
+def kill_until_done(engine, path, seeds, kills, most_seconds):
+  """Kills a sweep at random moments, and then lets it end."""
+  generator = random.Random(0)
+  for _ in range(kills):
+    process = start(engine, path, seeds)
+    time.sleep(generator.uniform(most_seconds / 2, most_seconds))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(0.5)
+    assert not alive(path)
+  process = start(engine, path, seeds)
+  output, error = process.communicate(timeout=200)
+  assert process.returncode == 0, error
+  return output
+
+
+def test_a_killed_sweep_goes_on_and_leaves_no_orphans(tmp_path):
+  seeds = range(6)
+  output = kill_until_done('local', tmp_path / 's', seeds, 5, 8.0)
+  assert output.count('finished') == 6
+  for run in runs_of(*seeds):
+    steps = (tmp_path / 's' / run.name / 'steps').read_text().split()
+    assert steps == [str(step) for step in range(1, 11)]  # Each step once.
+    assert 1 <= starts(tmp_path / 's')[run.name] <= 4
+  rows = json.loads((tmp_path / 's' / 'results.json').read_text())['runs']
+  assert [row['top1'] for row in rows] == [100 - s / 10 for s in seeds]
+
+
+def test_two_sweeps_share_the_runs(tmp_path):
+  both = [start('local', tmp_path / 's', range(6), 0.5) for _ in range(2)]
+  for process in both:
+    output, error = process.communicate(timeout=200)
+    assert process.returncode == 0, error
+    assert output.count('finished') == 6
+  assert starts(tmp_path / 's') == {run.name: 1 for run in runs_of(*range(6))}
+
+
+def test_a_signal_stops_the_runs_too(tmp_path):
+  process = start('local', tmp_path / 's', range(2), 60)
+  while len(starts(tmp_path / 's')) < 2:
+    assert process.poll() is None, process.communicate()
+    time.sleep(0.1)
+  process.send_signal(signal.SIGTERM)
+  assert process.wait(20) == 128 + signal.SIGTERM
+  assert not alive(tmp_path / 's')
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  statuses = {folder.status(run.name).status for run in runs_of(0, 1)}
+  assert statuses == {f.INTERRUPTED}
+
+
+def test_a_folder_holds_one_sweep(tmp_path):
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  folder.write(BASE, runs_of(0, 1))
+  folder.write(BASE, runs_of(0, 1, 2))  # More of the same.
+  with pytest.raises(UserError, match='holds another sweep, with the run'):
+    folder.write(BASE, runs_of(0, 1))
+  other = plan.Base('configs/digits.py', BASE.config, {})
+  with pytest.raises(UserError, match='with config configs/default.py'):
+    folder.write(other, runs_of(0, 1, 2))
+  (tmp_path / 'x').mkdir()
+  (tmp_path / 'x' / 'thesis.txt').write_text('x')
+  with pytest.raises(UserError, match='is not empty and holds no sweep'):
+    f.SweepFolder(paths.resolve(tmp_path / 'x')).write(BASE, runs_of(0))
+  with pytest.raises(UserError, match='give the workdir of a sweep'):
+    f.SweepFolder(paths.resolve(tmp_path / 'y')).read()
+
+
+def test_places_share_what_the_machine_has(monkeypatch):
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  assert find_places(None, 1) == [Place()]
+  halves = find_places(2, 1)
+  cpus = sorted(cpu for place in halves for cpu in place.cpus)
+  assert cpus == sorted(os.sched_getaffinity(0))
+  with pytest.raises(UserError, match='more than the .* CPUs'):
+    find_places(10_000, 1)
+  with pytest.raises(UserError, match='there are no accelerators'):
+    find_places(1, 2)
+  monkeypatch.delenv('JAX_PLATFORMS')
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,5,6,7')
+  shown = [p.environment['CUDA_VISIBLE_DEVICES'] for p in find_places(None, 2)]
+  assert shown == ['3,5', '6,7']
+  assert len(find_places(None, 1)) == 4
+  with pytest.raises(UserError, match='needs more than the 4 accelerators'):
+    find_places(3, 2)
