@@ -16,7 +16,8 @@ from inception.reports import charts, page
 from inception.reports.importance import importance
 from inception.reports.results import differing, means, read_result
 
-_MOST_CURVES = 40
+_MOST_CURVES = 30
+_MOST_OPEN = 3  # Failures whose last lines are shown at once.
 _COLUMNS = (
   'top1',
   'best_top1',
@@ -31,7 +32,8 @@ _COLUMNS = (
 _STYLE = (
   charts.STYLE
   + """
-.scroll { overflow-x: auto; }
+.scroll { overflow: auto; max-height: 34rem; }
+.runs thead th { position: sticky; top: 0; background: var(--back); }
 .runs th { cursor: pointer; white-space: nowrap; user-select: none; }
 .runs th:hover { text-decoration: underline; }
 .runs td { white-space: nowrap; }
@@ -155,12 +157,13 @@ def _summary(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _failures(results: Sequence[Mapping[str, Any]]) -> str:
+  failed = [result for result in results if result['status'] == 'failed']
+  shown = ' open' if len(failed) <= _MOST_OPEN else ''
   parts = [
-    f'<details open><summary class="failed">{page.text(result["name"])}:'
+    f'<details{shown}><summary class="failed">{page.text(result["name"])}:'
     f' {page.text(result.get("reason") or "failed")}</summary>'
     f'<pre>{page.text(result.get("log", ""))}</pre></details>'
-    for result in results
-    if result['status'] == 'failed'
+    for result in failed
   ]
   return '<h2 class="failed">Failed</h2>' + ''.join(parts) if parts else ''
 

@@ -1,0 +1,95 @@
+"""The command in a shell, with real runs."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def sweep(*arguments):
+  environment = dict(os.environ)
+  environment.pop('JAX_COMPILATION_CACHE_DIR', None)  # That of the tests.
+  return subprocess.run(
+    [sys.executable, '-m', 'inception.sweeps', *arguments],
+    capture_output=True,
+    text=True,
+    env={**environment, 'JAX_PLATFORMS': 'cpu'},
+  )
+
+
+def programs(folder):
+  return len(list((folder / 'compilation_cache').glob('jit_*-cache')))
+
+
+def test_a_sweep_of_real_runs(tmp_path):
+  folder = tmp_path / 's'
+  arguments = [
+    f'--workdir={folder}',
+    '--config=tests/tiny.py',
+    *('--config.num_steps=2', '--sweep=data.dataset=digits,folder'),
+  ]
+  # The second data set needs a folder, which only its runs notice.
+  done = sweep(*arguments, '--seeds=1', '--json')
+  assert done.returncode == 1, done.stderr
+  lines = done.stdout.splitlines()
+  assert '1 of 2 runs failed; --retry_failed starts them again' in lines
+  report = json.loads(lines[-1])
+  assert report['runs'] == {'finished': 1, 'failed': 1}
+  assert report['fields'] == ['data.dataset', 'seed']
+  with open(folder / 'results.csv') as file:
+    rows = list(csv.DictReader(file))
+  good, bad = rows
+  assert (good['model'], good['img_size'], good['step']) == ('tiny', '16', '2')
+  assert 0 < float(good['top1']) < 100 and good['seed'] == '0'
+  assert float(good['param_count']) > 0 and float(good['gmacs']) > 0
+  assert bad['status'] == 'failed'
+  assert 'data.dataset=folder needs --config.data.data_dir' in bad['reason']
+  page = (folder / 'report.html').read_text()
+  assert 'needs --config.data.data_dir' in page
+  # Both seeds have shared their programs; the numbers differ.
+  before = programs(folder)
+  done = sweep(*arguments, '--seeds=2')
+  assert done.returncode == 1, done.stderr
+  assert done.stdout.count('  finished  ') == 2
+  assert programs(folder) == before > 0
+  log = next(folder.glob('digits-seed1-*')) / 'log.txt'
+  assert 'step 2/2' in log.read_text()
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    ([], 'nothing is swept; try --sweep='),
+    (['--sweep=model.wdith=1'], 'no such config field: model.wdith; did you'),
+    (['--seeds=2', '--engine=pbs'], "--engine='pbs' is not one of local, ray"),
+    (['--sweep=model.width=uniform(0.5,1)'], 'add --search=optuna'),
+    (['--seeds=2', '--parallel=9999'], '--parallel=9999 is more than the'),
+    (['--seeds=2', '--engine=slurm'], 'cannot submit to Slurm'),
+    (
+      ['--sweep=model.width=1', '--config=configs/sweeps/digits.py'],
+      'has a get_hyper, so --sweep must not be given',
+    ),
+  ],
+)
+def test_wrong_input_is_one_line_and_starts_nothing(
+  arguments, message, tmp_path
+):
+  done = sweep(f'--workdir={tmp_path}/s', *arguments)
+  assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+  assert message in done.stderr
+  assert not (tmp_path / 's').exists()
+
+
+def test_the_runs_are_printed(tmp_path):
+  done = sweep(
+    f'--workdir={tmp_path}/s',
+    *('--config=configs/sweeps/digits.py', '--dry_run'),
+  )
+  assert done.returncode == 0, done.stderr
+  names = [line.split()[0] for line in done.stdout.splitlines() if line]
+  assert len(names) == 12
+  assert names[0].startswith('googlenet-float32-seed0-')
+  assert not (tmp_path / 's').exists()
