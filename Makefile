@@ -63,8 +63,8 @@ $(VENV)/sweeps: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
 	touch $@
 
 $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
-  requirements-dev.txt requirements-sweeps.txt
-	$(PYTHON) $(PIP_INSTALL) --editable '.[dev,sweeps]'
+  requirements-dev.txt requirements-sweeps.txt requirements-trackers.txt
+	$(PYTHON) $(PIP_INSTALL) --editable '.[dev,sweeps,trackers]'
 	touch $@
 
 # --no-deps: facenet-pytorch and pytorch-fid ask for an older torch, which

@@ -44,7 +44,7 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
   return Path(text).expanduser()
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
   """Writes a file that is never seen half-written, even after a crash.
 
   Raises:
@@ -52,8 +52,9 @@ def write_atomically(path: Path, text: str) -> None:
   """
   temporary = path.parent / f'.{path.name}.tmp'
   try:
-    with open(temporary, 'w') as file:
-      file.write(text)
+    data = content.encode() if isinstance(content, str) else content
+    with open(temporary, 'wb') as file:
+      file.write(data)
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)

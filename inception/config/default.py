@@ -57,6 +57,10 @@ def get_config() -> ml_collections.ConfigDict:
   # Checkpoints kept: the N most recent, plus the best by top-1.
   config.keep_checkpoints = 3
 
+  # Also send metrics to 'wandb' (Weights & Biases) or 'mlflow', as their own
+  # environment variables say. Unset: to files and TensorBoard only.
+  config.tracker = placeholder(str)
+
   config.checkpoint = _checkpoint()
   config.divergence = _divergence()
   config.distributed = _distributed()

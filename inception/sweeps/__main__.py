@@ -22,7 +22,7 @@ import tqdm
 from inception import commands, paths
 from inception.errors import UserError, lookup
 from inception.sweeps import folder as f
-from inception.sweeps import hyper, plan, results
+from inception.sweeps import hparams, hyper, plan, results
 from inception.sweeps.engines import ENGINES, Job, Options
 from inception.sweeps.process import ROOT
 
@@ -174,6 +174,7 @@ class _Progress:
 
   def ended(self, run: plan.Run, status: f.Status) -> None:
     """Is called when a run has ended."""
+    hparams.record(self._folder, run, status)
     self._count += 1
     self._bar.update()
     line = f'{self._count}/{self._total}  {run.name}  {status.status}'

@@ -1,6 +1,6 @@
 """Logs of a run: progress on the terminal, metrics to files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import datetime
 import math
 import sys
@@ -11,8 +11,12 @@ import tqdm
 
 from inception import paths
 from inception.errors import warn
-from inception.metrics import format_row, open_after
+from inception.metrics import Row, format_row, open_after
 from inception.training.tensorboard import EventFile
+from inception.training.trackers import Tracker
+
+# Makes a tracker from the rows that were logged before.
+Tracking = Callable[[Sequence[Row]], Tracker]
 
 # Results of an evaluation.
 _RESULTS = ('examples', 'loss', 'top1', 'top5')
@@ -26,7 +30,12 @@ class Logs:
   """
 
   def __init__(
-    self, workdir: paths.Path, first_step: int, total_steps: int, go_on: bool
+    self,
+    workdir: paths.Path,
+    first_step: int,
+    total_steps: int,
+    go_on: bool,
+    tracker: Tracking | None = None,
   ):
     """Opens the logs; rows for steps after `first_step` are deleted.
 
@@ -35,9 +44,10 @@ class Logs:
       first_step: Steps taken before.
       total_steps: Steps of the whole run.
       go_on: Keep rows that cannot be written until there is space again.
+      tracker: Makes what else gets all rows, from those logged before.
 
     Raises:
-      UserError: A file cannot be written.
+      UserError: A file cannot be written, or a package is missing.
     """
     self._total_steps = total_steps
     self._go_on = go_on
@@ -47,6 +57,7 @@ class Logs:
       row['step']: row for row in rows if row['split'] != 'train'
     }
     self._tensorboard = EventFile(workdir / 'tensorboard', rows)
+    self._tracker = tracker(rows) if tracker is not None else None
     self._bar = tqdm.tqdm(
       total=total_steps,
       initial=first_step,
@@ -122,6 +133,8 @@ class Logs:
   def close(self) -> None:
     """Closes the files and the progress bar."""
     self._bar.close()
+    if self._tracker is not None:
+      self._tracker.close()
     self._tensorboard.close()
     self._file.close()
 
@@ -129,6 +142,8 @@ class Logs:
     # JSON has no NaN, the mean of no steps.
     numbers = {k: v for k, v in values.items() if not math.isnan(v)}
     row = {'step': step, 'split': split, **numbers, 'time': time.time()}
+    if self._tracker is not None:
+      self._tracker.write(row)
     for write in (
       lambda: self._file.append(format_row(row)),
       lambda: self._tensorboard.write(row),

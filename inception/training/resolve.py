@@ -25,6 +25,7 @@ from inception.training.record import ON_CHANGE
 from inception.training.saving import ON_FULL
 from inception.training.schedule import SCHEDULES, make_duration
 from inception.training.start import Start
+from inception.training.trackers import TRACKERS
 
 # The names that a field may take are the keys of the dict that interprets it.
 CHOICES: dict[str, Collection[str]] = {
@@ -34,6 +35,7 @@ CHOICES: dict[str, Collection[str]] = {
   'model.initializer': INITIALIZERS,
   'optimizer.name': OPTIMIZERS,
   'schedule.name': SCHEDULES,
+  'tracker': TRACKERS,
   'checkpoint.on_full': ON_FULL,
   'data.on_change': ON_CHANGE,
   **DATA_CHOICES,

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import functools
 from typing import Any
 
 import jax
+import ml_collections
 
 from inception import distributed, paths
 from inception.checkpoints.store import Checkpoints
@@ -20,13 +22,14 @@ from inception.predict import make_predictor
 from inception.training import record
 from inception.training.build import Training
 from inception.training.consensus import Consensus
-from inception.training.logs import Logs
+from inception.training.logs import Logs, Tracking
 from inception.training.meter import Meter
 from inception.training.patience import Patience
 from inception.training.saving import ON_FULL, Saver
 from inception.training.signals import stop_signals
 from inception.training.state import TrainState
 from inception.training.step import Batch
+from inception.training.trackers import Tracker
 from inception.training.watchdog import Watchdog
 
 
@@ -89,7 +92,8 @@ def start_run(
       paths.write_atomically(workdir / 'config.json', compare.to_json(config))
       record.record_start(workdir, training, sources, first)
       go_on = ON_FULL[config.checkpoint.on_full]
-      logs = Logs(workdir, first, training.duration.steps, go_on)
+      steps = training.duration.steps
+      logs = Logs(workdir, first, steps, go_on, _tracking(config, workdir))
       stack.enter_context(contextlib.closing(logs))
       logs.say(_describe(training, state, sources[0]))
   watchdog = stack.enter_context(Watchdog(config.watchdog_minutes))
@@ -110,6 +114,15 @@ def start_run(
     ),
     logs,
   )
+
+
+def _tracking(
+  config: ml_collections.ConfigDict, workdir: paths.Path
+) -> Tracking | None:
+  if config.tracker is None:
+    return None
+  fields = compare.flatten(config)
+  return functools.partial(Tracker, config.tracker, workdir, fields)
 
 
 def _train_batches(

@@ -47,8 +47,8 @@ class EventFile:
     # A TensorBoard that watches the folder forgets what it has read before.
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     records = [
-      _record(file_version='brain.Event:2'),
-      _record(session_log=start, step=0),
+      format_event(file_version='brain.Event:2'),
+      format_event(session_log=start, step=0),
       *map(_row_record, rows),
     ]
     self._file.append(b''.join(records))
@@ -68,14 +68,15 @@ def _row_record(row: Row) -> bytes:
     for name, value in row.items()
     if isinstance(value, int | float) and name not in _NO_METRICS
   ]
-  return _record(
+  return format_event(
     wall_time=row.get('time', time.time()),
     step=row['step'],
     summary=summary_pb2.Summary(value=values),
   )
 
 
-def _record(**fields: Any) -> bytes:
+def format_event(**fields: Any) -> bytes:
+  """Returns an `event_pb2.Event` with these fields as a record of a file."""
   fields.setdefault('wall_time', time.time())
   buffer = io.BytesIO()
   event = event_pb2.Event(**fields).SerializeToString()

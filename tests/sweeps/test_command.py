@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from tensorboard.backend.event_processing import (
+  plugin_event_multiplexer as event_multiplexer,
+)
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 
 def sweep(*arguments):
@@ -49,6 +53,19 @@ def test_a_sweep_of_real_runs(tmp_path):
   assert 'data.dataset=folder needs --config.data.data_dir' in bad['reason']
   page = (folder / 'report.html').read_text()
   assert 'needs --config.data.data_dir' in page
+  # TensorBoard's HParams tab.
+  events = event_multiplexer.EventMultiplexer().AddRunsFromDirectory(
+    str(folder)
+  )
+  events.Reload()
+  (name,) = (n for n in events.Runs() if 'digits' in n)
+  metadata = events.SummaryMetadata(name, '_hparams_/session_start_info')
+  start = plugin_data_pb2.HParamsPluginData.FromString(
+    metadata.plugin_data.content
+  ).session_start_info
+  assert start.hparams['data.dataset'].string_value == 'digits'
+  assert start.hparams['seed'].number_value == 0
+  assert 'train/loss' in events.Runs()[name]['tensors']
   # Both seeds have shared their programs; the numbers differ.
   before = programs(folder)
   done = sweep(*arguments, '--seeds=2')
