@@ -57,6 +57,7 @@ class Study:
     self._study: optuna.Study
     # Several trials may draw the same values, which run once.
     self._of_run: dict[str, list[optuna.Trial]] = {}
+    self._reported: dict[int, int] = {}
 
   def describe(self) -> str:
     """Returns a line per field that is drawn."""
@@ -80,7 +81,7 @@ class Study:
       direction='maximize',
       load_if_exists=True,
       sampler=optuna.samplers.TPESampler(seed=self._base.config.seed),
-      pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS, _FIRST_EVALUATIONS),
+      pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS),
     )
 
     def both(run: plan.Run, status: f.Status) -> None:
@@ -140,9 +141,18 @@ class Study:
   def _is_bad(self, run: plan.Run) -> bool:
     """Reports the evaluations of a run; True if it is to be stopped."""
     trial = self._of_run[run.name][0]
-    for step, value in self._values(run):
+    values = self._values(run)
+    self._report(trial, values)
+    return len(values) > _FIRST_EVALUATIONS and bool(trial.should_prune())
+
+  def _report(
+    self, trial: optuna.Trial, values: Sequence[tuple[int, float]]
+  ) -> None:
+    """Tells the study about evaluations, each once."""
+    known = self._reported.get(trial.number, 0)
+    for step, value in values[known:]:
       trial.report(value, step)
-    return bool(trial.should_prune())
+    self._reported[trial.number] = len(values)
 
   def _tell(self, run: plan.Run, status: f.Status) -> None:
     states = optuna.trial.TrialState
@@ -150,6 +160,7 @@ class Study:
     if status.status == f.INTERRUPTED:
       return  # It stays RUNNING, and goes on next time.
     for trial in self._of_run.pop(run.name, []):
+      self._report(trial, values)
       if status.status == f.FINISHED and values:
         self._study.tell(trial, values[-1][1])
       elif status.status == f.STOPPED_EARLY:

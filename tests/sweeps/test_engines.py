@@ -182,6 +182,36 @@ def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
 
 
 @needs('optuna')
+def test_a_search_stops_trials_that_are_worse_than_the_median(
+  tmp_path, monkeypatch
+):
+  import optuna
+
+  from inception.sweeps import search
+
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+
+  def run(seeds, trials, seconds):
+    monkeypatch.setenv('STUB_SECONDS', str(seconds))
+    sweep = hyper.sweep('seed', hyper.choice(seeds))
+    study = search.open_study(folder, BASE, sweep, Options(), trials)
+    study.run(lambda *_: None, STUB)
+    return optuna.load_study(
+      study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
+    ).trials
+
+  monkeypatch.setattr(search, '_FIRST_TRIALS', 1)
+  run([0], 1, 0.1)
+  monkeypatch.setattr(search, '_suggest', lambda *_: 900)  # Much worse.
+  bad = run([0], 2, 60)[-1]
+  assert bad.state == optuna.trial.TrialState.PRUNED
+  assert 1 < len(bad.intermediate_values) < 10
+  status = folder.status(bad.user_attrs['run']).status
+  assert status == f.STOPPED_EARLY
+
+
+@needs('optuna')
 def test_bad_values_of_a_search_are_named(tmp_path):
   from inception.sweeps import search
 
