@@ -1,10 +1,9 @@
 """TensorBoard's HParams tab: what each run of a sweep has set."""
 
 import time
-from typing import Any
 
 from tensorboard.compat.proto import summary_pb2
-from tensorboard.plugins.hparams import api_pb2, summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from inception import paths
 from inception.sweeps import folder as f
@@ -31,23 +30,38 @@ def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
   events = folder.workdir(run.name) / 'tensorboard'
   if not events.is_dir() or any(events.glob('*.hparams')):
     return  # It has logged nothing, or had ended before.
-  values = {
-    name: value if isinstance(value, bool | int | float | str) else str(value)
-    for name, value in run.overrides.items()
-  }
-  start = summary.session_start_pb(values, group_name=run.name)
-  end = summary.session_end_pb(
-    _STATUS.get(status.status, api_pb2.STATUS_UNKNOWN)
+  start = plugin_data_pb2.SessionStartInfo(
+    group_name=run.name, start_time_secs=time.time() - status.seconds
   )
-  content = b''.join(
-    format_event(wall_time=time.time(), step=0, summary=_own(part))
-    for part in (start, end)
+  for name, value in run.overrides.items():
+    if isinstance(value, bool):
+      start.hparams[name].bool_value = value
+    elif isinstance(value, int | float):
+      start.hparams[name].number_value = value
+    else:
+      start.hparams[name].string_value = str(value)
+  end = plugin_data_pb2.SessionEndInfo(
+    status=_STATUS.get(status.status, api_pb2.STATUS_UNKNOWN),
+    end_time_secs=time.time(),
+  )
+  content = _event(
+    metadata.SESSION_START_INFO_TAG,
+    plugin_data_pb2.HParamsPluginData(session_start_info=start),
+  ) + _event(
+    metadata.SESSION_END_INFO_TAG,
+    plugin_data_pb2.HParamsPluginData(session_end_info=end),
   )
   # Read after the metrics, whose file has an earlier time in its name.
   name = f'events.out.tfevents.{time.time_ns() // 1000}.hparams'
   paths.write_atomically(events / name, content)
 
 
-def _own(part: Any) -> summary_pb2.Summary:
-  """Returns TensorBoard's own message; the plugin makes TensorFlow's."""
-  return summary_pb2.Summary.FromString(part.SerializeToString())
+def _event(tag: str, data: plugin_data_pb2.HParamsPluginData) -> bytes:
+  # The plugin's own functions would import TensorFlow.
+  value = summary_pb2.Summary.Value(
+    tag=tag,
+    metadata=metadata.create_summary_metadata(data),
+    tensor=metadata.NULL_TENSOR,
+  )
+  summary = summary_pb2.Summary(value=[value])
+  return format_event(wall_time=time.time(), step=0, summary=summary)
