@@ -9,7 +9,7 @@ from inception.sweeps import folder as f
 from inception.sweeps.plan import Run
 from inception.sweeps.process import TRAIN, Place, Process
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.005
 _WATCH_SECONDS = 1.0
 
 # Called with a run and how it ended.
