@@ -1,6 +1,6 @@
 """From the arrays of a weights file to the variables of a network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -8,13 +8,9 @@ from flax import traverse_util
 import numpy as np
 
 from inception.errors import UserError
+from inception.pretrained.match import match
 from inception.pretrained.projects import PROJECTS
-from inception.pretrained.tensors import (
-  Arrays,
-  PublishedNetwork,
-  Tensor,
-  network_layers,
-)
+from inception.pretrained.tensors import Arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +37,6 @@ class Imported:
   left_out: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Match:
-  """How well the arrays of a file fit a network.
-
-  Attributes:
-    project: Name of the project.
-    architecture: Name of the network.
-    num_classes: Classes in the file; 0 without a classifier.
-    with_aux: Auxiliary heads are matched.
-    arrays: Arrays by the project's own names.
-    tensors: The network's tensors, in the order of definition.
-    fitting: Number of them that the file has in the right shape.
-    left_out: Names of arrays that are not part of the network.
-    difference: Description of the first difference; None if all arrays fit.
-  """
-
-  project: str
-  architecture: str
-  num_classes: int
-  with_aux: bool
-  arrays: Arrays
-  tensors: list[Tensor]
-  fitting: int
-  left_out: tuple[str, ...]
-  difference: str | None
-
-
 def import_arrays(
   arrays: Arrays,
   project_names: str | Sequence[str],
@@ -89,21 +58,10 @@ def import_arrays(
   """
   if isinstance(project_names, str):
     project_names = [project_names]
-  pairs = [
-    (project, network)
-    for project in project_names
-    for network in PROJECTS[project].networks
-    if architecture in (None, network)
-  ]
-  if not pairs:
-    known = sorted({n for p in project_names for n in PROJECTS[p].networks})
-    raise UserError(
-      f'there are no weights of {" or ".join(project_names)} for'
-      f' {architecture!r}, only for {", ".join(known)}'
-    )
-  matches = [_match(arrays, *pair) for pair in pairs]
+  pairs = _candidates(project_names, architecture)
+  matches = [match(arrays, *pair) for pair in pairs]
   # The first of equal ones, and rather one that uses more of the file.
-  best = max(matches, key=lambda match: (not match.difference, match.fitting))
+  best = max(matches, key=lambda found: (not found.difference, found.fitting))
   if best.difference:
     raise UserError(
       f'the file does not fit {best.architecture}: {best.difference};'
@@ -126,128 +84,27 @@ def import_arrays(
   )
 
 
-def _match(arrays: Arrays, project: str, architecture: str) -> _Match:
-  """Matches as much of a file as fits: its heads, or else its trunk."""
-  published = PROJECTS[project].networks[architecture]
-  stripped = _without_prefix(arrays, published, architecture)
-  outside = tuple(name for name in arrays if name not in stripped.values())
-  arrays = published.unwrap(
-    {ours: arrays[theirs] for ours, theirs in stripped.items()}
-  )
-  bias = arrays.get(published.find_classifier(arrays) or '')
-  num_classes = len(bias) if bias is not None and bias.ndim else 0
-  prefix = published.aux_prefix
-  with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
-  attempts = [(num_classes, with_aux), (num_classes, False)]
-  if PROJECTS[project].allows_classes(num_classes):
-    attempts.append((0, False))
-  matches = [
-    _attempt(arrays, project, architecture, outside, *attempt)
-    for attempt in dict.fromkeys(attempts)
-  ]
-  good = [match for match in matches if match.difference is None]
-  return (good or matches)[0]
+def _candidates(
+  project_names: Sequence[str], architecture: str | None
+) -> list[tuple[str, str]]:
+  """Returns the projects and networks to try.
 
-
-def _without_prefix(
-  arrays: Arrays, published: PublishedNetwork, architecture: str
-) -> dict[str, str]:
-  """Returns the names of the network's arrays, without and with their prefix.
-
-  Wrappers put one before each name: DataParallel 'module.', torch.compile
-  '_orig_mod.', Lightning the name of an attribute.
+  Raises:
+    UserError: There are none.
   """
-  layers = network_layers(architecture, 0, False)
-  first = published.name_tensors(layers, arrays)[0].name
-  prefixes = sorted(
-    {name.removesuffix(first) for name in arrays if _ends(name, first)}
-  )
-  prefix = prefixes[0] if len(prefixes) == 1 else ''
-  return {
-    name.removeprefix(prefix): name
-    for name in arrays
-    if name.startswith(prefix)
-  }
-
-
-def _ends(name: str, end: str) -> bool:
-  return name.endswith(end) and name.removesuffix(end)[-1:] in ('', '.', '/')
-
-
-def _attempt(
-  arrays: Arrays,
-  project_name: str,
-  architecture: str,
-  outside: tuple[str, ...],
-  num_classes: int,
-  with_aux: bool,
-) -> _Match:
-  project = PROJECTS[project_name]
-  published = project.networks[architecture]
-  layers = network_layers(architecture, num_classes, with_aux)
-  tensors = published.name_tensors(layers, arrays)
-  expected = {tensor.name for tensor in tensors}
-  others = [
-    name
-    for name in arrays
-    if name not in expected and not project.ignores(name, arrays)
+  networks = [
+    (project, network)
+    for project in project_names
+    for network in PROJECTS[project].networks
   ]
-  left_out = [name for name in others if _is_of_head(name, published)]
-  differences = [
-    *_misfits(arrays, architecture, tensors),
-    # A classifier behind other layers is not that of the pooled grid.
-    *(
-      f'its classifier stands among other layers, such as {name}'
-      for name in left_out
-      if num_classes and not _is_aux(name, published)
-    ),
-    *(f'it has {num_classes} classes',)
-    * (not project.allows_classes(num_classes)),
-    *(
-      f'it has {name} {arrays[name].shape}, which {architecture} does not have'
-      for name in others
-      if name not in left_out
-    ),
-  ]
-  return _Match(
-    project_name,
-    architecture,
-    num_classes,
-    with_aux,
-    arrays,
-    tensors,
-    fitting=sum(_fits(arrays, tensor) for tensor in tensors),
-    left_out=(*left_out, *outside),
-    difference=differences[0] if differences else None,
-  )
-
-
-def _is_of_head(name: str, published: PublishedNetwork) -> bool:
-  return _is_aux(name, published) or published.is_of_head(name)
-
-
-def _is_aux(name: str, published: PublishedNetwork) -> bool:
-  prefix = published.aux_prefix
-  return prefix is not None and name.startswith(prefix)
-
-
-def _fits(arrays: Arrays, tensor: Tensor) -> bool:
-  found = arrays.get(tensor.name)
-  return found is not None and found.shape == tensor.shape
-
-
-def _misfits(
-  arrays: Arrays, architecture: str, tensors: list[Tensor]
-) -> Iterator[str]:
-  """Yields a phrase for every tensor that is missing or has another shape."""
-  for tensor in tensors:
-    if tensor.name not in arrays:
-      yield f'it lacks {tensor.name} {tensor.shape}'
-    elif not _fits(arrays, tensor):
-      yield (
-        f'its {tensor.name} is {arrays[tensor.name].shape}, but {architecture}'
-        f' needs {tensor.shape}'
-      )
+  pairs = [pair for pair in networks if architecture in (None, pair[1])]
+  if not pairs:
+    known = sorted({network for _, network in networks})
+    raise UserError(
+      f'there are no weights of {" or ".join(project_names)} for'
+      f' {architecture!r}, only for {", ".join(known)}'
+    )
+  return pairs
 
 
 def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
@@ -259,7 +116,7 @@ def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
     for architecture in project.networks:
       if (name, architecture) in tried:
         continue
-      if _match(arrays, name, architecture).difference is None:
+      if match(arrays, name, architecture).difference is None:
         return (
           f'{architecture} would fit, with --from={name}'
           f' --architecture={architecture}'
@@ -290,5 +147,5 @@ def alternatives(imported: Imported, arrays: Arrays) -> list[str]:
     for name, project in PROJECTS.items()
     if name != imported.project
     and imported.architecture in project.networks
-    and _match(arrays, name, imported.architecture).difference is None
+    and match(arrays, name, imported.architecture).difference is None
   ]

@@ -26,6 +26,11 @@ _LEGEND = {
 _MOST_POINTS = 100  # Of a curve; more cannot be told apart.
 
 
+def check_installed() -> None:
+  """Raises UserError if Plotly is not installed."""
+  _plotly()
+
+
 def library() -> str:
   """Returns Plotly as a script element.
 
@@ -38,7 +43,7 @@ def library() -> str:
 def curves(
   runs: Mapping[str, Sequence[Mapping[str, Any]]], split: str, name: str
 ) -> str:
-  """Draws a metric over the epochs of runs.
+  """Draws a metric over the steps of runs.
 
   Args:
     runs: Rows of metrics.jsonl by the name of the run.

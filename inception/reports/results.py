@@ -134,7 +134,8 @@ def means(
   kept = [field for field in fields if field != 'seed']
   groups: dict[str, list[Mapping[str, Any]]] = {}
   for result in results:
-    if result.get('top1') is not None and result.get('status') == 'finished':
+    is_whole = result.get('status', 'finished') == 'finished'
+    if result.get('top1') is not None and is_whole:
       key = json.dumps([result.get(field) for field in kept])
       groups.setdefault(key, []).append(result)
   rows = []

@@ -19,6 +19,7 @@ from inception.reports.results import differing, means, read_result
 _MOST_CURVES = 30
 _MOST_OPEN = 3  # Failures whose last lines are shown at once.
 _COLUMNS = (
+  'step',
   'top1',
   'best_top1',
   'top5',
@@ -81,7 +82,7 @@ def main() -> None:
   results, configs = [], []
   for folder in folders:
     result, config = read_result(folder)
-    results.append({'name': folder.name, 'status': 'finished', **result})
+    results.append({'name': folder.name, **result})
     configs.append(config)
   fields = differing(configs)
   for result, config in zip(results, configs):
@@ -114,8 +115,8 @@ def write_page(
   Args:
     path: HTML file to write.
     title: Its title.
-    results: Rows of `read_result` with `name`, `status` and the fields; `log`,
-      the last lines of a failed run.
+    results: Rows of `read_result` with `name` and the fields; of a sweep also
+      with `status`, and `log`, the last lines of a failed run.
     fields: Config fields that differ.
 
   Raises:
@@ -150,14 +151,15 @@ def render(
 
 def _summary(results: Sequence[Mapping[str, Any]]) -> str:
   counts: dict[str, int] = {}
-  for result in results:
-    counts[result['status']] = counts.get(result['status'], 0) + 1
+  for status in (result['status'] for result in results if 'status' in result):
+    counts[status] = counts.get(status, 0) + 1
   words = ', '.join(f'{count:,} {name}' for name, count in counts.items())
-  return f'<p>{len(results):,} runs: {page.text(words)}.</p>'
+  counted = f': {words}' if words else ''
+  return f'<p>{len(results):,} runs{page.text(counted)}.</p>'
 
 
 def _failures(results: Sequence[Mapping[str, Any]]) -> str:
-  failed = [result for result in results if result['status'] == 'failed']
+  failed = [result for result in results if result.get('status') == 'failed']
   shown = ' open' if len(failed) <= _MOST_OPEN else ''
   parts = [
     f'<details{shown}><summary class="failed">{page.text(result["name"])}:'

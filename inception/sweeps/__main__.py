@@ -6,7 +6,7 @@ Run:  python -m inception.sweeps --workdir=runs/sweep --config=configs/digits.py
 
 A config file may define get_hyper instead; see inception/sweeps/hyper.py.
 The same command again goes on: finished runs are kept, others resumed. The exit
-status is 1 if a run failed.
+status is 1 if a run failed or is unfinished.
 """
 
 import json
@@ -21,10 +21,19 @@ import tqdm
 
 from inception import commands, paths
 from inception.errors import UserError, lookup
+from inception.reports import charts
 from inception.sweeps import folder as f
 from inception.sweeps import hparams, hyper, plan, results
 from inception.sweeps.engines import ENGINES, Job, Options
 from inception.sweeps.process import ROOT
+
+# Flags that go with one value of another flag alone.
+_GOES_WITH = {
+  'trials': ('search', 'optuna'),
+  'stop_early': ('engine', 'ray'),
+  'address': ('engine', 'ray'),
+  'slurm': ('engine', 'slurm'),
+}
 
 # Seconds between writing the page while runs go on.
 _PAGE_SECONDS = 60.0
@@ -49,7 +58,9 @@ def define_flags() -> None:
     'search', None, ['optuna'], 'Draw trials instead of all combinations.'
   )
   flags.DEFINE_integer('trials', 50, 'Trials of a search.', 1)
-  flags.DEFINE_string('metric', 'top1', 'What a search maximizes.')
+  flags.DEFINE_enum(
+    'metric', 'top1', ['top1', 'top5'], 'By what runs are compared.'
+  )
   flags.DEFINE_bool(
     'stop_early', False, 'Ray: end bad runs early, by ASHA on --metric.'
   )
@@ -67,6 +78,7 @@ def main() -> int:
     paths.resolve(commands.require('workdir', 'runs/sweep'))
   )
   make_engine = lookup(ENGINES, values.engine, '--engine')
+  _check_flags()
   base = _base()
   sweep = _sweep(base)
   if values.search is not None:
@@ -77,7 +89,8 @@ def main() -> int:
   job = Job(folder, runs, _Progress(folder, len(runs)).ended, _options())
   if values.dry_run:
     print('\n'.join(f'{run.name}  {" ".join(run.flags[1:])}' for run in runs))
-    print(make_engine().describe(job))
+    if text := make_engine().describe(job):
+      print(text)
     return 0
   engine = make_engine()
   engine.check(job)
@@ -91,12 +104,29 @@ def main() -> int:
   return _report(folder, page)
 
 
+def _check_flags() -> None:
+  """Checks that flags go together, and that the page can be drawn.
+
+  Raises:
+    UserError: They do not, or it cannot.
+  """
+  for name, (other, value) in _GOES_WITH.items():
+    if flags.FLAGS[name].present and flags.FLAGS[other].value != value:
+      raise UserError(f'--{name} needs --{other}={value}')
+  if flags.FLAGS.search is not None:
+    if flags.FLAGS.engine != 'local':
+      raise UserError(
+        f'--search needs --engine=local, not {flags.FLAGS.engine}'
+      )
+    if flags.FLAGS.retry_failed:
+      raise UserError('--retry_failed does not go with --search')
+  charts.check_installed()
+
+
 def _search(folder: f.SweepFolder, base: plan.Base, sweep: hyper.Sweep) -> int:
   from inception.sweeps.search import open_study  # An optional package.
 
   values = flags.FLAGS
-  if values.engine != 'local':
-    raise UserError(f'--search needs --engine=local, not {values.engine}')
   study = open_study(folder, base, sweep, _options(), values.trials)
   if values.dry_run:
     print(study.describe())
@@ -209,19 +239,20 @@ def _report(folder: f.SweepFolder, page: str) -> int:
       for row in best[:10]
     ]
     print(commands.format_table(('best', 'top-1', 'images/s'), table))
-  failed = [row['name'] for row in rows if row['status'] == f.FAILED]
-  if failed:
+  counts: dict[str, int] = {}
+  for row in rows:
+    counts[row['status']] = counts.get(row['status'], 0) + 1
+  if failed := counts.get(f.FAILED):
     print(
-      f'{len(failed)} of {len(rows)} runs failed; --retry_failed starts them'
-      ' again'
+      f'{failed} of {len(rows)} runs failed; --retry_failed starts them again'
     )
+  # Lost by an engine, or by a machine.
+  if unfinished := len(rows) - sum(counts.get(name, 0) for name in f.ENDED):
+    print(f'{unfinished} of {len(rows)} runs are unfinished; start again')
   print(f'page: {page}')
   if flags.FLAGS.json:
-    counts: dict[str, int] = {}
-    for row in rows:
-      counts[row['status']] = counts.get(row['status'], 0) + 1
     print(json.dumps({'page': page, 'fields': fields, 'runs': counts}))
-  return 1 if failed else 0
+  return 1 if failed or unfinished else 0
 
 
 if __name__ == '__main__':

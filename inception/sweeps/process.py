@@ -101,6 +101,12 @@ class Process:
     while self.poll() is None:
       time.sleep(_POLL_SECONDS)
 
+  def kill(self) -> None:
+    """Ends the run at once, as a machine that is lost does."""
+    self._process.kill()
+    self._process.wait()
+    self._log.close()
+
   def stop(self, wanted: str = f.INTERRUPTED) -> None:
     """Asks the run to save and end.
 
@@ -170,9 +176,13 @@ def run_to_end(
     if status := folder.ended(run.name):
       return status
     process = Process(folder, run, place, command)
-    while (ended := process.poll()) is None:
-      tick(process)
-      time.sleep(_POLL_SECONDS)
+    try:
+      while (ended := process.poll()) is None:
+        tick(process)
+        time.sleep(_POLL_SECONDS)
+    except BaseException:
+      process.kill()  # The lock must not be free while it runs.
+      raise
     return ended
 
 

@@ -121,6 +121,8 @@ def run_all(job: Job, command: Sequence[str] = TRAIN) -> None:
     ),
   )
   tuner.fit()
+  for run in watcher.cut:
+    job.ended(run, _mark_stopped(job.folder, run))
   if watcher.count < len(left):
     raise SystemExit(130)
 
@@ -147,17 +149,18 @@ class _Watcher(tune.Callback):
     self._job = job
     self._runs = {run.name: run for run in runs}
     self.count = 0
+    self.cut: list[Run] = []  # By ASHA; their processes end after this.
 
   def on_trial_complete(
     self, iteration: int, trials: list[Any], trial: Any, **info: Any
   ) -> None:
     """Is called when a trial has ended, or ASHA has ended it."""
     run = self._runs[trial.config['run']]
-    status = self._job.folder.status(run.name) or f.Status(f.STARTED)
-    if status.status not in f.ENDED:
-      status = _mark_stopped(self._job.folder, run, status)
     self.count += 1
-    self._job.ended(run, status)
+    if status := self._job.folder.ended(run.name):
+      self._job.ended(run, status)
+    else:
+      self.cut.append(run)
 
   def on_trial_error(
     self, iteration: int, trials: list[Any], trial: Any, **info: Any
@@ -170,14 +173,15 @@ class _Watcher(tune.Callback):
     self._job.ended(run, status)
 
 
-def _mark_stopped(
-  folder: f.SweepFolder, run: Run, status: f.Status
-) -> f.Status:
+def _mark_stopped(folder: f.SweepFolder, run: Run) -> f.Status:
   """Records that a run was ended early, once its process is gone."""
+  status = folder.status(run.name) or f.Status(f.STARTED)
   latest = time.monotonic() + _ENDING_SECONDS
   while time.monotonic() < latest:
     with folder.lock(run.name) as locked:
       if locked:
+        if ended := folder.ended(run.name):  # It was faster.
+          return ended
         ended = f.Status(f.STOPPED_EARLY, status.starts, status.seconds)
         folder.set_status(run.name, ended)
         return ended

@@ -67,12 +67,6 @@ def write(folder: f.SweepFolder) -> str:
   results.write_results(folder.path, rows, fields)
   path = folder.path / PAGE
   title = f'Sweep {folder.path.name}'
-  runs.write_page(path, title, rows, swept_fields(rows_of(rows, fields)))
+  differing = swept_fields(list(folder.read()['runs'].values()))
+  runs.write_page(path, title, rows, differing)
   return str(path)
-
-
-def rows_of(
-  rows: list[results.Result], fields: list[str]
-) -> list[dict[str, Any]]:
-  """Returns the given fields of each row."""
-  return [{field: row.get(field) for field in fields} for row in rows]

@@ -51,13 +51,13 @@ class Study:
     self._base = base
     self._space = find_space(sweep)
     self._sweep = sweep
-    self._options = options
     self._metric = options.metric
     self._trials = trials
     self._study: optuna.Study
     # Several trials may draw the same values, which run once.
     self._of_run: dict[str, list[optuna.Trial]] = {}
     self._reported: dict[int, int] = {}
+    self._places = find_places(options.parallel, options.devices_per_run)
 
   def describe(self) -> str:
     """Returns a line per field that is drawn."""
@@ -91,7 +91,7 @@ class Study:
     local.run_all(
       self._folder,
       self._draw(),
-      find_places(self._options.parallel, self._options.devices_per_run),
+      self._places,
       both,
       self._is_bad,
       command,
@@ -238,7 +238,8 @@ def open_study(
     trials: Number of trials, with those of earlier starts.
 
   Raises:
-    UserError: The sweep is empty, or a value of it is wrong.
+    UserError: The sweep is empty, a value of it is wrong, or the machine has
+      too few devices.
   """
   study = Study(folder, base, sweep, options, trials)
   for name, space in find_space(sweep).items():

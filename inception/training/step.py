@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from inception import distributed
 from inception.data import augment, device
 from inception.distributed import AXIS
 from inception.modules.network import Network
@@ -30,12 +31,12 @@ class TrainStep:
 
   Attributes:
     compiled: The pmapped function.
-    seed: int32. An argument and not a constant of the program, so that runs
-      which differ in their seed share it in the compilation cache.
+    seed: int32, on all devices. An argument and not a constant of the program,
+      so that runs which differ in their seed share it in the compilation cache.
   """
 
   compiled: Any
-  seed: np.ndarray
+  seed: Array
 
   def __call__(
     self, state: TrainState, batch: Batch
@@ -98,7 +99,10 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
     devices=devices,
     donate_argnums=1,
   )
-  return TrainStep(compiled, np.array(recipe.config.seed, np.int32))
+  seed = distributed.replicate(
+    jnp.asarray(recipe.config.seed, jnp.int32), devices
+  )
+  return TrainStep(compiled, seed)
 
 
 def train_step(

@@ -106,6 +106,8 @@ class Tracker:
           client = self._open(self._workdir, self._id, self._config)
         while client is not None and self._waiting:
           self._send_first(client)
+        if client is not None and self._closing.is_set():
+          client.close()
       except Exception as error:  # Each service has its own.
         self._error = str(error).split('\n')[0][:200] or type(error).__name__
         client = None
@@ -113,8 +115,6 @@ class Tracker:
         break
       self._wake.wait(_RETRY_SECONDS if self._waiting else None)
       self._wake.clear()
-    if client is not None:
-      client.close()
 
   def _send_first(self, client: Client) -> None:
     position, row = self._waiting[0]

@@ -37,7 +37,7 @@ def run(folder: pathlib.Path, cases: int, seed: int) -> dict:
   work = folder / 'damaged'
   for case in range(cases):
     if case % 20 == 19:
-      # A process may have only so many compiled programs.
+      # Compiled programs stay in memory until they are cleared.
       jax.clear_caches()
       gc.collect()
     shutil.rmtree(work, ignore_errors=True)

@@ -21,10 +21,10 @@ def main(engine, directory, *seeds):
     folder,
     runs,
     lambda run, status: print(run.name, status.status, flush=True),
-    Options(parallel=2),
+    Options(parallel=2, stop_early=engine == 'asha'),
   )
   folder.write(BASE, runs)
-  if engine == 'ray':
+  if engine in ('ray', 'asha'):
     from inception.sweeps import ray_tune
 
     ray_tune.connect(job)

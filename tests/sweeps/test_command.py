@@ -84,6 +84,13 @@ def test_a_sweep_of_real_runs(tmp_path):
     (['--seeds=2', '--engine=pbs'], "--engine='pbs' is not one of local, ray"),
     (['--sweep=model.width=uniform(0.5,1)'], 'add --search=optuna'),
     (['--seeds=2', '--parallel=9999'], '--parallel=9999 is more than the'),
+    (
+      ['--seeds=2', '--search=optuna', '--parallel=9999'],
+      '--parallel=9999 is more than the',
+    ),
+    (['--seeds=2', '--stop_early'], '--stop_early needs --engine=ray'),
+    (['--seeds=2', '--trials=3'], '--trials needs --search=optuna'),
+    (['--seeds=2', '--metric=f1'], '--metric=f1: value should be one of'),
     (['--seeds=2', '--engine=slurm'], 'cannot submit to Slurm'),
     (
       ['--sweep=model.width=1', '--config=configs/sweeps/digits.py'],

@@ -15,7 +15,13 @@ from inception.sweeps import folder as f
 from inception.sweeps import hyper
 from inception.sweeps.engines import Job, Options
 from tests.sweeps.driver import BASE, STUB
-from tests.sweeps.test_local import alive, kill_until_done, runs_of, starts
+from tests.sweeps.test_local import (
+  alive,
+  kill_until_done,
+  runs_of,
+  start,
+  starts,
+)
 
 
 def needs(package):
@@ -31,6 +37,19 @@ def test_a_killed_sweep_of_ray_goes_on_and_leaves_no_orphans(tmp_path):
   for run in runs_of(*seeds):
     steps = (tmp_path / 's' / run.name / 'steps').read_text().split()
     assert steps == [str(step) for step in range(1, 11)]  # Each step once.
+  assert not alive(tmp_path / 's')
+
+
+@needs('ray')
+def test_asha_ends_bad_runs_early(tmp_path):
+  good, bad = [0, 1], [500, 900]
+  process = start('asha', tmp_path / 's', [*good, *bad], seconds=20)
+  output, error = process.communicate(timeout=200)
+  assert process.returncode == 0, error
+  assert output.count('finished') == output.count('stopped early') == 2
+  for run in runs_of(*bad):
+    steps = (tmp_path / 's' / run.name / 'steps').read_text().split()
+    assert 1 <= len(steps) < 10
   assert not alive(tmp_path / 's')
 
 

@@ -1,0 +1,163 @@
+"""How well the arrays of a weights file fit one published network."""
+
+from collections.abc import Iterator
+import dataclasses
+
+from inception.pretrained.projects import PROJECTS
+from inception.pretrained.tensors import (
+  Arrays,
+  PublishedNetwork,
+  Tensor,
+  network_layers,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+  """How well the arrays of a file fit a network.
+
+  Attributes:
+    project: Name of the project.
+    architecture: Name of the network.
+    num_classes: Classes in the file; 0 without a classifier.
+    with_aux: Auxiliary heads are matched.
+    arrays: Arrays by the project's own names.
+    tensors: The network's tensors, in the order of definition.
+    fitting: Number of them that the file has in the right shape.
+    left_out: Names of arrays that are not part of the network.
+    difference: Description of the first difference; None if all arrays fit.
+  """
+
+  project: str
+  architecture: str
+  num_classes: int
+  with_aux: bool
+  arrays: Arrays
+  tensors: list[Tensor]
+  fitting: int
+  left_out: tuple[str, ...]
+  difference: str | None
+
+
+def match(arrays: Arrays, project: str, architecture: str) -> Match:
+  """Matches as much of a file as fits: its heads, or else its trunk."""
+  published = PROJECTS[project].networks[architecture]
+  stripped = _without_prefix(arrays, published, architecture)
+  outside = tuple(name for name in arrays if name not in stripped.values())
+  arrays = published.unwrap(
+    {ours: arrays[theirs] for ours, theirs in stripped.items()}
+  )
+  bias = arrays.get(published.find_classifier(arrays) or '')
+  num_classes = len(bias) if bias is not None and bias.ndim else 0
+  prefix = published.aux_prefix
+  with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
+  attempts = [(num_classes, with_aux), (num_classes, False)]
+  if PROJECTS[project].allows_classes(num_classes):
+    attempts.append((0, False))
+  matches = [
+    _attempt(arrays, project, architecture, outside, *attempt)
+    for attempt in dict.fromkeys(attempts)
+  ]
+  good = [match for match in matches if match.difference is None]
+  return (good or matches)[0]
+
+
+def _without_prefix(
+  arrays: Arrays, published: PublishedNetwork, architecture: str
+) -> dict[str, str]:
+  """Returns the names of the network's arrays, without and with their prefix.
+
+  Wrappers put one before each name: DataParallel 'module.', torch.compile
+  '_orig_mod.', Lightning the name of an attribute.
+  """
+  layers = network_layers(architecture, 0, False)
+  first = published.name_tensors(layers, arrays)[0].name
+  prefixes = sorted(
+    {name.removesuffix(first) for name in arrays if _ends(name, first)}
+  )
+  prefix = prefixes[0] if len(prefixes) == 1 else ''
+  return {
+    name.removeprefix(prefix): name
+    for name in arrays
+    if name.startswith(prefix)
+  }
+
+
+def _ends(name: str, end: str) -> bool:
+  return name.endswith(end) and name.removesuffix(end)[-1:] in ('', '.', '/')
+
+
+def _attempt(
+  arrays: Arrays,
+  project_name: str,
+  architecture: str,
+  outside: tuple[str, ...],
+  num_classes: int,
+  with_aux: bool,
+) -> Match:
+  project = PROJECTS[project_name]
+  published = project.networks[architecture]
+  layers = network_layers(architecture, num_classes, with_aux)
+  tensors = published.name_tensors(layers, arrays)
+  expected = {tensor.name for tensor in tensors}
+  others = [
+    name
+    for name in arrays
+    if name not in expected and not project.ignores(name, arrays)
+  ]
+  left_out = [name for name in others if _is_of_head(name, published)]
+  differences = [
+    *_misfits(arrays, architecture, tensors),
+    # A classifier behind other layers is not that of the pooled grid.
+    *(
+      f'its classifier stands among other layers, such as {name}'
+      for name in left_out
+      if num_classes and not _is_aux(name, published)
+    ),
+    *(f'it has {num_classes} classes',)
+    * (not project.allows_classes(num_classes)),
+    *(
+      f'it has {name} {arrays[name].shape}, which {architecture} does not have'
+      for name in others
+      if name not in left_out
+    ),
+  ]
+  return Match(
+    project_name,
+    architecture,
+    num_classes,
+    with_aux,
+    arrays,
+    tensors,
+    fitting=sum(_fits(arrays, tensor) for tensor in tensors),
+    left_out=(*left_out, *outside),
+    difference=differences[0] if differences else None,
+  )
+
+
+def _is_of_head(name: str, published: PublishedNetwork) -> bool:
+  return _is_aux(name, published) or published.is_of_head(name)
+
+
+def _is_aux(name: str, published: PublishedNetwork) -> bool:
+  prefix = published.aux_prefix
+  return prefix is not None and name.startswith(prefix)
+
+
+def _fits(arrays: Arrays, tensor: Tensor) -> bool:
+  found = arrays.get(tensor.name)
+  return found is not None and found.shape == tensor.shape
+
+
+def _misfits(
+  arrays: Arrays, architecture: str, tensors: list[Tensor]
+) -> Iterator[str]:
+  """Yields a phrase for every tensor that is missing or has another shape."""
+  for tensor in tensors:
+    if tensor.name not in arrays:
+      yield f'it lacks {tensor.name} {tensor.shape}'
+    elif not _fits(arrays, tensor):
+      yield (
+        f'its {tensor.name} is {arrays[tensor.name].shape}, but {architecture}'
+        f' needs {tensor.shape}'
+      )
