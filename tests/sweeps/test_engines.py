@@ -42,12 +42,14 @@ def test_a_killed_sweep_of_ray_goes_on_and_leaves_no_orphans(tmp_path):
 
 @needs('ray')
 def test_asha_ends_bad_runs_early(tmp_path):
-  good, bad = [0, 1], [500, 900]
-  process = start('asha', tmp_path / 's', [*good, *bad], seconds=20)
+  bad = [500, 900]
+  process = start('asha', tmp_path / 's', [0, 1, *bad], seconds=20)
   output, error = process.communicate(timeout=200)
   assert process.returncode == 0, error
-  assert output.count('finished') == output.count('stopped early') == 2
+  (best,) = runs_of(0)
+  assert f'{best.name} finished' in output  # Others may be worse than it.
   for run in runs_of(*bad):
+    assert f'{run.name} stopped early' in output
     steps = (tmp_path / 's' / run.name / 'steps').read_text().split()
     assert 1 <= len(steps) < 10
   assert not alive(tmp_path / 's')
