@@ -21,6 +21,7 @@ from inception.sweeps.plan import Base, Run
 
 SWEEP_FILE = 'sweep.json'
 STATUS_FILE = 'sweep_status.json'
+_LOCK_FILE = 'sweep.lock'  # Of each run, and of the whole sweep.
 LOG_FILE = 'log.txt'
 
 STARTED = 'started'
@@ -77,18 +78,16 @@ class SweepFolder:
       'search': search,
       'runs': {run.name: run.overrides for run in runs},
     }
-    if (self.path / SWEEP_FILE).exists():
-      before = self.read()
-      self._check_same(before, json.loads(json.dumps(described)))
-      described['runs'] = {**before['runs'], **described['runs']}
-    elif self.path.is_dir() and any(self.path.iterdir()):
-      raise UserError(
-        f'{self.path} is not empty and holds no sweep; choose another --workdir'
-      )
+    self._check_mine()
     paths.make_writable(self.path)
-    paths.write_atomically(
-      self.path / SWEEP_FILE, json.dumps(described, indent=1)
-    )
+    with self.alone():
+      if (self.path / SWEEP_FILE).exists():
+        before = self.read()
+        self._check_same(before, json.loads(json.dumps(described)))
+        described['runs'] = {**before['runs'], **described['runs']}
+      paths.write_atomically(
+        self.path / SWEEP_FILE, json.dumps(described, indent=1)
+      )
 
   def read(self) -> dict[str, Any]:
     """Returns `config`, `overrides`, `search`, and `runs` by name.
@@ -157,7 +156,7 @@ class SweepFolder:
     """
     workdir = self.workdir(name)
     paths.make_writable(workdir)
-    descriptor = os.open(workdir / 'sweep.lock', os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(workdir / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
       fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
       locked = True
@@ -167,6 +166,25 @@ class SweepFolder:
       yield locked
     finally:
       os.close(descriptor)
+
+  @contextlib.contextmanager
+  def alone(self) -> Iterator[None]:
+    """Keeps other sweep processes from writing the files of the whole sweep."""
+    descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX)
+      yield
+    finally:
+      os.close(descriptor)
+
+  def _check_mine(self) -> None:
+    """Checks that the folder holds a sweep, or nothing."""
+    if (self.path / SWEEP_FILE).exists() or not self.path.is_dir():
+      return
+    if any(path.name != _LOCK_FILE for path in self.path.iterdir()):
+      raise UserError(
+        f'{self.path} is not empty and holds no sweep; choose another --workdir'
+      )
 
   def _check_same(self, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Checks that a sweep is the one that the folder holds, or more of it."""

@@ -63,10 +63,11 @@ def write(folder: f.SweepFolder) -> str:
   Raises:
     UserError: One cannot be written.
   """
-  rows, fields = collect(folder)
-  results.write_results(folder.path, rows, fields)
   path = folder.path / PAGE
-  title = f'Sweep {folder.path.name}'
-  differing = swept_fields(list(folder.read()['runs'].values()))
-  runs.write_page(path, title, rows, differing)
+  with folder.alone():
+    rows, fields = collect(folder)
+    results.write_results(folder.path, rows, fields)
+    title = f'Sweep {folder.path.name}'
+    differing = swept_fields(list(folder.read()['runs'].values()))
+    runs.write_page(path, title, rows, differing)
   return str(path)

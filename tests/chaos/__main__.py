@@ -12,7 +12,7 @@ import pathlib
 import tempfile
 import time
 
-_PARTS = ('kills', 'damage', 'disks', 'configs')
+_PARTS = ('kills', 'damage', 'disks', 'configs', 'sweeps')
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
     TFDS_DATA_DIR=str(folder / 'data'),
   )
-  from tests.chaos import configs, damage, disks, kills
+  from tests.chaos import configs, damage, disks, kills, sweeps
   from tests.chaos.children import make_context
 
   context = make_context()
@@ -56,6 +56,7 @@ def main() -> None:
     'configs': lambda: configs.run(
       context, folder, arguments.configs, arguments.seed
     ),
+    'sweeps': lambda: sweeps.run(folder, arguments.kills, arguments.seed),
   }
   for name in arguments.parts.split(','):
     begin = time.monotonic()

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -125,6 +126,18 @@ def test_two_sweeps_share_the_runs(tmp_path):
     assert process.returncode == 0, error
     assert output.count('finished') == 6
   assert starts(tmp_path / 's') == {run.name: 1 for run in runs_of(*range(6))}
+
+
+def test_one_process_at_a_time_writes_the_page(tmp_path):
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  folder.write(BASE, runs_of(0))
+  other = threading.Thread(target=results.write, args=[folder])
+  with folder.alone():
+    other.start()
+    other.join(0.5)
+    assert other.is_alive() and not (tmp_path / 's' / results.PAGE).exists()
+  other.join()
+  assert (tmp_path / 's' / results.PAGE).exists()
 
 
 def test_a_signal_stops_the_runs_too(tmp_path):
