@@ -37,14 +37,14 @@ def run(folder: pathlib.Path, kills: int, seed: int) -> dict[str, object]:
       after its end, or is still there after the sweep was killed.
   """
   counts: dict[str, object] = {}
-  whole = folder / 'sweep'
-  begin = time.monotonic()
-  _end(_start(whole, 'local'))
-  seconds = time.monotonic() - begin
   generator = random.Random(seed)
   engines = ['local'] + ['ray'] * (importlib.util.find_spec('ray') is not None)
   for engine in engines:
-    killed = folder / f'sweep_{engine}'
+    # Engines give a run different numbers of cores, hence other last bits.
+    whole, killed = folder / f'whole_{engine}', folder / f'killed_{engine}'
+    begin = time.monotonic()
+    _end(_start(whole, engine))
+    seconds = time.monotonic() - begin
     ends = [
       _kill(killed, engine, generator.uniform(0, seconds / 2))
       for _ in range(kills)
