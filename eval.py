@@ -1,6 +1,7 @@
 """Evaluates a checkpoint: python eval.py --workdir=DIR [--step=best] [--json].
 
-The checkpoint contains its config; nothing else is needed.
+The checkpoint contains its config; nothing else is needed. Also several crops,
+several networks, and int8: see docs/evaluation.md.
 """
 
 import signal
@@ -10,17 +11,23 @@ if __name__ == '__main__':
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import json
+import re
 import sys
+from typing import Any
 
 from absl import flags
 
 from inception import commands, paths
+from inception.errors import UserError
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string(
     'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+  )
+  flags.DEFINE_list(
+    'ensemble', None, 'Workdirs of several networks to average instead.'
   )
   flags.DEFINE_string(
     'step', 'latest', 'Checkpoint: a step, best (by top-1) or latest.'
@@ -31,7 +38,7 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'batch_size',
     None,
-    "Images in a batch, any number; by default the config's.",
+    "Crops in a batch, any number; by default the config's.",
     lower_bound=1,
   )
   flags.DEFINE_string(
@@ -39,6 +46,20 @@ def define_flags() -> None:
   )
   flags.DEFINE_string(
     'data_dir', None, "Folder of the data set; by default the config's."
+  )
+  flags.DEFINE_enum(
+    'precision',
+    None,
+    ['float32', 'bfloat16', 'float16', 'int8'],
+    'Arithmetic; by default that of training.',
+  )
+  commands.define_calibration()
+  commands.define_crops()
+  flags.DEFINE_string(
+    'labels', None, "'real' or a file: ImageNet's reassessed labels."
+  )
+  flags.DEFINE_string(
+    'classes', None, 'File with indices of classes to choose from.'
   )
   flags.DEFINE_string(
     'report', None, 'HTML page of classes, confusions and mistakes to write.'
@@ -49,11 +70,12 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
-  workdir = paths.resolve(commands.require('workdir'))
+  workdirs = _workdirs()
   # Slow imports come after the flags.
   from inception import distributed, session
   from inception.config import default
-  from inception.evaluation import workdir as evaluation
+  from inception.evaluation import results as files
+  from inception.evaluation.workdir import open_workdir
   from inception.reports import classes
 
   values = flags.FLAGS
@@ -63,29 +85,84 @@ def main() -> None:
     values.process_id,
     default.get_config().distributed.timeout_seconds,
   ):
-    opened = evaluation.open_workdir(
-      workdir,
+    opened = open_workdir(
+      workdirs,
       values.step,
       values.split,
       values.batch_size,
       values.dataset,
       values.data_dir,
+      protocol=_protocol(),
     )
     results = opened.results()
     if not distributed.is_first():
       return
-    print(evaluation.format_results(results))
+    print(files.format_results(results))
     if values.json:
       print(json.dumps(results))
     # Last: the results of a workdir that cannot be written are not lost.
     sys.stdout.flush()
-    path = evaluation.write_results(workdir, results)
+    path = files.write_results(workdirs[0], results)
     if not values.json:
       print(f'written to {path}')
     if values.report is not None:
       page = paths.resolve(values.report, '--report')
       classes.write_page(page, results, opened.details())
       print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
+
+
+def _workdirs() -> list[paths.Path]:
+  """Returns the workdir, or those of an ensemble.
+
+  Raises:
+    UserError: There is none, or both were given.
+  """
+  ensemble = flags.FLAGS.ensemble
+  if ensemble is None:
+    return [paths.resolve(commands.require('workdir'))]
+  if flags.FLAGS.workdir is not None:
+    raise UserError('--ensemble takes the place of --workdir; give one of them')
+  return [paths.resolve(folder, '--ensemble') for folder in ensemble]
+
+
+def _protocol() -> Any:
+  from inception.evaluation.members import Protocol
+  from inception.quantization.quantize import Calibration
+
+  values = flags.FLAGS
+  if values.precision != 'int8':
+    for name in ('calibration_images', 'calibration', 'float_layers'):
+      if flags.FLAGS[name].present:
+        raise UserError(f'--{name} needs --precision=int8')
+  return Protocol(
+    values.precision,
+    int(values.crops),
+    Calibration(
+      values.calibration_images,
+      values.calibration,
+      tuple(values.float_layers),
+    ),
+    _only(values.classes),
+    values.labels,
+  )
+
+
+def _only(name: str | None) -> tuple[int, ...] | None:
+  """Reads the indices of --classes, which any characters may separate.
+
+  Raises:
+    UserError: The file cannot be read, or has no numbers.
+  """
+  if name is None:
+    return None
+  path = paths.resolve(name, '--classes')
+  try:
+    indices = tuple(map(int, re.findall(r'-?\d+', path.read_text())))
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f'cannot read {path}: {error}') from error
+  if not indices:
+    raise UserError(f'{path} has no indices of classes')
+  return indices
 
 
 if __name__ == '__main__':

@@ -59,6 +59,34 @@ def define_processes() -> None:
   )
 
 
+def define_crops() -> None:
+  """Defines --crops."""
+  flags.DEFINE_enum(
+    'crops',
+    '1',
+    ['1', '10', '12', '144'],
+    'Squares of each picture, with their mirror images, that are averaged.',
+  )
+
+
+def define_calibration() -> None:
+  """Defines the flags of commands that turn a network into an int8 one."""
+  flags.DEFINE_integer(
+    'calibration_images',
+    256,
+    'Training images that show how large activations are.',
+    lower_bound=1,
+  )
+  flags.DEFINE_string(
+    'calibration',
+    'mse',
+    'How the largest activation is chosen: max, percentile or mse.',
+  )
+  flags.DEFINE_list(
+    'float_layers', [], 'Layers that stay in float32: first, classifier.'
+  )
+
+
 def require(name: str, example: str = 'runs/digits') -> str:
   """Returns the value of a required flag.
 

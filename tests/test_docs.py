@@ -17,10 +17,10 @@ from PIL import Image
 import pytest
 import skimage
 
-from inception import get_architecture
+from inception import get_architecture, paths
+from inception.checkpoints import weights as checkpoint
 from inception.config import default
 from inception.predict import model_from_config
-from inception.pretrained import __main__ as pretrained
 from inception.spec.cost import network_cost
 from tests.variables import random_variables
 
@@ -60,7 +60,7 @@ def weights(folder):
   variables = random_variables(
     model_from_config(config), np.zeros((1, 75, 75, 3), np.float32)
   )
-  pretrained.write(folder / 'weights' / 'v3', variables, config)
+  checkpoint.write(paths.resolve(folder / 'weights' / 'v3'), variables, config)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)

@@ -21,7 +21,8 @@ class Loaded:
 
   Attributes:
     step: Training steps taken; 0 for imported weights.
-    variables: {'params', 'batch_stats'}, the moving average where there is one.
+    variables: {'params', 'batch_stats'}, the moving average where there is one;
+      and the 'scales' of a quantized network.
     config: Config of the run or of the import.
   """
 
@@ -52,6 +53,8 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     'params': averaged['params'],
     'batch_stats': averaged.get('batch_stats', {}),
   }
+  if 'scales' in loaded.state:
+    variables['scales'] = loaded.state['scales']
   return Loaded(loaded.step, variables, loaded.config)
 
 

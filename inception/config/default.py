@@ -112,7 +112,11 @@ def _model() -> ml_collections.ConfigDict:
   # Run equal residual blocks as one compiled loop instead of unrolled: shorter
   # compilation, same parameters. Figures are in docs/speed.md.
   model.scan_blocks = False
-  # From the last grid to a vector: 'average', or 'attention' (learned).
+  # In training, round kernels and the inputs of convolutions as int8 does: for
+  # a few epochs from pretrained weights, which int8 then fits better.
+  model.quantization_aware = False
+  # From the last grid to a vector: 'average', 'max', or with learned
+  # parameters 'attention' or 'gem' (generalized mean).
   model.head_pooling = 'average'
   # Dropout rate before the classifier. Unset: the table's. Auxiliary heads
   # always have their table's.

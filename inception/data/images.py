@@ -1,12 +1,11 @@
 """Encoded images to the squares that evaluation sees, in TensorFlow."""
 
-import dataclasses
 from typing import Any
 
 import ml_collections
 import numpy as np
 
-from inception.data import decode, formats
+from inception.data import decode, formats, multi_crop, resizing
 from inception.data.decode import Encoded
 from inception.data.eval_transforms import EvalTransform, eval_transform
 from inception.data.formats import Kind
@@ -56,11 +55,10 @@ def eval_images(
   Args:
     data: Encoded images, a string tensor [n].
     config: `config.data`.
-    squares: 1 for the central square, or 5 for the corners and the center of
-      the picture, resized so that its center is what the network usually sees.
+    squares: 1 for the central square, or a number in `multi_crop.SQUARES`.
 
   Returns:
-    uint8 [n, image_size, image_size, 3], or [n, 5, image_size, ...].
+    uint8 [n, image_size, image_size, 3], or [n, squares, image_size, ...].
   """
   encoded = decode.inspect(data, config)
   side = config.image_size
@@ -69,7 +67,9 @@ def eval_images(
   @tf.autograph.experimental.do_not_convert
   def one(parts: Any) -> Any:
     image = Encoded(*parts)
-    return _eval_image(image, config) if squares == 1 else _five(image, config)
+    if squares == 1:
+      return _eval_image(image, config)
+    return multi_crop.SQUARES[squares](image, config)
 
   # A loop, so the graph holds the operations of one image: 32 images side by
   # side take 11 s to build instead of 0.8 s, and then run no faster.
@@ -87,30 +87,6 @@ def _eval_image(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   if transform.short_side is None:
     return _crop_and_resize(image, config, transform)
   return _resize_and_crop(image, config, transform)
-
-
-def _five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
-  """Returns the corners and the center, uint8 [5, side, side, 3]."""
-  transform = eval_transform(config)
-  if transform.crop_pct == 1:  # The whole has no corners: 224 of 256 pixels.
-    transform = dataclasses.replace(transform, crop_pct=0.875)
-  side = config.image_size
-  pixels = decode.decode(image, config, transform.dct_method)
-  if transform.short_side is None:
-    sides = tf.fill((2,), round(side / transform.crop_pct))
-  else:
-    sides = tf.shape(pixels)[:2]
-    sides = sides * transform.resized_side(side) // tf.reduce_min(sides)
-  pixels = _to_uint8(_resize(pixels, sides, transform))
-  end = sides - side
-  begins = [(0, 0), (0, end[1]), (end[0], 0), (end[0], end[1])]
-  begins.append((end[0] // 2, end[1] // 2))
-  return tf.stack(
-    [
-      tf.image.crop_to_bounding_box(pixels, top, left, side, side)
-      for top, left in begins
-    ]
-  )
 
 
 def _crop_and_resize(
@@ -143,7 +119,7 @@ def _crop_and_resize(
 
   pixels = tf.cond(tf.equal(image.kind, Kind.JPEG), of_jpeg, of_other)
   side = config.image_size
-  return _to_uint8(_resize(pixels, (side, side), transform))
+  return resizing.to_uint8(resizing.resize(pixels, (side, side), transform))
 
 
 def _resize_and_crop(
@@ -158,24 +134,7 @@ def _resize_and_crop(
   pixels = decode.decode(image, config, transform.dct_method)
   sides = tf.shape(pixels)[:2]
   sides = sides * transform.resized_side(side) // tf.reduce_min(sides)
-  pixels = _to_uint8(_resize(pixels, sides, transform))
+  pixels = resizing.to_uint8(resizing.resize(pixels, sides, transform))
   margin = tf.cast(sides - side, tf.float64) / 2
   begin = tf.cast(tf.round(margin), tf.int32)
   return tf.image.crop_to_bounding_box(pixels, begin[0], begin[1], side, side)
-
-
-def _resize(image: Any, sides: Any, transform: EvalTransform) -> Any:
-  match transform.interpolation:
-    case 'bilinear' | 'bicubic' as method:
-      return tf.image.resize(
-        image, sides, method, antialias=transform.antialias
-      )
-    case 'bilinear_tf1':
-      return tf.compat.v1.image.resize_bilinear(
-        image[None], sides, align_corners=False, half_pixel_centers=False
-      )[0]
-  raise ValueError(f'unknown interpolation {transform.interpolation!r}')
-
-
-def _to_uint8(image: Any) -> Any:
-  return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)

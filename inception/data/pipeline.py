@@ -60,7 +60,10 @@ def train_batches(
 
 
 def eval_batches(
-  source: Source, config: ml_collections.ConfigDict, shard: HostShard
+  source: Source,
+  config: ml_collections.ConfigDict,
+  shard: HostShard,
+  squares: int = 1,
 ) -> Iterable[Batch]:
   """Returns batches of every example once, padded to whole batches.
 
@@ -71,6 +74,7 @@ def eval_batches(
     source: The examples.
     config: `config.data`.
     shard: Which rows of each batch to read.
+    squares: As that of `images.eval_images`.
 
   Returns:
     Batches as from `train_batches`, with `mask` float32 [devices, rows per
@@ -86,7 +90,7 @@ def eval_batches(
   chunks = Chunks(shard, 0, num_batches)
   # Evaluation covers every example, so none may replace another.
   known = KnownCorrupt(source, None)
-  return _batches(_EvalExamples(source, config), chunks, known)
+  return _batches(_EvalExamples(source, config, squares), chunks, known)
 
 
 def file_batches(

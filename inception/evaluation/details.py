@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from inception.evaluation import score
 from inception.predict import Predictor
 
 Array = jax.Array
 
 _WORST = 24  # Mistakes that are shown.
+BINS = 15  # Of confidence.
 
 
 def collect(
@@ -37,32 +39,27 @@ def collect(
     describe: Maps the index of an example to its name.
 
   Returns:
-    JSON: `classes`, names; `confusion`, counts [label][predicted]; `worst`, the
-    most confident mistakes, each with `name`, `label`, `predicted`,
-    `probability` and `png`, its picture in base64.
+    JSON: `classes`, names; `confusion`, counts [label][predicted]; `bins`, see
+    `reliability`; `worst`, the most confident mistakes, each with `name`,
+    `label`, `predicted`, `probability` and `png`, its picture in base64.
   """
-
-  def step(variables: Any, images: Array) -> tuple[Array, Array]:
-    probabilities = jax.nn.softmax(predictor(variables, images))
-    return jnp.argmax(probabilities, 1), jnp.max(probabilities, 1)
-
-  run = jax.pmap(step, in_axes=(None, 0), devices=devices)
+  run = _make_step(predictor, devices)
   confusion = np.zeros((len(class_names), len(class_names)), np.int64)
+  bins = np.zeros((BINS, 3))
   worst: list[tuple[float, int, int, int, np.ndarray]] = []
   first = 0
   for batch in batches:
-    predicted, probability = jax.device_get(run(variables, batch['image']))
-    host = jax.device_get(batch)
-    rows = {
-      name: value.reshape(-1, *value.shape[2:]) for name, value in host.items()
-    }
-    count = int(rows['mask'].sum())  # Padding comes last.
-    labels = rows['label'][:count]
-    predicted = predicted.reshape(-1)[:count]
-    np.add.at(confusion, (labels, predicted), 1)
-    for row in np.flatnonzero(labels != predicted):
+    rows = jax.device_get(
+      {**run(variables, batch), 'image': _pictures(batch['image'])}
+    )
+    rows = {n: value.reshape(-1, *value.shape[2:]) for n, value in rows.items()}
+    counted = np.flatnonzero(rows['mask'])
+    labels, predicted = rows['label'], rows['predicted']
+    np.add.at(confusion, (labels[counted], predicted[counted]), 1)
+    bins += reliability(rows['probability'][counted], _right(rows)[counted])
+    for row in counted[~_right(rows)[counted]]:
       entry = (
-        float(probability.reshape(-1)[row]),
+        float(rows['probability'][row]),
         -(first + int(row)),  # Of equal ones, the first.
         int(labels[row]),
         int(predicted[row]),
@@ -71,10 +68,11 @@ def collect(
       (heapq.heappush if len(worst) < _WORST else heapq.heappushpop)(
         worst, entry
       )
-    first += count
+    first += len(labels)
   return {
     'classes': list(class_names),
     'confusion': confusion.tolist(),
+    'bins': bins.tolist(),
     'worst': [
       {
         'name': describe(-index),
@@ -88,6 +86,54 @@ def collect(
       )
     ],
   }
+
+
+def reliability(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
+  """Returns what predictions of each confidence are worth.
+
+  Guo et al., 2017, "On calibration of modern neural networks", section 2.
+
+  Args:
+    probability: Probability of the predicted class, [examples].
+    right: Whether it is right, bool [examples].
+
+  Returns:
+    float64 [bins, 3]: for `BINS` equal ranges of probability the number of
+    examples, the sum of their probabilities, and the number that are right.
+  """
+  places = np.minimum((probability * BINS).astype(int), BINS - 1)
+  return np.stack(
+    [
+      np.bincount(places, weights, BINS)
+      for weights in (np.ones(len(places)), probability, right)
+    ],
+    axis=1,
+  )
+
+
+def _make_step(predictor: Predictor, devices: Sequence[jax.Device]) -> Any:
+  def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
+    logits = predictor(variables, batch['image'])
+    probabilities = jax.nn.softmax(logits)
+    return {
+      'label': score.right_labels(logits, batch),
+      'mask': batch['mask'],
+      'predicted': jnp.argmax(probabilities, 1),
+      'probability': jnp.max(probabilities, 1),
+    }
+
+  return jax.pmap(step, in_axes=(None, 0), devices=devices)
+
+
+def _right(rows: dict[str, np.ndarray]) -> np.ndarray:
+  return rows['label'] == rows['predicted']
+
+
+def _pictures(images: Any) -> Array:
+  """Returns one square of each example, of the first network of several."""
+  if isinstance(images, tuple):
+    images = images[0]
+  return images[:, :, -1] if images.ndim == 6 else images
 
 
 def _png(image: np.ndarray) -> str:

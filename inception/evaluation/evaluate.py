@@ -27,13 +27,14 @@ def make_eval_step(
   Returns:
     A function of the predictor's variables, without a device axis, and of a
     batch with `image` uint8, `label` int32 and `mask` float32, each [local
-    devices, batch, ...]. Returns the sums of `score.masked_sums` over the whole
-    batch.
+    devices, batch, ...]; with `right` bool [..., classes], any of these classes
+    is right. Returns the sums of `score.masked_sums` over the whole batch.
   """
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
     logits = predictor(variables, batch['image'])
-    sums = score.masked_sums(logits, batch['label'], batch['mask'])
+    labels = score.right_labels(logits, batch)
+    sums = score.masked_sums(logits, labels, batch['mask'])
     return lax.psum(sums, AXIS)
 
   return jax.pmap(

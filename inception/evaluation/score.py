@@ -1,5 +1,7 @@
 """Scores: from logits, labels and a mask to sums over a batch."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -24,6 +26,19 @@ def masked_sums(logits: Array, labels: Array, mask: Array) -> dict[str, Array]:
     'top1': jnp.sum((rank < 1) * mask),
     'top5': jnp.sum((rank < 5) * mask),
   }
+
+
+def right_labels(logits: Array, batch: Mapping[str, Array]) -> Array:
+  """Returns the labels to score by, int32 [batch].
+
+  Args:
+    logits: float32 [batch, classes].
+    batch: `label` int32 [batch], or also `right` bool [batch, classes]: of
+      these, the class with the largest logit counts.
+  """
+  if 'right' not in batch:
+    return batch['label']
+  return jnp.argmax(jnp.where(batch['right'], logits, -jnp.inf), axis=1)
 
 
 def label_rank(logits: Array, labels: Array) -> Array:

@@ -1,73 +1,141 @@
-"""Evaluates a workdir from its checkpoint alone."""
+"""Evaluates workdirs from their checkpoints alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
-import hashlib
-import json
-import re
+import functools
+import os
 from typing import Any
 
 import jax
-import ml_collections
 
-from inception import commands, distributed, paths
-from inception.checkpoints.restore import load_variables
-from inception.data import class_names, classes, device, pipeline
-from inception.data.batches import host_shard
-from inception.data.sources.catalog import open_source
-from inception.data.sources.source import Source
+from inception import distributed, paths
+from inception.data import class_names, device, pipeline
+from inception.data.batches import HostShard, host_shard
 from inception.errors import UserError
-from inception.evaluation import details, evaluate
-from inception.predict import Predictor, make_predictor, model_from_config
+from inception.evaluation import details, evaluate, real_labels
+from inception.evaluation.members import (
+  DEFAULT,
+  Member,
+  Protocol,
+  average_members,
+  check_ensemble,
+  distinct_pixels,
+  open_member,
+)
+from inception.evaluation.real_labels import RealLabels
+from inception.predict import Predictor
+from inception.predict.predictor import CROPS
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """A checkpoint and the split that it is evaluated on.
+  """Checkpoints and the split that they are evaluated on.
 
   Attributes:
-    step: Training steps taken.
-    config: Config of the run, with the data that it is evaluated on.
-    split: Split in TFDS slicing syntax.
-    source: Its examples, with the network's labels.
-    predictor: The network as a predictor.
-    variables: Its variables, on the devices.
+    members: The networks, whose probabilities are averaged; mostly one.
+    protocol: How they are evaluated.
     devices: Devices of all processes.
-    batch_size: Images in a global batch.
+    batch_size: Crops in a global batch.
   """
 
-  step: int
-  config: ml_collections.ConfigDict
-  split: str
-  source: Source
-  predictor: Predictor
-  variables: Any
+  members: Sequence[Member]
+  protocol: Protocol
   devices: Sequence[jax.Device]
   batch_size: int
 
-  def batches(self) -> Iterator[dict[str, jax.Array]]:
+  @property
+  def predictor(self) -> Predictor:
+    """Maps `variables` and the images of a batch to logits."""
+    if len(self.members) == 1:
+      return self.members[0].predictor
+    return average_members(self.members)
+
+  @functools.cached_property
+  def variables(self) -> Any:
+    """Variables of the predictor, on the devices."""
+    every = tuple(member.variables for member in self.members)
+    return distributed.replicate(
+      every[0] if len(every) == 1 else every, self.devices
+    )
+
+  def batches(self) -> Iterator[dict[str, Any]]:
     """Yields batches with the same number of rows for every device.
 
-    The mask hides the padding, so any batch size works.
+    The mask hides the padding, so any batch size works. `image` is a tuple
+    where several networks are averaged.
     """
-    rows = -(-self.batch_size // len(self.devices))
+    squares = CROPS[self.protocol.crops]
+    rows = -(-self.batch_size // (squares * len(self.devices)))
     shard = host_shard(rows * len(self.devices), self.devices)
-    return device.prefetch(
-      pipeline.eval_batches(self.source, self.config.data, shard), self.devices
+    seen = distinct_pixels(self.members)
+    first = {m.pixels: m for m in reversed(self.members)}
+    streams = [
+      pipeline.eval_batches(m.source, m.config.data, shard, squares)
+      for m in (first[pixels] for pixels in seen)
+    ]
+    return device.prefetch(self._joined(streams, shard), self.devices)
+
+  def _joined(
+    self, streams: Sequence[Any], shard: HostShard
+  ) -> Iterator[dict[str, Any]]:
+    real = self._real_labels()
+    for number, parts in enumerate(zip(*streams)):
+      joined: dict[str, Any] = dict(parts[0])
+      if len(self.members) > 1:
+        joined['image'] = tuple(part['image'] for part in parts)
+      yield joined if real is None else real.relabel(joined, number, shard)
+
+  def _real_labels(self) -> RealLabels | None:
+    """Returns the labels that `protocol.labels` names.
+
+    Raises:
+      UserError: There is no such file, or the data set is not ImageNet.
+    """
+    name, first = self.protocol.labels, self.members[0]
+    if name is None:
+      return None
+    if first.source.file_name is None:
+      raise UserError(
+        f'--labels={name} needs the names of files, which {first.source.name}'
+        ' does not have'
+      )
+    return RealLabels(
+      real_labels.read(name, first.config.data.data_dir),
+      first.source.file_name,
+      first.offset,
+      first.config.model.num_classes,
     )
 
   def results(self) -> dict[str, Any]:
     """Evaluates the whole split.
 
     Returns:
-      `step`, `dataset`, `data_dir`, `split`, `examples`, `loss` (mean nats),
-      `top1` and `top5` (fractions).
+      `step`, `dataset`, `data_dir`, `split`, `precision`, `crops`, `examples`,
+      `loss` (mean nats), `top1` and `top5` (fractions).
     """
     step = evaluate.make_eval_step(self.predictor, self.devices)
     scores = evaluate.evaluate(step, self.variables, self.batches())
-    data = self.config.data
-    about = {'dataset': data.dataset, 'data_dir': data.data_dir}
-    return {'step': self.step, **about, 'split': self.split, **scores}
+    return {**self.about(), **scores}
+
+  def about(self) -> dict[str, Any]:
+    """Returns what is evaluated, and how."""
+    first = self.members[0]
+    data = first.config.data
+    about: dict[str, Any] = {
+      'step': first.step,
+      'dataset': data.dataset,
+      'data_dir': data.data_dir,
+      'split': data.eval_split,
+      'precision': first.config.precision,
+      'crops': self.protocol.crops,
+    }
+    if len(self.members) > 1:
+      about['networks'] = [member.folder for member in self.members]
+    if self.protocol.only is not None:
+      about['classes'] = list(self.protocol.only)
+    if self.protocol.labels is not None:
+      about['labels'] = 'real'
+    return about
 
   def details(self) -> dict[str, Any]:
     """Returns what `details.collect` does.
@@ -77,8 +145,9 @@ class Evaluation:
     """
     if distributed.process_count() > 1:
       raise UserError('--report needs a single process: --num_processes=1')
+    first = self.members[0]
     names = class_names.of_logits(
-      self.config.data, self.config.model.num_classes
+      first.config.data, first.config.model.num_classes
     )
     return details.collect(
       self.predictor,
@@ -86,120 +155,56 @@ class Evaluation:
       self.batches(),
       self.devices,
       names,
-      self.source.describe,
+      first.source.describe,
     )
 
 
 def open_workdir(
-  workdir: paths.Path,
+  workdir: paths.PathLike | Sequence[paths.PathLike],
   step: str = 'latest',
   split: str | None = None,
   batch_size: int | None = None,
   dataset: str | None = None,
   data_dir: str | None = None,
   devices: Sequence[jax.Device] | None = None,
+  protocol: Protocol = DEFAULT,
 ) -> Evaluation:
   """Restores a checkpoint and opens the split to evaluate it on.
 
   Args:
-    workdir: Workdir of a run, or a folder of imported weights.
+    workdir: Workdir of a run, or a folder of imported weights; several for an
+      ensemble, on the data of the first.
     step: A number, 'best' (by top-1 in training) or 'latest'.
     split: Split in TFDS slicing syntax; None takes `data.eval_split`.
-    batch_size: Images in a global batch; None takes the run's.
+    batch_size: Crops in a global batch; None takes the run's.
     dataset: Name of the data set; None takes the run's.
     data_dir: Folder of the data set; None takes the run's.
     devices: Devices of all processes; None takes all.
+    protocol: How it is evaluated.
 
   Raises:
-    UserError: There is no such checkpoint, split or data set, or it is damaged.
+    UserError: There is no such checkpoint, split or data set, or it is damaged;
+      or the networks cannot be evaluated this way.
   """
   devices = list(devices or distributed.all_devices())
+  folders = [workdir] if isinstance(workdir, str | os.PathLike) else workdir
+  members: list[Member] = []
   with distributed.agreed():
-    loaded = load_variables(paths.resolve(workdir), step)
-    config = loaded.config.copy_and_resolve_references()
-    data = config.data
-    data.dataset = data.dataset if dataset is None else dataset
-    data.data_dir = data.data_dir if data_dir is None else data_dir
-    split = data.eval_split if split is None else split
-    source = _match_classes(open_source(data, split), config, workdir)
-  distributed.same_everywhere(str(loaded.step), 'the step')
-  distributed.same_everywhere(source.digest, f'the data ({source.name})')
-  return Evaluation(
-    loaded.step,
-    config,
-    split,
-    source,
-    make_predictor(model_from_config(config), data),
-    distributed.replicate(loaded.variables, devices),
-    devices,
-    batch_size or config.batch_size,
-  )
+    for folder in folders:
+      member = open_member(folder, step, split, dataset, data_dir, protocol)
+      members.append(member)
+      data = members[0].config.data
+      split, dataset, data_dir = data.eval_split, data.dataset, data.data_dir
+    check_ensemble(members)
+  for member in members:
+    distributed.same_everywhere(str(member.step), 'the step')
+    distributed.same_everywhere(
+      member.source.digest, f'the data ({member.source.name})'
+    )
+  size = batch_size or members[0].config.batch_size
+  return Evaluation(members, protocol, devices, size)
 
 
 def evaluate_workdir(*arguments: Any, **keywords: Any) -> dict[str, Any]:
   """Evaluates a checkpoint: the `results` of `open_workdir`."""
   return open_workdir(*arguments, **keywords).results()
-
-
-def _match_classes(
-  source: Source, config: ml_collections.ConfigDict, workdir: paths.Path
-) -> Source:
-  """Returns the source with the network's labels, by name where it has any."""
-  if not config.model.num_classes:
-    raise UserError(
-      f'the network of {workdir} has no classifier, only features: train one'
-      f' with --config.pretrained={workdir}'
-    )
-  names = class_names.configured(config.data)
-  if names is not None:
-    return classes.match(source, names, f'the network of {workdir}')
-  expected = config.model.num_classes - config.data.class_offset
-  if len(source.classes) != expected:
-    raise UserError(
-      f'{source.name} has {len(source.classes)} classes, the network of'
-      f' {workdir} has {expected}'
-    )
-  return source
-
-
-def write_results(
-  workdir: paths.Path, results: Mapping[str, Any]
-) -> paths.Path:
-  """Writes results as JSON into the workdir and returns the file's path.
-
-  Raises:
-    UserError: The workdir cannot be written.
-  """
-  place = results['data_dir']
-  data = results['dataset']
-  if place is not None:  # Folders of the same name are not the same data.
-    where = paths.resolve(place).absolute()
-    data += f'_{where.name}_{_digest(str(where))}'
-  split = results['split']
-  if not split.isidentifier():  # 'train[:80%]' and 'train[80%:]' differ.
-    split += f'_{_digest(split)}'
-  name = re.sub(r'\W+', '_', f'{data}_{split}').strip('_')
-  path = workdir / f'evaluation_{results["step"]}_{name}.json'
-  try:
-    path.write_text(json.dumps(results, indent=2) + '\n')
-  except OSError as error:
-    raise UserError(f'cannot write {path}: {error.strerror}') from error
-  return path
-
-
-def _digest(text: str) -> str:
-  return hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
-
-
-def format_results(results: Mapping[str, Any]) -> str:
-  """Returns results as text: a heading and one row."""
-  row = (
-    str(results['step']),
-    results['split'],
-    str(results['examples']),
-    f'{results["loss"]:.4f}',
-    f'{results["top1"]:.2%}',
-    f'{results["top5"]:.2%}',
-  )
-  heading = ('step', 'split', 'examples', 'loss', 'top-1', 'top-5')
-  return commands.format_table(heading, [row])

@@ -5,6 +5,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from inception.modules import fake_int8
 from inception.modules.options import Options
 from inception.spec import shapes
 from inception.spec import vocabulary as v
@@ -26,6 +27,9 @@ class ConvUnit(nn.Module):
     """Maps [batch, height, width, in] to [batch, height, width, out]."""
     conv, options = self.conv, self.options
     kernel = _kernels(self, x)['kernel']
+    if train and options.quantization_aware:
+      kernel = fake_int8.round_kernel(kernel)
+      x = fake_int8.round_activation(x, options.batch_norm_axis)
     pads = shapes.pads(conv, *x.shape[1:3])
     x = convolve(x, kernel, conv.stride, pads, options)
     x = _norm_or_bias(self, x, train)

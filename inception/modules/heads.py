@@ -16,6 +16,9 @@ Array = jax.Array
 
 ATTENTION_HEADS = 8
 
+# Powers of zero have no gradient.
+_SMALLEST = 1e-6
+
 # Small, so that an untrained network gives every class nearly the same
 # probability: the first loss is ln(classes).
 classifier_init = nn.initializers.truncated_normal(0.001)
@@ -60,8 +63,39 @@ def attention_pool(x: Array) -> Array:
   return AttentionPool(name='AttentionPool')(x)
 
 
+def max_pool(x: Array) -> Array:
+  """Takes the maximum over the grid, float32 [batch, channels]."""
+  return jnp.max(x, axis=(1, 2)).astype(jnp.float32)
+
+
+class GeneralizedMeanPool(nn.Module):
+  """The mean of powers, to the inverse power: between average and maximum.
+
+  Radenovic et al., 2018, "Fine-tuning CNN image retrieval with no human
+  annotation", section 3.2. One exponent for all channels is learned, from 3.
+  """
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Pools [batch, height, width, channels] to float32 [batch, channels]."""
+    exponent = self.param('exponent', nn.initializers.constant(3.0), ())
+    positive = jnp.maximum(x.astype(jnp.float32), _SMALLEST)
+    mean = jnp.mean(positive**exponent, axis=(1, 2))
+    return mean ** (1 / exponent)
+
+
+def generalized_mean_pool(x: Array) -> Array:
+  """Runs a `GeneralizedMeanPool` inside the calling module."""
+  return GeneralizedMeanPool(name='GeneralizedMeanPool')(x)
+
+
 # From the last grid to a vector, `config.model.head_pooling`.
-HEAD_POOLINGS = {'average': average_pool, 'attention': attention_pool}
+HEAD_POOLINGS = {
+  'average': average_pool,
+  'attention': attention_pool,
+  'max': max_pool,
+  'gem': generalized_mean_pool,
+}
 
 
 class Dropout(nn.Module):

@@ -1,6 +1,7 @@
 """The network, which runs a table from image to logits; `create_model`."""
 
 from collections.abc import Mapping
+import dataclasses
 
 from flax import linen as nn
 from flax import struct
@@ -115,8 +116,10 @@ class Network(nn.Module):
     )
 
   def _aux_classifier(self, head: AuxHead) -> heads.AuxClassifier:
+    # It is not part of the network that int8 runs.
+    options = dataclasses.replace(self.options, quantization_aware=False)
     return heads.AuxClassifier(
-      head, self.num_classes, self.options, self.axis_name, name=head.name
+      head, self.num_classes, options, self.axis_name, name=head.name
     )
 
 
@@ -137,6 +140,7 @@ def create_model(
   batch_norm_sync: bool = True,
   initializer: str = 'he_normal',
   scan_blocks: bool = False,
+  quantization_aware: bool = False,
   freeze_through: str | None = None,
   axis_name: str | None = None,
 ) -> Network:
@@ -151,7 +155,8 @@ def create_model(
     width: Factor on the features of every layer; see `scale_width`.
     squeeze_excite: Factor by which squeeze-excite on every block narrows the
       channels, 16 in its paper; None has none.
-    head_pooling: 'average', or 'attention' with learned queries.
+    head_pooling: 'average', 'max', 'attention' with learned queries, or 'gem'
+      with a learned exponent.
     dropout: Rate before the classifier; None takes the table's.
     aux_heads: Run auxiliary heads in training, where the table has any.
     batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
@@ -160,6 +165,8 @@ def create_model(
     batch_norm_sync: Take statistics over the axis `axis_name`.
     initializer: A name in `options.INITIALIZERS`, for kernels.
     scan_blocks: Run equal residual blocks as one compiled loop.
+    quantization_aware: In training, round kernels and inputs of convolutions as
+      int8 does.
     freeze_through: Name of the last stage that does not learn, or None.
     axis_name: pmap axis that a training batch is split over, or None.
 
@@ -191,6 +198,7 @@ def create_model(
       batch_norm_epsilon=batch_norm_epsilon,
       batch_norm_axis=axis_name if batch_norm_sync else None,
       scan_blocks=scan_blocks,
+      quantization_aware=quantization_aware,
     ),
     head_pooling=head_pooling,
     dropout=dropout,

@@ -34,6 +34,8 @@ class Options:
     batch_norm_epsilon: Added to the variance.
     batch_norm_axis: pmap axis over which statistics are synchronized, or None.
     scan_blocks: Run equal blocks in series as one compiled loop.
+    quantization_aware: In training, round kernels and inputs of convolutions as
+      int8 does.
   """
 
   kernel_init: nn.initializers.Initializer
@@ -43,6 +45,7 @@ class Options:
   batch_norm_epsilon: float
   batch_norm_axis: str | None
   scan_blocks: bool
+  quantization_aware: bool
 
   @property
   def matmul_precision(self) -> lax.Precision | None:

@@ -1,7 +1,7 @@
 """Names what is in pictures.
 
 Run:  python -m inception.predict --workdir=runs/digits --images=pictures
-        [--top=5] [--crops=1|10] [--csv=F] [--json] [--explain=FOLDER]
+        [--top=5] [--crops=1|10|12|144] [--csv=F] [--json] [--explain=FOLDER]
       python -m inception.predict --workdir=weights/v3 --images='*.jpg'
         --endpoint=PreLogits --output=features.npz
 
@@ -37,14 +37,15 @@ def define_flags() -> None:
     'images', None, 'Files, folders or patterns, with commas between.'
   )
   flags.DEFINE_integer('top', 5, 'Classes per image.', lower_bound=1)
+  commands.define_crops()
   flags.DEFINE_enum(
-    'crops', '1', ['1', '10'], 'Squares of each picture that are averaged.'
-  )
-  flags.DEFINE_enum(
-    'precision', 'float32', ['float32', 'bfloat16', 'float16'], 'Arithmetic.'
+    'precision',
+    None,
+    ['float32', 'bfloat16', 'float16'],
+    'Arithmetic; float32 if unset, or int8 for a quantized network.',
   )
   flags.DEFINE_integer(
-    'batch_size', None, 'Images per step and device.', lower_bound=1
+    'batch_size', None, 'Images, or crops, per step and device.', lower_bound=1
   )
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
@@ -163,7 +164,7 @@ def _stream(
   crops: int = 1,
 ) -> Iterator[tuple[str, Any]]:
   """Yields the results of images; warns about files that are none."""
-  from inception.predict.network import CROPS
+  from inception.predict.predictor import CROPS
 
   rows: Iterable[Any] = network.stream(
     files, function, flags.FLAGS.batch_size, CROPS[crops]

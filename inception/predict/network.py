@@ -18,16 +18,13 @@ from inception.errors import UserError
 from inception.modules.network import Network, Outputs
 from inception.predict import explain as explanation
 from inception.predict.predictor import (
+  CROPS,
   average_crops,
   make_extractor,
   make_predictor,
   model_from_config,
   top_classes,
 )
-
-# Squares of a picture by the number of crops: with more than one, each square
-# counts as it is and mirrored.
-CROPS = {1: 1, 10: 5}
 
 Array = jax.Array
 
@@ -105,7 +102,8 @@ class Pretrained:
     Args:
       files: Their paths.
       top: Number of classes to return per image.
-      crops: A number in `CROPS`: of squares whose probabilities are averaged.
+      crops: A number in `CROPS`: of squares and their mirror images whose
+        probabilities are averaged.
 
     Raises:
       UserError: A file is no image.
@@ -259,7 +257,9 @@ def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:
 
 
 def load_pretrained(
-  folder: paths.PathLike, step: str | int = 'latest', precision: str = 'float32'
+  folder: paths.PathLike,
+  step: str | int = 'latest',
+  precision: str | None = None,
 ) -> Pretrained:
   """Loads a network from a folder with checkpoints.
 
@@ -267,14 +267,41 @@ def load_pretrained(
     folder: A folder that `python -m inception.pretrained` wrote, or a run's
       workdir.
     step: A number, 'best' (by top-1 in training) or 'latest'.
-    precision: Arithmetic, see `create_model`.
+    precision: Arithmetic, see `create_model`; None: float32, or int8 for a
+      quantized network.
 
   Raises:
-    UserError: There is no such checkpoint, or it is damaged.
+    UserError: There is no such checkpoint, it is damaged, or it is quantized
+      and another precision was asked for.
   """
   loaded = restore.load_variables(paths.resolve(folder), str(step))
   config = loaded.config.copy_and_resolve_references()
-  config.precision = precision
+  config.precision = choose_precision(folder, config.precision, precision)
   model = model_from_config(config)
   variables = jax.tree.map(jnp.asarray, loaded.variables)
   return Pretrained(model, variables, loaded.config)
+
+
+def choose_precision(
+  folder: paths.PathLike, stored: str, wanted: str | None
+) -> str:
+  """Returns the arithmetic for the weights of a folder.
+
+  Args:
+    folder: Where they are, for messages.
+    stored: Precision of their config: of training, or 'int8'.
+    wanted: What was asked for; None: float32, or int8 for weights in int8.
+
+  Raises:
+    UserError: They are in int8 and something else is wanted, or the other way.
+  """
+  if (stored == 'int8') == (wanted == 'int8') or wanted is None:
+    return wanted or ('int8' if stored == 'int8' else 'float32')
+  if stored == 'int8':
+    raise UserError(
+      f'{folder} is quantized: it computes in int8, not in {wanted}'
+    )
+  raise UserError(
+    f'{folder} is not quantized; for int8: python -m inception.quantization'
+    f' --workdir={folder} --output=DIR'
+  )

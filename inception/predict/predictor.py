@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from inception.data import device
+from inception.modules import int8
 from inception.modules.network import Network, create_model
 
 Array = jax.Array
@@ -16,6 +17,13 @@ Array = jax.Array
 # Maps (variables, uint8 images [batch, height, width, 3]) to float32 logits
 # [batch, num_classes]. Evaluation scores any predictor.
 Predictor = Callable[[Any, Array], Array]
+
+# Squares of a picture by the number of crops: with more than one, each square
+# counts as it is and mirrored. See data/multi_crop.py.
+CROPS = {1: 1, 10: 5, 12: 6, 144: 72}
+
+# Squares of each image that are computed at a time.
+_GROUP = 6
 
 # Of features that are all zero, which stay zero.
 _SMALLEST_NORM = 1e-12
@@ -41,7 +49,8 @@ def make_predictor(
 def average_crops(predict: Predictor) -> Predictor:
   """Makes a predictor of several squares per image, and their mirror images.
 
-  GoogLeNet paper, section 7: probabilities are averaged over all.
+  GoogLeNet paper, section 7: probabilities are averaged over all. A few squares
+  are computed at a time.
 
   Args:
     predict: The predictor of one square.
@@ -53,11 +62,18 @@ def average_crops(predict: Predictor) -> Predictor:
 
   def predict_all(variables: Any, images: Array) -> Array:
     batch, squares, *shape = images.shape
-    flat = images.reshape(batch * squares, *shape)
-    both = jnp.concatenate([flat, flat[:, :, ::-1]])
-    probabilities = jax.nn.softmax(predict(variables, both))
-    by_image = probabilities.reshape(2, batch, squares, -1)
-    return jnp.log(jnp.mean(by_image, axis=(0, 2)))
+    group = max(n for n in range(1, _GROUP + 1) if squares % n == 0)
+
+    def sum_of(part: Array) -> Array:
+      flat = part.reshape(group * batch, *shape)
+      both = jnp.concatenate([flat, flat[:, :, ::-1]])
+      probabilities = jax.nn.softmax(predict(variables, both))
+      return jnp.sum(probabilities.reshape(2 * group, batch, -1), axis=0)
+
+    parts = jnp.moveaxis(images, 1, 0)
+    parts = parts.reshape(squares // group, group, batch, *shape)
+    total = jnp.sum(lax.map(sum_of, parts), axis=0)
+    return jnp.log(total / (2 * squares))
 
   return predict_all
 
@@ -108,13 +124,20 @@ def make_extractor(
 
 def model_from_config(
   config: ml_collections.ConfigDict, axis_name: str | None = None
-) -> Network:
+) -> Any:
   """Makes the network that a whole config describes.
 
   Args:
     config: A config with `model.num_classes` set.
     axis_name: pmap axis that a training batch is split over, or None.
+
+  Returns:
+    A `Network`, or a `QuantizedNetwork` for weights in int8.
   """
+  if config.precision == 'int8':
+    config = config.copy_and_resolve_references()
+    config.precision = 'float32'
+    return int8.make_quantized(model_from_config(config))
   return create_model(
     **config.model,
     precision=config.precision,

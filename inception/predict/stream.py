@@ -88,7 +88,7 @@ def run(
     variables: Its first argument.
     data: `config.data`.
     files: Paths of the images.
-    rows: Images per device and step.
+    rows: Images, or squares of images, per device and step.
     squares: Squares of each image that the function takes; see
       `images.eval_images`.
 
@@ -97,7 +97,7 @@ def run(
     [...], or with a `Failure`.
   """
   devices = jax.local_devices()
-  rows = min(rows, -(-len(files) // len(devices)))
+  rows = min(max(1, rows // squares), -(-len(files) // len(devices)))
   shard = HostShard(rows * len(devices), len(devices))
   failed: dict[int, str] = {}
   batches = pipeline.file_batches(

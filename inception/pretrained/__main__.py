@@ -70,7 +70,9 @@ def main() -> None:
   """Imports the file and writes the checkpoint."""
   path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
   output = paths.resolve(commands.require('output', 'weights/inception_v3'))
-  from inception.pretrained import files, matching  # Slow: after the flags.
+  # Slow imports come after the flags.
+  from inception.checkpoints import weights
+  from inception.pretrained import files, matching
 
   values = flags.FLAGS
   arrays, file_format = files.read_arrays(path)
@@ -87,7 +89,7 @@ def main() -> None:
   }
   config = make_config(imported, provenance)
   _apply_flags(config)
-  write(output, imported.variables, config)
+  weights.write(output, imported.variables, config)
   if projects is None:
     others = matching.alternatives(imported, arrays)
     if others:
@@ -196,31 +198,6 @@ def make_config(
   with config.unlocked():
     config.provenance = ml_collections.ConfigDict(provenance)
   return config
-
-
-def write(
-  output: paths.Path,
-  variables: dict[str, Any],
-  config: ml_collections.ConfigDict,
-) -> None:
-  """Writes a checkpoint with step 0.
-
-  Raises:
-    UserError: The folder already has a checkpoint, or cannot be written.
-  """
-  from inception.checkpoints import arrays
-  from inception.checkpoints.lock import WorkdirLock
-  from inception.checkpoints.store import Checkpoints
-
-  with WorkdirLock(output) as lock:
-    if Checkpoints(output).steps():
-      raise UserError(
-        f'{output} already has a checkpoint; choose another --output'
-      )
-    lock.make_workdir()
-    with Checkpoints(output, keep=1) as checkpoints:
-      checkpoints.save(arrays.flatten({'step': 0, **variables}), config)
-      checkpoints.wait()
 
 
 if __name__ == '__main__':

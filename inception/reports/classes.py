@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any
 
+import numpy as np
+
 from inception import paths
-from inception.reports import page
+from inception.reports import calibration, page
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
 _PAIRS = 15
+_RESAMPLES = 10_000  # Of the bootstrap.
 
 _STYLE = """
 .bar { width: 12rem; background: var(--soft); padding: 0; }
@@ -49,6 +52,8 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
   title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
   parts = [
     _summary(results),
+    '<h2>Confidence</h2>',
+    calibration.diagram(details['bins']),
     '<h2>Classes</h2>',
     _class_table(classes, confusion),
     '<h2>Confusions</h2>',
@@ -61,12 +66,26 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 
 
 def _summary(results: Mapping[str, Any]) -> str:
-  low, high = interval(results['top1'], results['examples'])
+  share, count = results['top1'], results['examples']
+  low, high = bootstrap(share, count)
+  least, most = interval(share, count)
   return (
-    f'<p>{results["examples"]:,} examples. Top-1 {results["top1"]:.2%}'
-    f' (95 % confidence: {low:.1%} to {high:.1%}), top-5'
-    f' {results["top5"]:.2%}, loss {results["loss"]:.4f}.</p>'
+    f'<p>{count:,} examples. Top-1 {share:.2%}, top-5 {results["top5"]:.2%},'
+    f' loss {results["loss"]:.4f}. 95 % confidence of top-1: {low:.1%} to'
+    f' {high:.1%} by bootstrap, {least:.1%} to {most:.1%} by Wilson.</p>'
   )
+
+
+def bootstrap(share: float, count: int) -> tuple[float, float]:
+  """Returns the bootstrap's 95 % interval of a share of `count` examples.
+
+  Examples that are drawn again, with replacement, have a binomial number of
+  right ones.
+  """
+  generator = np.random.default_rng(0)
+  drawn = generator.binomial(count, share, _RESAMPLES) / count
+  low, high = np.quantile(drawn, (0.025, 0.975))
+  return float(low), float(high)
 
 
 def interval(share: float, count: int) -> tuple[float, float]:

@@ -88,6 +88,11 @@ def _with_pretrained(
   if checkpoint is not None or config.pretrained is None:
     return Start(checkpoint, None)
   pretrained = load_variables(paths.resolve(config.pretrained))
+  if pretrained.config.precision == 'int8':
+    raise UserError(
+      f'pretrained={config.pretrained} is quantized, which cannot be trained;'
+      ' take the weights that it was made from'
+    )
   theirs = pretrained.config.model.architecture
   if theirs != config.model.architecture:
     raise UserError(

@@ -71,7 +71,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
   [
     ('precision', 'float8', "precision='float8' is not one of float32"),
     ('model.architecture', 'vgg', "unknown architecture 'vgg'"),
-    ('model.head_pooling', 'max', 'model.head_pooling'),
+    ('model.head_pooling', 'median', 'model.head_pooling'),
     ('model.initializer', 'zeros', 'model.initializer'),
     ('optimizer.name', 'adam', 'sgd, rmsprop'),
     ('schedule.name', 'poly', 'cosine, staircase, constant'),

@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 import skimage
 
-from inception.data import images
+from inception.data import images, resizing
 from inception.data.eval_transforms import INTERPOLATIONS, EvalTransform
 from inception.data.tensorflow import tf
 
@@ -85,14 +85,14 @@ def test_tensorflow_1s_bilinear_samples_at_pixel_corners(config):
 def test_no_interpolation_falls_through_to_another():
   pixels, transform = tf.constant(picture(9, 7)), EvalTransform()
   results = [
-    images._resize(
+    resizing.resize(
       pixels, (4, 4), dataclasses.replace(transform, interpolation=name)
     ).numpy()
     for name in INTERPOLATIONS
   ]
   assert len({result.tobytes() for result in results}) == 3
   with pytest.raises(ValueError, match="unknown interpolation 'area'"):
-    images._resize(
+    resizing.resize(
       pixels, (4, 4), dataclasses.replace(transform, interpolation='area')
     )
 

@@ -11,13 +11,10 @@ from PIL import Image
 import pytest
 
 from inception.evaluation import details
-from inception.evaluation.workdir import (
-  evaluate_workdir,
-  open_workdir,
-  write_results,
-)
+from inception.evaluation.results import write_results
+from inception.evaluation.workdir import evaluate_workdir, open_workdir
 from inception.paths import resolve
-from inception.reports import classes
+from inception.reports import calibration, classes
 from tests.checkpoints.test_old_versions import OLD
 
 NAMES = ('ant', 'bee <b>', 'cat')
@@ -82,7 +79,30 @@ RESULTS = {
   'loss': 1.5,
   'top1': 4 / 7,
   'top5': 1.0,
+  'precision': 'float32',
+  'crops': 1,
 }
+
+
+def test_bins_tell_what_confidence_is_worth():
+  bins = details.reliability(
+    np.array([0.1, 0.9, 0.95, 1.0]), np.array([True, True, False, True])
+  )
+  assert bins.sum(0).tolist() == pytest.approx([4, 2.95, 3])
+  assert bins[-1].tolist() == pytest.approx([2, 1.95, 1])
+  # |1 - 0.1| + |1 - 0.9| + |1 - 1.95|, over 4 examples.
+  assert calibration.expected_error(bins) == pytest.approx(1.95 / 4)
+
+
+def test_bins_of_a_collection_count_every_example(found):
+  bins = np.array(found['bins'])
+  assert bins[:, 0].sum() == 7 and bins[:, 2].sum() == 4
+
+
+def test_the_bootstrap_is_near_the_normal_approximation():
+  low, high = classes.bootstrap(0.9, 1000)
+  half = 1.96 * np.sqrt(0.9 * 0.1 / 1000)
+  assert (low, high) == pytest.approx((0.9 - half, 0.9 + half), abs=2e-3)
 
 
 def test_the_page_shows_them_and_escapes_names(found):

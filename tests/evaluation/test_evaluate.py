@@ -7,7 +7,8 @@ import pytest
 
 from inception.data import device, pipeline
 from inception.data.sources.catalog import open_source
-from inception.evaluation import evaluate, score, workdir
+from inception.evaluation import evaluate, score
+from inception.evaluation.results import format_results
 from inception.predict import make_predictor, model_from_config
 
 
@@ -72,7 +73,7 @@ def test_report_is_a_table():
   results = dict(
     step=3, split='test', examples=13, loss=0.5, top1=0.25, top5=1.0
   )
-  heading, row = workdir.format_results(results).splitlines()
+  heading, row = format_results(results).splitlines()
   assert heading.split() == [
     'step',
     'split',

@@ -241,7 +241,10 @@ def test_the_command_writes_features(image_folder, files, network, tmp_path):
     (['--images=tests', '--normalize'], '--normalize needs --endpoint'),
     (['--images=nowhere'], 'no such file, folder or pattern: nowhere'),
     (['--images=tests', '--endpoint=x'], 'no images in'),
-    (['--images=x', '--crops=2'], '--crops=2: value should be one of <1|10>'),
+    (
+      ['--images=x', '--crops=2'],
+      '--crops=2: value should be one of <1|10|12|144>',
+    ),
   ],
 )
 def test_wrong_input_is_one_line(arguments, message):

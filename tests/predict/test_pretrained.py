@@ -46,7 +46,7 @@ def test_a_predictor_takes_bytes_and_normalizes_them(config):
   [
     ({'precision': 'int3'}, "precision='int3' is not one of float32, bfloat16"),
     ({'initializer': 'ones'}, "initializer='ones' is not one of he_normal"),
-    ({'head_pooling': 'max'}, "head_pooling='max' is not one of average"),
+    ({'head_pooling': 'median'}, "head_pooling='median' is not one of average"),
     ({'width': -1.0}, 'width=-1.0 is out of range; it must be above 0'),
     ({'num_classes': -1}, 'num_classes=-1 must not be negative'),
     ({'squeeze_excite': 0}, 'squeeze_excite=0 is out of range'),

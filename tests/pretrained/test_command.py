@@ -12,13 +12,14 @@ import optax
 import pytest
 
 from inception import load_pretrained, paths
+from inception.checkpoints import weights
 from inception.checkpoints.restore import load_variables
 from inception.data import class_names, eval_transforms
 from inception.data.sources import listing
 from inception.errors import UserError
 from inception.evaluation import workdir
 from inception.pretrained import matching
-from inception.pretrained.__main__ import make_config, write
+from inception.pretrained.__main__ import make_config
 from tests.parity import peers
 from tests.pretrained.test_matching import write_checkpoint
 
@@ -188,7 +189,7 @@ def test_wrong_input_is_refused_in_one_line(arguments, message):
 
 def test_a_checkpoint_is_not_overwritten(imported, config):
   with pytest.raises(UserError, match='already has a checkpoint'):
-    write(imported[0], {}, config)
+    weights.write(imported[0], {}, config)
 
 
 @pytest.mark.parametrize(

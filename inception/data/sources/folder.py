@@ -71,6 +71,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     ranges=ranges,
     labels=labels,
     jpeg=images.jpeg,
+    file_name=files.__getitem__,
   )
 
 

@@ -58,6 +58,7 @@ class Source:
       without reading them.
     jpeg: All images are expected to be JPEGs.
     fake: There are no images; batches are noise.
+    file_name: Maps an index to the name that the image's file had, if known.
   """
 
   name: str
@@ -71,6 +72,7 @@ class Source:
   labels: np.ndarray | None = None
   jpeg: bool = False
   fake: bool = False
+  file_name: Callable[[int], str] | None = None
 
 
 def overlap(one: Source, other: Source) -> int:
@@ -80,6 +82,25 @@ def overlap(one: Source, other: Source) -> int:
     for a in one.ranges
     for b in other.ranges
     if a.split == b.split
+  )
+
+
+def spread(source: Source, count: int) -> Source:
+  """Returns `count` examples at even distances; all if there are no more.
+
+  Folders and some data sets are sorted by class: so all classes are there.
+  """
+  total = source.num_examples
+  count = min(count, total)
+  return dataclasses.replace(
+    source,
+    num_examples=count,
+    load=lambda indices: source.load(indices * total // count),
+    read=lambda index: source.read(index * total // count),
+    describe=lambda index: source.describe(index * total // count),
+    ranges=(),
+    labels=None,
+    file_name=None,
   )
 
 

@@ -18,6 +18,9 @@ from inception.errors import UserError
 # What TFDS raises for a split that does not exist or cannot be parsed.
 _SPLIT_ERRORS = (KeyError, ValueError, AssertionError, NotImplementedError)
 
+# Feature of some data sets: the name that the image's file had.
+_NAME = 'file_name'
+
 
 def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   """Opens one split of a TFDS data set; builds the digits if they are missing.
@@ -62,7 +65,19 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     digest=digest.hexdigest(),
     ranges=ranges,
     jpeg=builder.info.features[image].encoding_format == 'jpeg',
+    file_name=_file_name(index.read)
+    if _NAME in builder.info.features
+    else None,
   )
+
+
+def _file_name(read: Callable[[int], bytes]) -> Callable[[int], str]:
+  def name(index: int) -> str:
+    example = tf.train.Example.FromString(read(index))
+    (value,) = example.features.feature[_NAME].bytes_list.value
+    return value.decode()
+
+  return name
 
 
 def split_ranges(split: str, infos: Mapping[str, Any]) -> tuple[Range, ...]:

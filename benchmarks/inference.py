@@ -1,0 +1,148 @@
+"""Speed and memory of inference and training, beside other projects.
+
+Run:  python -m benchmarks.inference --architectures=inception_v3
+        --precisions=float32,int8 --batch_sizes=1,16 [--what=training]
+        [--workdirs=runs/v3] [--rounds=5] [--output=F.json] [--json]
+
+Weights are random, or those of --workdirs. Everything is compiled first; then
+the cases take turns in one process, so that what slows the machine for a while
+slows all. `inception.reports.pareto` draws the result.
+"""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import json
+import time
+from typing import Any
+
+from absl import flags
+import numpy as np
+
+from benchmarks import networks, peers
+from inception import commands, paths
+
+_SECONDS = 1.0  # Least time of a case in each round.
+
+
+@dataclasses.dataclass
+class Case:
+  """Something to time.
+
+  Attributes:
+    about: What it is, in the words of the results.
+    run: Runs it once and waits for its end.
+    seconds: Of each call so far.
+  """
+
+  about: dict[str, Any]
+  run: Callable[[], object]
+  seconds: list[float] = dataclasses.field(default_factory=list)
+
+  def time(self) -> None:
+    """Calls it for about a second, at least twice."""
+    end = time.perf_counter() + _SECONDS
+    calls = 0
+    while calls < 2 or time.perf_counter() < end:
+      begin = time.perf_counter()
+      self.run()
+      self.seconds.append(time.perf_counter() - begin)
+      calls += 1
+
+  def result(self) -> dict[str, Any]:
+    """Returns what it is, and its times."""
+    median = float(np.median(self.seconds))
+    return {
+      **self.about,
+      'images_per_second': self.about['batch_size'] / median,
+      'median_ms': 1000 * median,
+      'p95_ms': 1000 * float(np.quantile(self.seconds, 0.95)),
+      'calls': len(self.seconds),
+    }
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_list('architectures', ['inception_v3'], 'Names of networks.')
+  flags.DEFINE_list('workdirs', [], 'Trained networks, also evaluated.')
+  flags.DEFINE_list(
+    'precisions', ['float32'], 'float32, bfloat16, float16, int8.'
+  )
+  flags.DEFINE_list('batch_sizes', ['16'], 'Images at a time.')
+  flags.DEFINE_enum(
+    'what', 'inference', ['inference', 'training'], 'Which program is timed.'
+  )
+  flags.DEFINE_list(
+    'peers', None, 'Other projects; by default those that are installed.'
+  )
+  flags.DEFINE_integer('rounds', 5, 'Turns of each case.', 1)
+  flags.DEFINE_string('output', None, 'JSON file to write.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Times all cases and prints a table."""
+  cases = list(_cases())
+  for case in cases:
+    case.run()  # Warm.
+  for _ in range(flags.FLAGS.rounds):
+    for case in cases:
+      case.time()
+  results = [case.result() for case in cases]
+  rows = [
+    (
+      f'{r["project"]} {r["architecture"]}',
+      r['precision'],
+      r['batch_size'],
+      f'{r["images_per_second"]:.1f}',
+      f'{r["median_ms"]:.1f}',
+      f'{r["p95_ms"]:.1f}',
+      f'{r["peak_bytes"] / 2**20:.0f}' if 'peak_bytes' in r else '',
+      f'{r["compile_seconds"]:.1f}' if 'compile_seconds' in r else '',
+    )
+    for r in results
+  ]
+  heading = ('network', 'precision', 'batch', 'images/s', 'ms', 'p95', 'MiB')
+  print(commands.format_table((*heading, 'compile s'), rows))
+  report = {'device': networks.device_name(), 'results': results}
+  if flags.FLAGS.output is not None:
+    paths.write_atomically(
+      paths.resolve(flags.FLAGS.output, '--output'),
+      json.dumps(report, indent=1),
+    )
+  if flags.FLAGS.json:
+    print(json.dumps(report))
+
+
+def _cases() -> Iterator[Case]:
+  """Compiles everything that was asked for."""
+  values = flags.FLAGS
+  for rows in map(int, values.batch_sizes):
+    for precision in values.precisions:
+      for name in values.architectures:
+        if values.what == 'training':
+          yield Case(*networks.training_step(name, precision, rows))
+          continue
+        yield Case(*networks.random_network(name, precision, rows))
+        yield from _peer_cases(name, precision, rows)
+      for workdir in values.workdirs:
+        yield Case(*networks.trained_network(workdir, precision, rows))
+
+
+def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
+  installed = peers.installed()
+  for peer in installed if flags.FLAGS.peers is None else flags.FLAGS.peers:
+    size = networks.input_size(name)
+    run = installed[peer](name, precision, rows, size)
+    if run is not None:
+      about = {
+        'project': peer,
+        'architecture': name,
+        'kind': 'inference',
+        'precision': precision,
+        'batch_size': rows,
+      }
+      yield Case(about, run)
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

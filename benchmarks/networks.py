@@ -1,0 +1,190 @@
+"""Compiled networks for benchmarks, with what the compiler says of them."""
+
+from collections.abc import Callable
+import math
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.steps import make_noise_step
+from inception import architectures, paths
+from inception.checkpoints.restore import load_variables
+from inception.config import default
+from inception.evaluation.members import Protocol, open_member
+from inception.evaluation.workdir import evaluate_workdir
+from inception.modules import int8
+from inception.modules.folding import fold_batch_norm
+from inception.modules.network import create_model
+from inception.quantization.quantize import Calibration, quantize
+from inception.spec import transforms
+from inception.spec.cost import network_cost
+
+Timed = tuple[dict[str, Any], Callable[[], object]]
+
+
+def device_name() -> str:
+  """Returns the number and kind of devices."""
+  devices = jax.local_devices()
+  return f'{len(devices)} {devices[0].device_kind}'
+
+
+def input_size(architecture: str) -> int:
+  """Returns height and width of a network's images in its paper, pixels."""
+  return architectures.get_architecture(architecture).input_size
+
+
+def random_network(architecture: str, precision: str, rows: int) -> Timed:
+  """Compiles inference with random weights, for one device.
+
+  Returns:
+    What it is, as in results, and a function that runs it once.
+  """
+  model = create_model(architecture, precision=_real(precision))
+  size = input_size(architecture)
+  images = _noise(rows, size)
+  variables = _random_variables(model, images)
+  if precision == 'int8':
+    calibration = Calibration(1, 'max')
+    variables = quantize(
+      model, variables, [jnp.asarray(images[:1])], calibration
+    )
+    network: Any = int8.make_quantized(model)
+  else:
+    table, variables = fold_batch_norm(
+      model.architecture, variables, model.options.batch_norm_epsilon
+    )
+    network = model.clone(architecture=table)
+
+  def apply(variables: Any, images: jax.Array) -> jax.Array:
+    return network.apply(variables, images).logits
+
+  return _compile(
+    apply,
+    variables,
+    images,
+    architecture=architecture,
+    precision=precision,
+    **_cost(architecture, size, model.num_classes),
+  )
+
+
+def trained_network(workdir: str, precision: str, rows: int) -> Timed:
+  """Compiles inference of a checkpoint, and evaluates it.
+
+  Arguments and result are those of `random_network`, with `top1` and `top5`.
+  """
+  protocol = Protocol(precision)
+  loaded = load_variables(paths.resolve(workdir))
+  member = open_member(workdir, str(loaded.step), None, None, None, protocol)
+  scores = evaluate_workdir(workdir, protocol=protocol)
+  size = member.config.data.image_size
+  pixels = np.random.default_rng(0).integers(0, 256, (rows, size, size, 3))
+  architecture = member.config.model.architecture
+  return _compile(
+    member.predictor,
+    member.variables,
+    pixels.astype(np.uint8),
+    architecture=architecture,
+    workdir=workdir,
+    precision=precision,
+    top1=scores['top1'],
+    top5=scores['top5'],
+    dataset=scores['dataset'],
+    **_cost(
+      architecture,
+      size,
+      member.config.model.num_classes,
+      member.config.model.width,
+    ),
+  )
+
+
+def training_step(architecture: str, precision: str, rows: int) -> Timed:
+  """Compiles a training step of the default recipe, on all local devices.
+
+  Arguments and result are those of `random_network`.
+  """
+  config = default.get_config()
+  config.model.architecture = architecture
+  config.model.num_classes = 1000
+  config.data.dataset = 'fake'
+  config.data.image_size = input_size(architecture)
+  config.precision = precision
+  config.batch_size = rows
+  step = make_noise_step(config, jax.local_devices())
+  begin = time.perf_counter()
+  step.take()
+  about = {
+    'project': 'ours',
+    'kind': 'training',
+    'architecture': architecture,
+    'precision': precision,
+    'batch_size': rows,
+    'compile_seconds': time.perf_counter() - begin,
+    **_cost(architecture, config.data.image_size, 1000),
+  }
+  return about, step.take
+
+
+def _compile(
+  function: Callable[[Any, Any], jax.Array],
+  variables: Any,
+  images: Any,
+  **about: Any,
+) -> Timed:
+  device = jax.local_devices()[0]
+  variables, images = jax.device_put((variables, images), device)
+  begin = time.perf_counter()
+  compiled = jax.jit(function).lower(variables, images).compile()
+  seconds = time.perf_counter() - begin
+  described = {
+    'project': 'ours',
+    'kind': 'inference',
+    **about,
+    'batch_size': len(images),
+    'compile_seconds': seconds,
+  }
+  # What the compiler plans; CPUs do not measure it.
+  if memory := compiled.memory_analysis():
+    described['peak_bytes'] = (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      + memory.temp_size_in_bytes
+    )
+  return described, lambda: jax.block_until_ready(compiled(variables, images))
+
+
+def _cost(
+  architecture: str, size: int, num_classes: int, width: float = 1.0
+) -> dict[str, int]:
+  table = architectures.get_architecture(architecture)
+  table = transforms.scale_width(table, width)
+  cost = network_cost(table, size, size, num_classes)
+  return {'parameters': cost.parameters, 'macs': cost.macs}
+
+
+def _real(precision: str) -> str:
+  """Returns the precision of the network that is quantized, or its own."""
+  return 'float32' if precision == 'int8' else precision
+
+
+def _noise(rows: int, size: int) -> np.ndarray:
+  generator = np.random.default_rng(0)
+  return generator.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
+
+
+def _random_variables(model: Any, images: Any) -> Any:
+  """Draws variables on the host, which takes less time than compiling."""
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images[:1])
+  generator = np.random.default_rng(0)
+
+  def draw(path: Any, leaf: Any) -> np.ndarray:
+    if path[-1].key in ('scale', 'var'):
+      return np.ones(leaf.shape, np.float32)
+    scale = math.sqrt(2 / max(1, math.prod(leaf.shape[:-1])))
+    return generator.normal(0, scale, leaf.shape).astype(np.float32)
+
+  return jax.tree_util.tree_map_with_path(draw, shapes)

@@ -1,0 +1,160 @@
+"""Networks of other projects, to be timed beside ours where they are installed.
+
+Each maps (architecture, precision, images per call, pixels) to a function that
+runs once, or to None where the project has no such network or precision.
+"""
+
+from collections.abc import Callable
+import importlib.util
+import io
+import os
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[], object]
+
+# Our names of what they have.
+_TORCHVISION = {
+  'inception_v1': 'googlenet',
+  'inception_v3': 'inception_v3',
+}
+_TIMM = {
+  'inception_v3': 'inception_v3',
+  'inception_v4': 'inception_v4',
+  'inception_resnet_v2': 'inception_resnet_v2',
+}
+_KERAS = {
+  'inception_v3': 'InceptionV3',
+  'inception_resnet_v2': 'InceptionResNetV2',
+}
+
+
+def torchvision(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """Torchvision in eager mode, channels last."""
+  if architecture not in _TORCHVISION:
+    return None
+  return _torch(_torchvision_model(architecture), precision, rows, size)
+
+
+def torchvision_compiled(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """Torchvision by torch.compile, channels last."""
+  if architecture not in _TORCHVISION:
+    return None
+  import torch
+
+  model = torch.compile(_torchvision_model(architecture))
+  return _torch(model, precision, rows, size)
+
+
+def timm(architecture: str, precision: str, rows: int, size: int) -> Run | None:
+  """Timm in eager mode, channels last."""
+  if architecture not in _TIMM:
+    return None
+  import timm as package
+
+  model = package.create_model(_TIMM[architecture], pretrained=False)
+  return _torch(model, precision, rows, size)
+
+
+def keras(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """Keras on JAX, compiled."""
+  if architecture not in _KERAS or precision not in ('float32', 'bfloat16'):
+    return None
+  os.environ['KERAS_BACKEND'] = 'jax'  # Before its first import.
+  import jax
+  import keras as package
+
+  package.config.set_dtype_policy(
+    'float32' if precision == 'float32' else 'mixed_bfloat16'
+  )
+  model = getattr(package.applications, _KERAS[architecture])(
+    weights=None, input_shape=(size, size, 3)
+  )
+  variables = [
+    [variable.value for variable in group]
+    for group in (model.trainable_variables, model.non_trainable_variables)
+  ]
+  run = jax.jit(lambda v, x: model.stateless_call(*v, x, training=False)[0])
+  images = np.zeros((rows, size, size, 3), np.float32)
+  return lambda: jax.block_until_ready(run(variables, images))
+
+
+def onnxruntime(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """ONNX Runtime on torchvision's network, in float32."""
+  if architecture not in _TORCHVISION or precision != 'float32':
+    return None
+  import onnxruntime as package
+  import torch
+
+  images = torch.zeros(rows, 3, size, size)
+  file = io.BytesIO()
+  torch.onnx.export(
+    _torchvision_model(architecture).eval(),
+    (images,),
+    file,
+    input_names=['images'],
+    dynamo=False,
+  )
+  options = package.SessionOptions()
+  options.intra_op_num_threads = len(os.sched_getaffinity(0))
+  session = package.InferenceSession(
+    file.getvalue(), options, providers=package.get_available_providers()
+  )
+  return lambda: session.run(None, {'images': images.numpy()})
+
+
+def _torchvision_model(architecture: str) -> Any:
+  from torchvision import models
+
+  make = getattr(models, _TORCHVISION[architecture])
+  return make(weights=None, init_weights=False)
+
+
+def _torch(model: Any, precision: str, rows: int, size: int) -> Run | None:
+  """Returns a call of a network of PyTorch."""
+  import torch
+
+  if precision not in ('float32', 'bfloat16', 'float16'):
+    return None
+  dtype = getattr(torch, precision)
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  layout = torch.channels_last
+  model = model.eval().to(device, dtype).to(memory_format=layout)
+  images = torch.zeros(rows, 3, size, size, device=device, dtype=dtype)
+  images = images.to(memory_format=layout)
+
+  def run() -> None:
+    with torch.inference_mode():
+      model(images)
+    if device == 'cuda':
+      torch.cuda.synchronize()
+
+  return run
+
+
+# By name: the packages that each needs, and how it is made.
+_PEERS = {
+  'torchvision': (('torch', 'torchvision'), torchvision),
+  'torchvision_compiled': (('torch', 'torchvision'), torchvision_compiled),
+  'timm': (('torch', 'timm'), timm),
+  'keras': (('keras',), keras),
+  'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
+}
+
+
+def installed() -> dict[str, Callable[[str, str, int, int], Run | None]]:
+  """Returns those whose packages are installed, by name."""
+  return {
+    name: make
+    for name, (packages, make) in _PEERS.items()
+    if all(importlib.util.find_spec(package) for package in packages)
+  }

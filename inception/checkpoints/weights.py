@@ -1,0 +1,39 @@
+"""Writing a checkpoint of weights that no run of this folder has trained."""
+
+from typing import Any
+
+import ml_collections
+
+from inception import paths
+from inception.checkpoints import arrays
+from inception.checkpoints.lock import WorkdirLock
+from inception.checkpoints.store import Checkpoints
+from inception.errors import UserError
+
+
+def write(
+  output: paths.Path,
+  variables: dict[str, Any],
+  config: ml_collections.ConfigDict,
+  step: int = 0,
+) -> None:
+  """Writes the only checkpoint of a folder.
+
+  Args:
+    output: The folder.
+    variables: {'params', 'batch_stats', ...} of the network.
+    config: Its config, with `model.num_classes` set.
+    step: Training steps taken; 0 for imported weights.
+
+  Raises:
+    UserError: The folder already has a checkpoint, or cannot be written.
+  """
+  with WorkdirLock(output) as lock:
+    if Checkpoints(output).steps():
+      raise UserError(
+        f'{output} already has a checkpoint; choose another --output'
+      )
+    lock.make_workdir()
+    with Checkpoints(output, keep=1) as checkpoints:
+      checkpoints.save(arrays.flatten({'step': step, **variables}), config)
+      checkpoints.wait()

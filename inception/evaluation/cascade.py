@@ -1,0 +1,108 @@
+"""Shares the work between two networks: at random, or by confidence.
+
+Run:  python -m inception.evaluation.cascade --a=runs/small --b=runs/large
+        [--share=0.5 | --confidence=0.8 | --curve] [--output=F.json] [--json]
+
+Sending a random share of the images to A and the others to B reaches every
+point of the chord between both in accuracy and in time per image. Asking A
+first, and B only where A is not confident, should do better: `--curve` measures
+by how much, on half of the images; the other half chooses thresholds and the
+temperature of A.
+"""
+
+import json
+from typing import Any
+
+from absl import flags
+
+from inception import commands, paths
+from inception.errors import UserError
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string('a', None, 'Workdir of the faster network.')
+  flags.DEFINE_string('b', None, 'Workdir of the better network.')
+  flags.DEFINE_float('share', None, 'Send this share to A at random.', 0, 1)
+  flags.DEFINE_float(
+    'confidence', None, 'Ask B where A is at most this sure.', 0, 1
+  )
+  flags.DEFINE_bool('curve', False, 'Measure thresholds from A alone to B.')
+  flags.DEFINE_integer('seed', 0, 'Seed of the random share.')
+  flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
+  flags.DEFINE_string('split', None, "By default that of A's config.")
+  flags.DEFINE_string('dataset', None, "By default that of A's config.")
+  flags.DEFINE_string('data_dir', None, "By default that of A's config.")
+  flags.DEFINE_integer(
+    'images', 4096, 'Images at most, evenly spread; they are kept in memory.', 2
+  )
+  flags.DEFINE_integer('batch_size', 32, 'Images at a time.', 1)
+  flags.DEFINE_string('output', None, 'JSON file for inception.reports.pareto.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Measures what was asked for and prints a table."""
+  values = flags.FLAGS
+  chosen = [values.share is not None, values.confidence is not None]
+  if sum([*chosen, values.curve]) != 1:
+    raise UserError('give one of --share, --confidence and --curve')
+  folders = [commands.require(name, f'runs/{name}') for name in ('a', 'b')]
+  from inception.evaluation.pair import open_pair  # Slow: after the flags.
+
+  pair = open_pair(
+    folders,
+    values.step,
+    values.split,
+    values.dataset,
+    values.data_dir,
+    values.images,
+    values.batch_size,
+  )
+  if values.curve:
+    a, b, points = pair.curve()
+  else:
+    a, b = pair.alone(0), pair.alone(1)
+    points = [
+      pair.cascade(values.confidence)
+      if values.share is None
+      else pair.mixture(values.share, values.seed)
+    ]
+  report = {'a': a, 'b': b, 'points': points}
+  print(_table(report))
+  if values.output is not None:
+    paths.write_atomically(
+      paths.resolve(values.output, '--output'), json.dumps(report, indent=1)
+    )
+  if values.json:
+    print(json.dumps(report))
+
+
+def _table(report: dict[str, Any]) -> str:
+  """Returns the networks and the points as text."""
+  rows = [
+    (name, '', f'{report[name]["top1"]:.2%}', _speed(report[name]), '', '')
+    for name in ('a', 'b')
+  ]
+  for point in report['points']:
+    if 'share' in point:
+      name, part = f'share {point["share"]:g}', ''
+      off = f'{point["deviation"]:+.2f} SE'
+    else:
+      name, part = f'> {point["threshold"]:.4f}', f'{point["passed_on"]:.1%}'
+      off = ''
+    chord = point.get('chord_top1')
+    if chord is not None and not off:
+      off = f'{100 * (point["top1"] - chord):+.2f}'
+    text = '' if chord is None else f'{chord:.2%}'
+    rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
+  heading = ('network', 'asked B', 'top-1', 'images/s', 'chord', 'above it')
+  return commands.format_table(heading, rows)
+
+
+def _speed(point: dict[str, Any]) -> str:
+  return f'{point["images_per_second"]:.1f}'
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

@@ -1,0 +1,236 @@
+"""The networks that an evaluation averages: mostly one."""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from inception import paths
+from inception.checkpoints.restore import Loaded, load_variables
+from inception.data import class_names, classes
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import Source
+from inception.errors import UserError
+from inception.predict import Predictor, make_predictor, model_from_config
+from inception.predict.predictor import average_crops
+from inception.quantization.quantize import Calibration, quantize_loaded
+
+Array = jax.Array
+
+# Fields of `config.data` that decide which pixels a network gets.
+_PIXELS = (
+  'image_size',
+  'eval_transform',
+  'crop_pct',
+  'interpolation',
+  'background',
+  'exif_orientation',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How networks are evaluated.
+
+  Attributes:
+    precision: 'float32', 'bfloat16', 'float16' or 'int8'; None: that of
+      training.
+    crops: A number in `CROPS`.
+    calibration: How 'int8' quantizes a network that is not quantized.
+    only: Indices of the classes that answers are chosen from, or None.
+    labels: 'real', or a file as `real_labels.read` takes it; None: the data
+      set's own labels.
+  """
+
+  precision: str | None = None
+  crops: int = 1
+  calibration: Calibration = Calibration(256, 'mse')
+  only: tuple[int, ...] | None = None
+  labels: str | None = None
+
+
+DEFAULT = Protocol()
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """A network with its weights, and the examples as it sees them.
+
+  Attributes:
+    folder: Where the weights are.
+    step: Training steps taken.
+    config: Config of the run, with the data that it is evaluated on.
+    source: The examples, with the network's labels.
+    predictor: The network as a predictor.
+    variables: Its variables, on the host.
+  """
+
+  folder: str
+  step: int
+  config: ml_collections.ConfigDict
+  source: Source
+  predictor: Predictor
+  variables: Any
+
+  @property
+  def pixels(self) -> str:
+    """What decides the pixels: equal for networks that see the same images."""
+    return str([self.config.data[name] for name in _PIXELS])
+
+  @property
+  def offset(self) -> int:
+    """Index of the logit of the first class."""
+    return self.config.data.class_offset
+
+
+def open_member(
+  folder: paths.PathLike,
+  step: str,
+  split: str | None,
+  dataset: str | None,
+  data_dir: str | None,
+  protocol: Protocol,
+) -> Member:
+  """Restores a network and opens the split that it is evaluated on.
+
+  Args:
+    folder: Workdir of a run, or a folder of imported weights.
+    step: A number, 'best' or 'latest'.
+    split: Split in TFDS slicing syntax; None takes `data.eval_split`.
+    dataset: Name of the data set; None takes the run's.
+    data_dir: Folder of the data set; None takes the run's.
+    protocol: How it is evaluated.
+
+  Raises:
+    UserError: There is no such checkpoint, split or data set, or it is damaged;
+      or the network cannot be evaluated this way.
+  """
+  loaded = load_variables(paths.resolve(folder), step)
+  config = loaded.config.copy_and_resolve_references()
+  data = config.data
+  data.dataset = data.dataset if dataset is None else dataset
+  data.data_dir = data.data_dir if data_dir is None else data_dir
+  data.eval_split = data.eval_split if split is None else split
+  source = _match_classes(open_source(data, data.eval_split), config, folder)
+  config.precision, variables = _in_precision(folder, loaded, data, protocol)
+  predictor = make_predictor(model_from_config(config), data)
+  if protocol.crops > 1:
+    predictor = average_crops(predictor)
+  if protocol.only is not None:
+    predictor = _choose_from(
+      protocol.only, data.class_offset, len(source.classes), predictor
+    )
+  return Member(str(folder), loaded.step, config, source, predictor, variables)
+
+
+def _in_precision(
+  folder: paths.PathLike,
+  loaded: Loaded,
+  data: ml_collections.ConfigDict,
+  protocol: Protocol,
+) -> tuple[str, Any]:
+  """Returns the precision to compute in, and the variables for it."""
+  stored = loaded.config.precision
+  wanted = protocol.precision or stored
+  if wanted == stored or 'int8' not in (wanted, stored):
+    return wanted, loaded.variables
+  if stored == 'int8':
+    raise UserError(
+      f'{folder} is quantized: it computes in int8, not in {wanted}'
+    )
+  _, variables = quantize_loaded(folder, loaded, data, protocol.calibration)
+  return wanted, variables
+
+
+def _match_classes(
+  source: Source, config: ml_collections.ConfigDict, folder: paths.PathLike
+) -> Source:
+  """Returns the source with the network's labels, by name where it has any."""
+  if not config.model.num_classes:
+    raise UserError(
+      f'the network of {folder} has no classifier, only features: train one'
+      f' with --config.pretrained={folder}'
+    )
+  names = class_names.configured(config.data)
+  if names is not None:
+    return classes.match(source, names, f'the network of {folder}')
+  expected = config.model.num_classes - config.data.class_offset
+  if len(source.classes) != expected:
+    raise UserError(
+      f'{source.name} has {len(source.classes)} classes, the network of'
+      f' {folder} has {expected}'
+    )
+  return source
+
+
+def _choose_from(
+  only: Sequence[int], offset: int, count: int, predictor: Predictor
+) -> Predictor:
+  """Returns a predictor whose other logits are minus infinity.
+
+  Raises:
+    UserError: An index is no class.
+  """
+  for index in only:
+    if not 0 <= index < count:
+      raise UserError(
+        f'--classes has the index {index}; the network has classes 0 to'
+        f' {count - 1}'
+      )
+  places = jnp.asarray(only) + offset
+
+  def predict(variables: Any, images: Array) -> Array:
+    logits = predictor(variables, images)
+    chosen = jnp.zeros(logits.shape[-1], bool).at[places].set(True)
+    return jnp.where(chosen, logits, -jnp.inf)
+
+  return predict
+
+
+def check_ensemble(members: Sequence[Member]) -> None:
+  """Checks that the outputs of networks can be averaged.
+
+  Raises:
+    UserError: They have different classes.
+  """
+  for other in members[1:]:
+    if other.source.classes != members[0].source.classes:
+      raise UserError(
+        'the networks of an ensemble must have the same classes in the same'
+        ' order'
+      )
+
+
+def average_members(members: Sequence[Member]) -> Predictor:
+  """Makes the predictor of an ensemble, which averages probabilities.
+
+  GoogLeNet paper, section 7. A background class is left out.
+
+  Args:
+    members: Networks for the same classes.
+
+  Returns:
+    A predictor of a tuple of variables, one per member, and a tuple of images,
+    one per entry of `distinct_pixels`. Its labels are those of the first
+    member.
+  """
+  seen = distinct_pixels(members)
+
+  def predict(variables: Any, images: Any) -> Array:
+    total: Any = 0.0
+    for member, own in zip(members, variables):
+      logits = member.predictor(own, images[seen.index(member.pixels)])
+      total += jax.nn.softmax(logits[:, member.offset :])
+    logits = jnp.log(total / len(members))
+    background = ((0, 0), (members[0].offset, 0))
+    return jnp.pad(logits, background, constant_values=-jnp.inf)
+
+  return predict
+
+
+def distinct_pixels(members: Sequence[Member]) -> list[str]:
+  """Returns each `Member.pixels` once, in order."""
+  return list(dict.fromkeys(member.pixels for member in members))

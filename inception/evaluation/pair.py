@@ -1,0 +1,191 @@
+"""Measurements of two networks that share the work; see cascade.py."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from inception import paths
+from inception.evaluation import pictures, route
+from inception.evaluation.members import (
+  DEFAULT,
+  Member,
+  check_ensemble,
+  open_member,
+)
+
+_POINTS = 9  # Of the curve.
+
+Point = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+  """Two networks, A and B, and the images as each of them sees them.
+
+  Attributes:
+    names: Where the networks are.
+    runners: The networks.
+    images: uint8 [images, ...] for each of them.
+    labels: int64 [images].
+  """
+
+  names: Sequence[str]
+  runners: Sequence[route.Runner]
+  images: Sequence[np.ndarray]
+  labels: np.ndarray
+
+  def alone(self, index: int) -> Point:
+    """Measures one network: `name`, `top1` and `images_per_second`."""
+    measured = self._measure(lambda: self._answers_of(index))
+    return {'name': self.names[index], **measured}
+
+  def mixture(self, share: float, seed: int) -> Point:
+    """Sends a random share to A and the others to B.
+
+    Args:
+      share: From 0 to 1.
+      seed: Of the random choice.
+
+    Returns:
+      `top1` and `images_per_second`; `chord_top1`, which is expected;
+      `standard_error` of the random choice, and the `deviation` in it.
+    """
+    generator = np.random.default_rng(seed)
+    to_first = generator.random(len(self.labels)) < share
+    measured = self._measure(
+      lambda: route.mixture(self.runners, self.images, to_first)
+    )
+    first, second = (
+      (self._answers_of(i) == self.labels).astype(float) for i in (0, 1)
+    )
+    chord = float(share * first.mean() + (1 - share) * second.mean())
+    # The images are given: only the choice is random.
+    variance = share * (1 - share) * np.sum((first - second) ** 2)
+    error = math.sqrt(variance) / len(self.labels)
+    difference = measured['top1'] - chord
+    return {
+      'share': share,
+      **measured,
+      'chord_top1': chord,
+      'standard_error': error,
+      'deviation': difference / error if error else 0.0,
+    }
+
+  def cascade(self, threshold: float) -> Point:
+    """Asks B where A's confidence is at most a threshold.
+
+    Returns:
+      `top1`, `images_per_second`, and `passed_on`, the share that B was asked.
+    """
+    passed: list[np.ndarray] = []
+
+    def predict() -> np.ndarray:
+      predicted, passed_on = route.cascade(self.runners, self.images, threshold)
+      passed.append(passed_on)
+      return predicted
+
+    measured = self._measure(predict)
+    share = float(passed[0].mean())
+    return {'threshold': threshold, 'passed_on': share, **measured}
+
+  def curve(self) -> tuple[Point, Point, list[Point]]:
+    """Measures the cascade from A alone to B for all.
+
+    One half of the images chooses A's temperature and the thresholds; the other
+    half is measured.
+
+    Returns:
+      A, B, and the points, with `chord_top1` of the mixture that is as fast.
+    """
+    chosen = np.arange(len(self.labels)) % 2 == 0
+    first = self.runners[0]
+    logits = first.logits(self.images[0][chosen])
+    first.temperature = route.best_temperature(logits, self.labels[chosen])
+    confidence = route.confidence(logits / first.temperature)
+    inner = np.linspace(0, 1, _POINTS)[1:-1]
+    thresholds = [0.0, *np.quantile(confidence, inner), 1.0]
+    half = dataclasses.replace(
+      self,
+      images=[images[~chosen] for images in self.images],
+      labels=self.labels[~chosen],
+    )
+    a, b = half.alone(0), half.alone(1)
+    points = [half.cascade(float(threshold)) for threshold in thresholds]
+    for point in points:
+      point['temperature'] = first.temperature
+      point['chord_top1'] = chord(a, b, point['images_per_second'])
+    return a, b, points
+
+  def _answers_of(self, index: int) -> np.ndarray:
+    to_first = np.full(len(self.labels), index == 0)
+    return route.mixture(self.runners, self.images, to_first)
+
+  def _measure(self, predict: Callable[[], np.ndarray]) -> Point:
+    """Returns top-1 and images per second of a way to predict."""
+    for runner in self.runners:
+      runner.seconds = 0.0
+    right = predict() == self.labels
+    seconds = sum(runner.seconds for runner in self.runners)
+    return {
+      'top1': float(right.mean()),
+      'images_per_second': len(right) / seconds,
+    }
+
+
+def open_pair(
+  folders: Sequence[paths.PathLike],
+  step: str,
+  split: str | None,
+  dataset: str | None,
+  data_dir: str | None,
+  images: int,
+  batch_size: int,
+) -> Pair:
+  """Restores two networks, reads images, and compiles.
+
+  Args:
+    folders: Workdirs of A and B.
+    step: A number, 'best' or 'latest'.
+    split: Split in TFDS slicing syntax; None takes that of A's config.
+    dataset: Name of the data set; None takes that of A's config.
+    data_dir: Folder of the data set; None takes that of A's config.
+    images: Images at most.
+    batch_size: Images at a time.
+
+  Raises:
+    UserError: There is no such checkpoint or split, or the networks have
+      different classes.
+  """
+  members: list[Member] = []
+  for folder in folders:
+    members.append(open_member(folder, step, split, dataset, data_dir, DEFAULT))
+    data = members[0].config.data
+    split, dataset, data_dir = data.eval_split, data.dataset, data.data_dir
+  check_ensemble(members)
+  read, labels = pictures.read(members, images)
+  runners = [
+    route.Runner(m.predictor, m.variables, m.offset, batch_size)
+    for m in members
+  ]
+  for runner, own in zip(runners, read):
+    runner(own[: runner.batch_size])  # Compiles.
+  return Pair([member.folder for member in members], runners, read, labels)
+
+
+def chord(a: Point, b: Point, images_per_second: float) -> float:
+  """Returns the top-1 of the random mixture of A and B that is as fast.
+
+  Times per image mix linearly. What is slower than B is compared with B, and
+  what is faster than A with A.
+  """
+  first, second, own = (
+    1 / x
+    for x in (a['images_per_second'], b['images_per_second'], images_per_second)
+  )
+  if first >= second:  # B is better in both.
+    return b['top1']
+  share = min(1.0, max(0.0, (second - own) / (second - first)))
+  return share * a['top1'] + (1 - share) * b['top1']

@@ -1,0 +1,47 @@
+"""The images of a split in memory, as several networks see them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inception.data import pipeline
+from inception.data.batches import HostShard
+from inception.data.sources.source import spread
+from inception.evaluation.members import Member
+
+_ROWS = 32  # Images at a time.
+
+
+def read(
+  members: Sequence[Member], count: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+  """Reads images, evenly spread over the split.
+
+  Args:
+    members: Networks for the same classes and split.
+    count: Number of images; all if there are no more.
+
+  Returns:
+    uint8 [images, height, width, 3] for each network, and the labels without
+    background class, int64 [images].
+  """
+  seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+  for member in members:
+    if member.pixels not in seen:
+      seen[member.pixels] = _read(member, count)
+  images = [seen[member.pixels][0] for member in members]
+  return images, seen[members[0].pixels][1]
+
+
+def _read(member: Member, count: int) -> tuple[np.ndarray, np.ndarray]:
+  source = spread(member.source, count)
+  batches = pipeline.eval_batches(
+    source, member.config.data, HostShard(_ROWS, 1)
+  )
+  images, labels = [], []
+  for batch in batches:
+    valid = batch['mask'] > 0
+    images.append(batch['image'][valid])
+    labels.append(batch['label'][valid])
+  joined = np.concatenate(labels).astype(np.int64)
+  return np.concatenate(images), joined - member.offset

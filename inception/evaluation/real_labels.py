@@ -1,0 +1,111 @@
+"""ReaL labels: every label that is right for an image of ImageNet.
+
+"Are we done with ImageNet?" (Beyer et al., 2020). Their file `real.json` has a
+list of labels for each of the 50,000 validation images, in the order of the
+files' numbers. Images without any are left out; a prediction that is one of an
+image's labels counts as right.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import json
+import re
+from typing import Any
+
+import numpy as np
+
+from inception import paths
+from inception.data.batches import HostShard
+from inception.errors import UserError
+
+_FILE = 'real.json'
+_URL = 'https://github.com/google-research/reassessed-imagenet'
+_NAME = re.compile(r'ILSVRC2012_val_(\d{8})')
+
+
+@dataclasses.dataclass(frozen=True)
+class RealLabels:
+  """The labels of each image.
+
+  Attributes:
+    labels: Indices of classes, by the number of the file, from 1.
+    file_name: Maps the index of an example to the name of its file.
+    offset: Index of the logit of the first class.
+    num_classes: Logits per image.
+  """
+
+  labels: Sequence[Sequence[int]]
+  file_name: Callable[[int], str]
+  offset: int
+  num_classes: int
+
+  def relabel(
+    self, batch: dict[str, Any], number: int, shard: HostShard
+  ) -> dict[str, Any]:
+    """Returns a batch with `right`, and a mask without unlabeled images.
+
+    Args:
+      batch: The batch of that number, on the host.
+      number: Index of the batch.
+      shard: The rows of each batch that this process reads.
+
+    Returns:
+      The batch with `right` bool [devices, rows, num_classes].
+
+    Raises:
+      UserError: An image is none of ImageNet's validation images.
+    """
+    first = number * shard.batch_size + shard.process * shard.rows
+    right = np.zeros((shard.rows, self.num_classes), bool)
+    for row in np.flatnonzero(batch['mask'].reshape(-1)):
+      for label in self._labels_of(first + int(row)):
+        right[row, label + self.offset] = True
+    known = right.any(1).reshape(shard.shape)
+    return {
+      **batch,
+      'right': right.reshape(*shard.shape, -1),
+      'mask': batch['mask'] * known,
+    }
+
+  def _labels_of(self, index: int) -> Sequence[int]:
+    name = self.file_name(index)
+    found = _NAME.search(name)
+    if found is None or not 0 < int(found[1]) <= len(self.labels):
+      raise UserError(
+        f'{name} is no file of the validation split of ImageNet, whose names'
+        ' are ILSVRC2012_val_00000001.JPEG to ILSVRC2012_val_00050000.JPEG'
+      )
+    return self.labels[int(found[1]) - 1]
+
+
+def read(name: str, data_dir: str | None) -> list[list[int]]:
+  """Reads the labels.
+
+  Args:
+    name: 'real' for real.json in `data_dir`, or the path of such a file.
+    data_dir: Folder of the data set, or None.
+
+  Raises:
+    UserError: There is no such file, or it is something else.
+  """
+  where = f'{data_dir or "."}/{_FILE}' if name == 'real' else name
+  path = paths.resolve(where, '--labels')
+  try:
+    labels = json.loads(path.read_bytes())
+  except OSError as error:
+    raise UserError(
+      f'cannot read {path}: {error.strerror}; {_FILE} is at {_URL}, see'
+      ' --labels=FILE'
+    ) from error
+  except ValueError as error:
+    raise UserError(f'{path} is not JSON: {error}') from error
+  if not _are_labels(labels):
+    raise UserError(f'{path} is not a list of lists of labels')
+  return labels
+
+
+def _are_labels(tree: Any) -> bool:
+  return isinstance(tree, list) and all(
+    isinstance(labels, list) and all(isinstance(x, int) for x in labels)
+    for labels in tree
+  )

@@ -1,0 +1,187 @@
+"""Two networks that share the work: each image goes to one, or to one more.
+
+Images are in memory, and go through a network in full batches: those that are
+passed on wait until there are enough of them.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inception import distributed
+from inception.predict import Predictor
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+  """What a network answers for some images.
+
+  Attributes:
+    predicted: Class of each, int [images].
+    confidence: Probability of that class, float32 [images].
+  """
+
+  predicted: np.ndarray
+  confidence: np.ndarray
+
+
+class Runner:
+  """A compiled network that answers in batches, and how long it has taken."""
+
+  def __init__(
+    self,
+    predictor: Predictor,
+    variables: Any,
+    offset: int,
+    batch_size: int,
+  ):
+    """Puts the network on all local devices.
+
+    Args:
+      predictor: Maps variables and uint8 images to logits.
+      variables: Its variables.
+      offset: Index of the logit of the first class.
+      batch_size: Images at a time.
+    """
+    self._devices = jax.local_devices()
+    self._rows = -(-batch_size // len(self._devices))
+    self._variables = distributed.replicate(variables, self._devices)
+    self.temperature = 1.0  # Divides the logits.
+    self.seconds = 0.0
+
+    def logits_of(variables: Any, images: Array) -> Array:
+      return predictor(variables, images)[:, offset:]
+
+    def answer(variables: Any, images: Array, temperature: Array) -> Any:
+      scaled = logits_of(variables, images) / temperature
+      probabilities = jax.nn.softmax(scaled)
+      return jnp.argmax(probabilities, 1), jnp.max(probabilities, 1)
+
+    self._logits = self._compiled(logits_of, 0)
+    self._answer = self._compiled(answer, 1)
+
+  def _compiled(self, function: Any, others: int) -> Any:
+    axes = (None, 0, *[None] * others)
+    return jax.pmap(function, in_axes=axes, devices=self._devices)
+
+  @property
+  def batch_size(self) -> int:
+    """Images at a time."""
+    return self._rows * len(self._devices)
+
+  def __call__(self, images: np.ndarray) -> Answers:
+    """Answers for at most `batch_size` images, uint8 [images, ...]."""
+    begin = time.perf_counter()
+    found = jax.device_get(
+      self._answer(self._variables, self._split(images), self.temperature)
+    )
+    self.seconds += time.perf_counter() - begin
+    predicted, confidence = (part.reshape(-1)[: len(images)] for part in found)
+    return Answers(predicted, confidence)
+
+  def logits(self, images: np.ndarray) -> np.ndarray:
+    """Returns float32 [images, classes] for any number of images."""
+    parts = []
+    for places in _batches(np.arange(len(images)), self.batch_size):
+      found = self._logits(self._variables, self._split(images[places]))
+      found = np.asarray(found)
+      parts.append(found.reshape(-1, found.shape[-1])[: len(places)])
+    return np.concatenate(parts)
+
+  def _split(self, images: np.ndarray) -> np.ndarray:
+    """Returns images, padded with zeros, by device."""
+    padding = self.batch_size - len(images)
+    padded = np.pad(images, [(0, padding)] + [(0, 0)] * (images.ndim - 1))
+    return padded.reshape(len(self._devices), self._rows, *images.shape[1:])
+
+
+def mixture(
+  runners: Sequence[Runner], images: Sequence[np.ndarray], to_first: np.ndarray
+) -> np.ndarray:
+  """Sends each image to one of two networks.
+
+  Args:
+    runners: The networks.
+    images: The images as each of them sees them, uint8 [images, ...].
+    to_first: Which images go to the first, bool [images].
+
+  Returns:
+    The predicted classes, int [images].
+  """
+  predicted = np.zeros(len(to_first), np.int64)
+  for runner, own, mine in zip(runners, images, (to_first, ~to_first)):
+    for places in _batches(np.flatnonzero(mine), runner.batch_size):
+      predicted[places] = runner(own[places]).predicted
+  return predicted
+
+
+def cascade(
+  runners: Sequence[Runner], images: Sequence[np.ndarray], threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Asks the first network, and the second where the first is not confident.
+
+  Args:
+    runners: The networks.
+    images: The images as each of them sees them, uint8 [images, ...].
+    threshold: The first answers alone where its probability is above it: 0
+      passes no image on, 1 all.
+
+  Returns:
+    The predicted classes, int [images], and which images were passed on.
+  """
+  first, second = runners
+  count = len(images[0])
+  predicted = np.zeros(count, np.int64)
+  passed = np.zeros(count, bool)
+  waiting = np.zeros(0, np.int64)
+
+  def ask_second(places: np.ndarray) -> None:
+    predicted[places] = second(images[1][places]).predicted
+
+  for places in _batches(np.arange(count), first.batch_size):
+    answers = first(images[0][places])
+    predicted[places] = answers.predicted
+    passed[places] = answers.confidence <= threshold
+    waiting = np.append(waiting, places[passed[places]])
+    while len(waiting) >= second.batch_size:
+      ask_second(waiting[: second.batch_size])
+      waiting = waiting[second.batch_size :]
+  if len(waiting):
+    ask_second(waiting)
+  return predicted, passed
+
+
+def _batches(places: np.ndarray, size: int) -> list[np.ndarray]:
+  return [places[i : i + size] for i in range(0, len(places), size)]
+
+
+def confidence(logits: np.ndarray) -> np.ndarray:
+  """Returns the largest probability, float32 [examples], of logits."""
+  return 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
+
+
+def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+  """Returns the temperature with the least cross-entropy, from 0.25 to 8.
+
+  Guo et al., 2017, "On calibration of modern neural networks", section 4.2.
+
+  Args:
+    logits: float32 [examples, classes].
+    labels: int [examples].
+  """
+  candidates = np.geomspace(0.25, 8, 101)
+
+  def loss(temperature: float) -> float:
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(1, keepdims=True)
+    own = np.take_along_axis(scaled, labels[:, None], 1)[:, 0]
+    return float(np.mean(np.log(np.exp(scaled).sum(1)) - own))
+
+  return float(min(candidates, key=loss))

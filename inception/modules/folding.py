@@ -1,0 +1,70 @@
+"""Batch norm folded into the convolution before it, for evaluation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from inception.spec import transforms
+from inception.spec.vocabulary import Architecture
+
+Variables = Mapping[str, Any]
+
+# Its batch norm gives the network's features: it stays.
+_BOTTLENECK = 'Bottleneck'
+
+
+def fold_batch_norm(
+  architecture: Architecture, variables: Variables, epsilon: float
+) -> tuple[Architecture, dict[str, Any]]:
+  """Returns the same function of images without batch norm.
+
+  With moving statistics, scale * (conv(x) - mean) / sqrt(var + epsilon) + bias
+  is a convolution with another kernel and a bias.
+
+  Args:
+    architecture: A network.
+    variables: Its {'params', 'batch_stats'}.
+    epsilon: Added to the variance.
+
+  Returns:
+    The network with biases, and its variables. A bottleneck keeps its batch
+    norm.
+  """
+  params, stats = _fold(
+    variables['params'], variables.get('batch_stats', {}), epsilon
+  )
+  folded = {'params': params}
+  if stats:
+    folded['batch_stats'] = stats
+  return transforms.without_batch_norm(architecture), folded
+
+
+def _fold(
+  params: Variables, stats: Variables, epsilon: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Folds the layers of a scope; returns parameters and statistics left."""
+  if 'BatchNorm' in stats:
+    return _fold_layer(params, stats['BatchNorm'], epsilon), {}
+  left_params, left_stats = {}, {}
+  for name, value in params.items():
+    inner = stats.get(name, {})
+    if name != _BOTTLENECK and isinstance(value, Mapping):
+      value, inner = _fold(value, inner, epsilon)
+    left_params[name] = value
+    if inner:
+      left_stats[name] = inner
+  return left_params, left_stats
+
+
+def _fold_layer(
+  params: Variables, stats: Variables, epsilon: float
+) -> dict[str, Any]:
+  """Folds one convolution: `kernel` [..., out] and perhaps a depthwise one."""
+  norm = params.get('BatchNorm', {})  # Empty without scale and bias.
+  factor = norm.get('scale', 1.0) * jax.lax.rsqrt(stats['var'] + epsilon)
+  layer = {name: leaf for name, leaf in params.items() if name != 'BatchNorm'}
+  layer['kernel'] = params['kernel'] * factor
+  layer['bias'] = norm.get('bias', 0.0) - stats['mean'] * factor
+  return jax.tree.map(jnp.asarray, layer)

@@ -1,0 +1,1 @@
+"""Quantization: from a trained network to one that computes in int8."""

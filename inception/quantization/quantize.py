@@ -1,0 +1,187 @@
+"""Quantization after training: scales from images, kernels in int8."""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+from typing import Any
+
+from flax import traverse_util
+import jax
+import ml_collections
+import numpy as np
+
+from inception import paths
+from inception.checkpoints.restore import Loaded
+from inception.errors import UserError, lookup
+from inception.modules import histogram, int8
+from inception.modules.folding import fold_batch_norm
+from inception.modules.int8_layers import LARGEST
+from inception.modules.network import Network
+from inception.predict import model_from_config
+from inception.quantization import scales
+from inception.quantization.images import training_images
+
+Array = jax.Array
+Variables = Mapping[str, Any]
+Scope = tuple[str, ...]
+
+# Scopes of layers that stay in float32: they are a small part of the work.
+_REAL = ('SqueezeExcite', 'AttentionPool', 'Bottleneck')
+
+# Layers that may be kept in float32.
+KEPT = ('first', 'classifier')
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+  """How a network is quantized.
+
+  Attributes:
+    images: Number of training images that show how large activations are.
+    method: A name in `scales.CALIBRATIONS`.
+    keep: Names in `KEPT` of layers that stay in float32.
+  """
+
+  images: int
+  method: str
+  keep: tuple[str, ...] = ()
+
+  def __post_init__(self) -> None:
+    """Checks the names.
+
+    Raises:
+      UserError: One is unknown.
+    """
+    lookup(scales.CALIBRATIONS, self.method, '--calibration')
+    for name in self.keep:
+      if name not in KEPT:
+        raise UserError(
+          f'--float_layers={name} is not one of {", ".join(KEPT)}'
+        )
+
+
+def quantize_loaded(
+  folder: paths.PathLike,
+  loaded: Loaded,
+  data: ml_collections.ConfigDict,
+  calibration: Calibration,
+) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+  """Quantizes the weights of a checkpoint.
+
+  Args:
+    folder: Where they are, for messages.
+    loaded: The weights.
+    data: `config.data` of the training images.
+    calibration: How.
+
+  Returns:
+    Config and variables of the network in int8.
+
+  Raises:
+    UserError: There are no such images, or the network is in int8 already or
+      has no classifier.
+  """
+  config = loaded.config.copy_and_resolve_references()
+  if config.precision == 'int8':
+    raise UserError(f'{folder} is quantized already')
+  config.precision = 'float32'
+  variables = quantize(
+    model_from_config(config),
+    loaded.variables,
+    training_images(data, calibration.images),
+    calibration,
+  )
+  config.precision = 'int8'
+  return config, variables
+
+
+def quantize(
+  model: Network,
+  variables: Variables,
+  batches: Iterable[Array],
+  calibration: Calibration,
+) -> dict[str, Any]:
+  """Returns the variables of a network for `int8.make_quantized`.
+
+  Args:
+    model: The network in float32.
+    variables: Its variables.
+    batches: Normalized training images, float32 [batch, height, width, 3].
+    calibration: How.
+  """
+  epsilon = model.options.batch_norm_epsilon
+  _, folded = fold_batch_norm(model.architecture, variables, epsilon)
+  heads = {head.name for head in model.architecture.aux_heads}
+  folded['params'] = {
+    name: leaf for name, leaf in folded['params'].items() if name not in heads
+  }
+  observed = observe(int8.make_quantized(model), folded, batches)
+  chosen = {
+    path: scales.scale(found, calibration.method)
+    for path, found in traverse_util.flatten_dict(
+      observed, is_leaf=lambda _, node: 'counts' in node
+    ).items()
+  }
+  kept: list[Scope] = []
+  if 'first' in calibration.keep:
+    kept.append((model.architecture.stages[0].name,))
+    del chosen['images',]
+  if 'classifier' in calibration.keep:
+    kept.append(('Logits', 'Logits'))
+    del chosen['Logits', 'features']
+  return {
+    **folded,
+    'params': quantize_kernels(folded['params'], kept),
+    'scales': traverse_util.unflatten_dict(chosen),
+  }
+
+
+def observe(
+  network: int8.QuantizedNetwork, variables: Variables, batches: Iterable[Array]
+) -> Any:
+  """Returns the histogram of every tensor that is rounded, by scope.
+
+  Args:
+    network: The network.
+    variables: Its variables in float32, with folded batch norm.
+    batches: Normalized images, float32 [batch, height, width, 3].
+  """
+
+  @jax.jit
+  def step(images: Array) -> Any:
+    _, observed = network.apply(variables, images, mutable=['histograms'])
+    return observed['histograms']
+
+  parts = [jax.device_get(step(images)) for images in batches]
+  return jax.tree.map(
+    histogram.add_all, *parts, is_leaf=lambda node: 'counts' in node
+  )
+
+
+def quantize_kernels(
+  params: Variables, kept: Iterable[Scope]
+) -> dict[str, Any]:
+  """Returns parameters with kernels in int8.
+
+  Args:
+    params: Parameters with folded batch norm.
+    kept: Beginnings of the scopes that stay in float32.
+
+  Returns:
+    The parameters, with `kernel` int8 and `kernel_scale` float32 [out].
+  """
+  flat = traverse_util.flatten_dict(dict(params))
+  quantized = dict(flat)
+  for path, leaf in flat.items():
+    scope = path[:-1]
+    if (
+      path[-1] != 'kernel'
+      or (*scope, 'depthwise_kernel') in flat
+      or any(name in _REAL for name in scope)
+      or any(scope[: len(begin)] == begin for begin in kept)
+    ):
+      continue
+    largest = np.max(np.abs(leaf), tuple(range(leaf.ndim - 1)))
+    scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+    quantized[path] = np.rint(leaf / scale).astype(np.int8)
+    quantized[*scope, 'kernel_scale'] = scale
+  return traverse_util.unflatten_dict(quantized)

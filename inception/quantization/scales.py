@@ -1,0 +1,62 @@
+"""From what was observed of a tensor to the largest number that int8 holds.
+
+Numbers above it are clipped: a smaller one rounds the others more finely.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from inception.modules import histogram
+from inception.modules.int8_layers import LARGEST
+
+# Share of values that 'percentile' does not clip.
+_PERCENTILE = 0.9999
+
+
+def largest(observed: Any) -> float:
+  """Returns the largest magnitude: nothing is clipped."""
+  return float(observed['largest'])
+
+
+def percentile(observed: Any) -> float:
+  """Returns the magnitude that 0.01 % of the values other than 0 exceed."""
+  counts = np.cumsum(np.asarray(observed['counts'], np.float64))
+  place = np.searchsorted(counts, _PERCENTILE * counts[-1])
+  return min(float(histogram.CENTERS[place]), largest(observed))
+
+
+def least_squares(observed: Any) -> float:
+  """Returns the magnitude with the least mean squared error."""
+  counts = np.asarray(observed['counts'], np.float64)
+  centers = histogram.CENTERS
+  candidates = np.append(centers[counts > 0], largest(observed))
+  errors = []
+  for candidate in candidates:
+    step = candidate / LARGEST
+    rounding = np.where(centers < step / 2, centers**2, step**2 / 12)
+    clipping = np.maximum(centers - candidate, 0) ** 2
+    error = np.where(centers > candidate, clipping, rounding)
+    errors.append(np.sum(counts * error))
+  return min(float(candidates[np.argmin(errors)]), largest(observed))
+
+
+# How the largest number is chosen.
+CALIBRATIONS: dict[str, Callable[[Any], float]] = {
+  'max': largest,
+  'percentile': percentile,
+  'mse': least_squares,
+}
+
+
+def scale(observed: Any, calibration: str) -> np.float32:
+  """Returns the scale of a tensor from its histogram.
+
+  Args:
+    observed: See `histogram.of`.
+    calibration: A name in `CALIBRATIONS`.
+  """
+  limit = CALIBRATIONS[calibration](observed)
+  # A tensor that is always zero stays so at any scale.
+  return np.float32(limit / LARGEST if limit > 0 else 1.0)

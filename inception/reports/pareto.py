@@ -1,0 +1,274 @@
+"""Draws accuracy against throughput, with memory as the area of a dot.
+
+Run:  python -m inception.reports.pareto --results=inference.json,cascade.json
+        --output=pareto.png
+
+The files are those of `benchmarks.inference` and of
+`inception.evaluation.cascade`. What was measured here is filled. Published
+accuracies are hollow, and an arrow leads from them to the measured ones of the
+same network; they are never drawn as ours.
+"""
+
+from collections.abc import Iterable, Sequence
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from inception import commands, paths
+from inception.errors import UserError
+
+_PUBLISHED = pathlib.Path(__file__).parent / 'published.json'
+
+# The Okabe-Ito palette: distinguishable for color-blind readers and in print.
+_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
+# Published accuracies are those of this data set.
+_IMAGENET = 'imagenet2012'
+_LARGEST_AREA = 900.0  # Of a dot, square points.
+_SMALLEST_AREA = 25.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """A network at a precision.
+
+  Attributes:
+    network: Its name; points of one network are joined.
+    label: What is written beside it.
+    speed: Images per second.
+    top1: Measured accuracy, a fraction; None: not measured.
+    published: Published accuracy, or None.
+    memory: Bytes at the peak, or None.
+  """
+
+  network: str
+  label: str
+  speed: float
+  top1: float | None
+  published: float | None
+  memory: float | None
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_list('results', None, 'JSON files, with commas between.')
+  flags.DEFINE_string('output', 'pareto.png', 'The PNG to write.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the files and draws."""
+  commands.require('results', 'inference.json')
+  output = paths.resolve(flags.FLAGS.output, '--output')
+  points: list[Point] = []
+  curves = []
+  for name in flags.FLAGS.results:
+    report = _read(paths.resolve(name, '--results'))
+    if 'points' in report:
+      curves.append(report)
+    else:
+      points += read_points(report['results'])
+  if not points and not curves:
+    raise UserError('the files hold no results of inference')
+  draw(points, curves, output)
+  print(f'picture: {output}')
+  if flags.FLAGS.json:
+    print(json.dumps({'output': str(output), 'points': len(points)}))
+
+
+def _read(path: paths.Path) -> dict[str, Any]:
+  try:
+    report = json.loads(path.read_text())
+  except OSError as error:
+    raise UserError(f'cannot read {path}: {error.strerror}') from error
+  except ValueError as error:
+    raise UserError(f'{path} is not JSON: {error}') from error
+  if not isinstance(report, dict) or not {'results', 'points'} & report.keys():
+    raise UserError(
+      f'{path} is no result of benchmarks.inference or'
+      ' inception.evaluation.cascade'
+    )
+  return report
+
+
+def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
+  """Returns the points of a benchmark's results, with published accuracies."""
+  published = {
+    (entry['architecture'], entry['precision']): entry['top1']
+    for entry in json.loads(_PUBLISHED.read_text())
+  }
+  points = []
+  for result in results:
+    if result['kind'] != 'inference':
+      continue
+    architecture, precision = result['architecture'], result['precision']
+    network = result.get('workdir') or architecture
+    if result['project'] != 'ours':
+      network = f'{result["project"]} {network}'
+    of_imagenet = result.get('dataset', _IMAGENET) == _IMAGENET
+    points.append(
+      Point(
+        network,
+        f'{network} {precision}, {result["batch_size"]}',
+        result['images_per_second'],
+        result.get('top1'),
+        # The papers' precision is not lower than bfloat16's in effect.
+        published.get(
+          (architecture, 'int8' if precision == 'int8' else 'float32')
+        )
+        if of_imagenet
+        else None,
+        result.get('peak_bytes'),
+      )
+    )
+  return points
+
+
+def upper_hull(
+  points: Sequence[tuple[float, float]],
+) -> list[tuple[float, float]]:
+  """Returns the corners of the upper convex hull, from left to right.
+
+  Args:
+    points: (speed, accuracy).
+  """
+  hull: list[tuple[float, float]] = []
+  for x, y in sorted(points):
+    while len(hull) >= 2 and _turns_left(hull[-2], hull[-1], (x, y)):
+      hull.pop()
+    hull.append((x, y))
+  # Left of the best accuracy, others are slower and worse.
+  best = max(range(len(hull)), key=lambda i: hull[i][1]) if hull else 0
+  return hull[best:]
+
+
+def _turns_left(
+  a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
+) -> bool:
+  return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
+
+
+def draw(
+  points: Sequence[Point],
+  curves: Sequence[dict[str, Any]],
+  output: paths.Path,
+) -> None:
+  """Draws the picture to a PNG.
+
+  Args:
+    points: The networks.
+    curves: Results of `inception.evaluation.cascade`.
+    output: The file to write.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  from adjustText import adjust_text  # Slow to import: after the checks.
+  from matplotlib import figure
+
+  picture = figure.Figure(figsize=(10, 6), dpi=120, layout='constrained')
+  axes = picture.subplots()
+  networks = list(dict.fromkeys(point.network for point in points))
+  colors = {n: _COLORS[i % len(_COLORS)] for i, n in enumerate(networks)}
+  largest = max((p.memory or 0 for p in points), default=0) or 1
+  drawn, texts = [], []
+  for point in points:
+    height = point.published if point.top1 is None else point.top1
+    if height is None:
+      continue
+    drawn.append((point.speed, 100 * height))
+    area = _LARGEST_AREA * (point.memory or 0) / largest
+    _dot(axes, point, colors[point.network], max(_SMALLEST_AREA, area))
+    texts.append(axes.text(point.speed, 100 * height, point.label, fontsize=8))
+  _join_precisions(axes, points, colors)
+  for curve in curves:
+    drawn += _curve(axes, curve)
+  hull = upper_hull(drawn)
+  if len(hull) > 1:
+    axes.plot(*zip(*hull), ':', color='gray', label='upper convex hull')
+  _explain(axes)
+  adjust_text(
+    texts, ax=axes, arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5}
+  )
+  try:
+    picture.savefig(str(output))
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error
+
+
+def _dot(axes: Any, point: Point, color: str, area: float) -> None:
+  """Draws what is measured, what is published, and the arrow between."""
+  x = point.speed
+  if point.top1 is not None:
+    axes.scatter(x, 100 * point.top1, area, color=color, alpha=0.6, zorder=3)
+  if point.published is None:
+    return
+  if point.top1 is None:
+    axes.scatter(
+      x, 100 * point.published, area, facecolors='none', edgecolors=color
+    )
+    return
+  y = 100 * point.published
+  axes.scatter(x, y, 20, facecolors='none', edgecolors=color, zorder=3)
+  axes.annotate(
+    '',
+    (x, 100 * point.top1),
+    (x, y),
+    arrowprops={'arrowstyle': '->', 'color': color},
+  )
+
+
+def _join_precisions(
+  axes: Any, points: Sequence[Point], colors: dict[str, str]
+) -> None:
+  """Joins the points of a network: the move to the right."""
+  for network, color in colors.items():
+    line = sorted(
+      (p.speed, 100 * height)
+      for p in points
+      if p.network == network
+      and (height := p.published if p.top1 is None else p.top1) is not None
+    )
+    if len(line) > 1:
+      axes.plot(*zip(*line), color=color, lw=1, alpha=0.7)
+
+
+def _curve(axes: Any, curve: dict[str, Any]) -> list[tuple[float, float]]:
+  """Draws a cascade and the chord below it; returns its points."""
+  ends = [
+    (end['images_per_second'], 100 * end['top1'])
+    for end in (curve['a'], curve['b'])
+  ]
+  points = sorted(
+    (p['images_per_second'], 100 * p['top1']) for p in curve['points']
+  )
+  names = f'{curve["a"]["name"]} and {curve["b"]["name"]}'
+  axes.plot(*zip(*points), 'k.-', lw=1, label=f'cascade of {names}')
+  # Times per image mix linearly, so the chord is curved here.
+  (x0, y0), (x1, y1) = ends
+  shares = [i / 50 for i in range(51)]
+  axes.plot(
+    [1 / (s / x0 + (1 - s) / x1) for s in shares],
+    [s * y0 + (1 - s) * y1 for s in shares],
+    'k--',
+    lw=0.8,
+    label='random mixture of both',
+  )
+  return points + ends
+
+
+def _explain(axes: Any) -> None:
+  axes.scatter([], [], 60, color='gray', alpha=0.6, label='measured accuracy')
+  axes.scatter(
+    [], [], 60, facecolors='none', edgecolors='gray', label='published accuracy'
+  )
+  axes.set_xlabel('images per second, measured; area: memory at the peak')
+  axes.set_ylabel('top-1, %')
+  axes.grid(alpha=0.3)
+  axes.legend(fontsize=8, loc='best')
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

@@ -1,0 +1,309 @@
+"""Crops, ensembles, subsets of classes, ReaL labels, precisions."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from inception import paths
+from inception.checkpoints import weights
+from inception.data import multi_crop
+from inception.data.images import eval_images
+from inception.data.tensorflow import tf
+from inception.errors import UserError
+from inception.evaluation import pair, real_labels, route
+from inception.evaluation.members import Protocol
+from inception.evaluation.workdir import evaluate_workdir, open_workdir
+from inception.predict import model_from_config
+from inception.predict.predictor import CROPS, average_crops
+from inception.quantization.quantize import Calibration
+from tests.variables import random_variables
+
+ONE = jax.devices()[:1]
+SCORES = ('examples', 'loss', 'top1', 'top5')
+
+
+def write(folder, config, seed=0):
+  """Writes a checkpoint of random weights."""
+  side = config.data.image_size
+  model = model_from_config(config)
+  variables = random_variables(model, np.zeros((1, side, side, 3), np.float32))
+  generator = np.random.default_rng(seed)
+  kernel = variables['params']['Logits']['Logits']['kernel']
+  # A classifier of its own for each seed, with opinions.
+  variables['params']['Logits']['Logits']['kernel'] = (
+    3 * generator.normal(size=kernel.shape)
+  ).astype(np.float32)
+  weights.write(paths.resolve(folder), variables, config)
+  return folder
+
+
+@pytest.fixture
+def of_folder(config, image_folder):
+  config.data.dataset = 'folder'
+  config.data.data_dir = str(image_folder)
+  config.data.eval_split = 'val'
+  config.model.num_classes = 2
+  return config
+
+
+@pytest.fixture
+def one(of_folder, tmp_path):
+  return write(tmp_path / 'one', of_folder)
+
+
+@pytest.fixture
+def other(of_folder, tmp_path):
+  """Another network, which sees larger images."""
+  of_folder.data.image_size = 20
+  return write(tmp_path / 'other', of_folder, seed=1)
+
+
+def scores(*workdirs, **fields):
+  results = evaluate_workdir(
+    workdirs, devices=fields.pop('devices', ONE), protocol=Protocol(**fields)
+  )
+  return {name: results[name] for name in SCORES}
+
+
+def close(one, other):
+  assert one['loss'] == pytest.approx(other['loss'], rel=1e-4)
+  assert {**one, 'loss': 0} == {**other, 'loss': 0}
+
+
+def test_an_ensemble_of_a_network_with_itself_is_the_network(one):
+  close(scores(one, one), scores(one))
+
+
+def test_an_ensemble_averages_probabilities(one, other):
+  """Networks that see images of different sizes, on several devices."""
+  both = open_workdir([one, other], devices=jax.devices(), batch_size=8)
+  total = 0
+  for workdir in (one, other):
+    member = open_workdir(workdir, devices=ONE)
+    (batch,) = member.batches()
+    logits = member.predictor(member.variables, batch['image'][0])
+    total += jax.nn.softmax(logits) / 2
+    labels = np.asarray(batch['label'][0])
+  results = both.results()
+  count = results['examples']
+  assert count == 13 and results['networks'] == [str(one), str(other)]
+  right = total.argmax(1)[:count] == labels[:count]
+  assert results['top1'] == pytest.approx(right.mean())
+  own = np.take_along_axis(np.asarray(total), labels[:, None], 1)[:count]
+  assert results['loss'] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+
+
+def test_networks_of_other_classes_are_refused(one, of_folder, tmp_path):
+  of_folder.data.class_names = ('dog', 'cat')
+  swapped = write(tmp_path / 'swapped', of_folder)
+  with pytest.raises(UserError, match='same classes in the same order'):
+    open_workdir([one, swapped], devices=ONE)
+
+
+def test_crops_are_as_many_as_they_are_called():
+  assert set(multi_crop.SQUARES) == set(CROPS.values()) - {1}
+  assert all(crops == 2 * CROPS[crops] for crops in CROPS if crops > 1)
+
+
+def encoded(pixels):
+  return tf.constant([tf.io.encode_png(pixels).numpy()])
+
+
+@pytest.mark.parametrize('squares', multi_crop.SQUARES)
+@pytest.mark.parametrize('transform', ['inception', 'torchvision'])
+def test_squares_of_one_color_are_that_color(config, squares, transform):
+  config.data.eval_transform = transform
+  pixels = np.full((40, 50, 3), (200, 100, 50), np.uint8)
+  found = eval_images(encoded(pixels), config.data, squares).numpy()
+  assert found.shape == (1, squares, 16, 16, 3)
+  assert (found == (200, 100, 50)).all()
+
+
+def test_the_144_crops_are_where_the_paper_says(config):
+  """A picture whose color is its place: twice as wide as high."""
+  config.data.eval_transform = 'torchvision'
+  config.data.image_size = 224
+  row, column = np.mgrid[0:256, 0:512]
+  pixels = np.stack([row, column // 2, 0 * row], -1).astype(np.uint8)
+  found = eval_images(encoded(pixels), config.data, 72)[0].numpy()
+  # At the first scale nothing is resized. Corners and center of the left, the
+  # central and the right square: the first pixel of each.
+  firsts = found[:18, 0, 0, :2].astype(int).reshape(3, 6, 2)
+  for square, left in zip(firsts, (0, 128, 256)):
+    places = [(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)]
+    wanted = [(y, (left + x) // 2) for y, x in places]
+    assert [tuple(place) for place in square[:5]] == wanted
+  # The sixth is the whole square, from edge to edge.
+  whole = found[5].astype(int)
+  assert whole[0, 0].max() <= 1 and whole[-1, -1, 0] >= 254
+  assert 126 <= whole[-1, -1, 1] <= 128
+  # The last scale: 352 pixels high, so crops show less of the picture.
+  assert found[54, -1, 0, 0] == pytest.approx(256 * 224 / 352, abs=2)
+  # 12 crops are the central square of the first scale.
+  twelve = eval_images(encoded(pixels), config.data, 6)[0].numpy()
+  np.testing.assert_array_equal(twelve, found[6:12])
+
+
+def test_crops_average_probabilities_also_of_mirror_images():
+  def predict(variables, images):
+    return images[:, 0, :2, 0].astype(jnp.float32) * variables
+
+  images = np.random.default_rng(0).integers(0, 9, (3, 12, 2, 4, 3))
+  images = images.astype(np.uint8)
+  found = average_crops(predict)(jnp.float32(0.5), jnp.asarray(images))
+  total = 0
+  for square in range(12):
+    for mirrored in (images, images[:, :, :, ::-1]):
+      logits = predict(0.5, jnp.asarray(mirrored[:, square]))
+      total += jax.nn.softmax(logits) / 24
+  np.testing.assert_allclose(np.exp(found), total, rtol=1e-5)
+
+
+def test_crops_of_pictures_of_one_color_do_not_matter(
+  of_folder, image_folder, one
+):
+  for i, path in enumerate(sorted(image_folder.glob('val/*/*'))):
+    color = (20 * i, 255 - 20 * i, 100)
+    path.unlink()
+    Image.new('RGB', (40, 30), color).save(path.with_suffix('.png'))
+  plain = scores(one)
+  for crops in (10, 12, 144):
+    close(scores(one, crops=crops), plain)
+  close(scores(one, crops=144, devices=jax.devices()), plain)
+
+
+def test_answers_are_chosen_from_a_subset(one):
+  whole = open_workdir(one, devices=ONE)
+  labels = np.concatenate([b['label'][b['mask'] > 0] for b in whole.batches()])
+  for index in (0, 1):
+    only = open_workdir(one, devices=ONE, protocol=Protocol(only=(index,)))
+    assert only.results()['top1'] == pytest.approx((labels == index).mean())
+  close(scores(one, only=(1, 0)), scores(one))
+  with pytest.raises(UserError, match='the index 2; the network has classes 0'):
+    open_workdir(one, devices=ONE, protocol=Protocol(only=(2,)))
+
+
+def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
+  files = sorted(image_folder.glob('val/*/*'))
+  for number, path in enumerate(files, 1):
+    path.rename(path.with_name(f'ILSVRC2012_val_{number:08d}{path.suffix}'))
+  path = tmp_path / 'real.json'
+
+  def results(labels):
+    path.write_text(json.dumps(labels))
+    return evaluate_workdir(
+      one, devices=jax.devices(), protocol=Protocol(labels=str(path))
+    )
+
+  own = [[0]] * 6 + [[1]] * 7  # As the folders are named.
+  plain = evaluate_workdir(one, devices=ONE)
+  found = results(own)
+  assert found['labels'] == 'real' and found['top1'] == plain['top1']
+  assert results([[0, 1]] * 13)['top1'] == 1
+  fewer = results([[]] * 6 + [[1]] * 7)
+  assert fewer['examples'] == 7
+  with pytest.raises(UserError, match='is no file of the validation split'):
+    results(own[:5])
+  path.write_text('{"a": 1}')
+  with pytest.raises(UserError, match='not a list of lists'):
+    real_labels.read(str(path), None)
+  with pytest.raises(UserError, match='real.json is at https://'):
+    real_labels.read('real', str(tmp_path / 'nowhere'))
+
+
+def test_int8_is_near_float32_and_a_file_of_it_is_the_same(one, tmp_path):
+  calibration = Calibration(8, 'max')
+  fields = {'precision': 'int8', 'calibration': calibration}
+  quantized = scores(one, **fields)
+  plain = scores(one)
+  assert quantized['loss'] != plain['loss']
+  assert quantized['loss'] == pytest.approx(plain['loss'], rel=0.2)
+  assert scores(one, **fields) == quantized
+
+
+def runner(table, rows=4):
+  """Logits that a table holds for each image's first pixel."""
+
+  def predict(variables, images):
+    return variables[images[:, 0, 0, 0]]
+
+  return route.Runner(predict, jnp.asarray(table), 1, rows)
+
+
+@pytest.fixture
+def two():
+  """A is right for even images, B for all but each third; 40 images."""
+  count = 40
+  generator = np.random.default_rng(0)
+  labels = generator.integers(0, 3, count)
+  images = np.zeros((count, 2, 2, 3), np.uint8)
+  images[:, 0, 0, 0] = np.arange(count)
+  tables = []
+  for right in (np.arange(count) % 2 == 0, np.arange(count) % 3 > 0):
+    answers = np.where(right, labels, (labels + 1) % 3)
+    table = np.zeros((count, 4), np.float32)  # A background class first.
+    # Surer where it is right, mostly.
+    table[np.arange(count), answers + 1] = 1 + right + generator.random(count)
+    tables.append(table)
+  runners = [runner(table, rows) for table, rows in zip(tables, (4, 7))]
+  return pair.Pair(['a', 'b'], runners, [images, images], labels)
+
+
+def test_shares_and_thresholds_at_their_ends_are_the_networks(two):
+  a, b = two.alone(0)['top1'], two.alone(1)['top1']
+  assert (a, b) == (0.5, 26 / 40)
+  assert two.mixture(1.0, 0)['top1'] == two.cascade(0.0)['top1'] == a
+  assert two.mixture(0.0, 0)['top1'] == two.cascade(1.0)['top1'] == b
+  assert two.cascade(0.0)['passed_on'] == 0
+  assert two.cascade(1.0)['passed_on'] == 1
+
+
+def test_a_random_share_lands_on_the_chord(two):
+  points = [two.mixture(0.3, seed) for seed in range(40)]
+  chord = 0.3 * 0.5 + 0.7 * 26 / 40
+  assert all(p['chord_top1'] == pytest.approx(chord) for p in points)
+  deviations = np.array([p['deviation'] for p in points])
+  assert abs(deviations.mean()) < 3 / np.sqrt(40)
+  assert 0.6 < deviations.std() < 1.4
+
+
+def test_a_cascade_asks_the_second_where_the_first_is_not_sure(two):
+  first, second = two.runners
+  answers = first(two.images[0][:4])
+  threshold = float(np.sort(answers.confidence)[1])
+  predicted, passed = route.cascade(two.runners, two.images, threshold)
+  alone = route.mixture(two.runners, two.images, np.full(40, True))
+  better = route.mixture(two.runners, two.images, np.full(40, False))
+  np.testing.assert_array_equal(predicted, np.where(passed, better, alone))
+  assert 0 < passed.sum() < 40 and passed[:4].sum() == 2
+
+
+def test_the_temperature_undoes_overconfidence():
+  generator = np.random.default_rng(0)
+  logits = generator.normal(size=(4000, 5)) * 2
+  chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+  labels = np.array([generator.choice(5, p=row) for row in chances])
+  assert route.best_temperature(logits, labels) == pytest.approx(1, abs=0.1)
+  assert route.best_temperature(3 * logits, labels) == pytest.approx(3, abs=0.3)
+
+
+def test_the_curve_goes_from_one_network_to_the_other(two):
+  a, b, points = two.curve()
+  assert [points[0]['top1'], points[-1]['top1']] == [a['top1'], b['top1']]
+  assert points[0]['passed_on'] == 0 and points[-1]['passed_on'] == 1
+  shares = [point['passed_on'] for point in points]
+  assert shares == sorted(shares)
+
+
+def test_the_chord_mixes_times():
+  a = {'top1': 0.6, 'images_per_second': 100.0}
+  b = {'top1': 0.8, 'images_per_second': 50.0}
+  # Half and half: 0.015 s per image.
+  assert pair.chord(a, b, 1 / 0.015) == pytest.approx(0.7)
+  assert pair.chord(a, b, 10.0) == pytest.approx(0.8)
+  assert pair.chord(a, b, 200.0) == pytest.approx(0.6)
+  assert pair.chord(b, a, 70.0) == pytest.approx(0.6)
