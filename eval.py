@@ -118,6 +118,8 @@ def _workdirs() -> list[paths.Path]:
     UserError: There is none, or both were given.
   """
   ensemble = flags.FLAGS.ensemble
+  if ensemble == []:
+    raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
   if ensemble is None:
     return [paths.resolve(commands.require('workdir'))]
   if flags.FLAGS.workdir is not None:
@@ -137,11 +139,7 @@ def _protocol() -> Any:
   return Protocol(
     values.precision,
     int(values.crops),
-    Calibration(
-      values.calibration_images,
-      values.calibration,
-      tuple(values.float_layers),
-    ),
+    Calibration(**commands.calibration()),
     _only(values.classes),
     values.labels,
   )

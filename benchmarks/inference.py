@@ -20,6 +20,8 @@ import numpy as np
 
 from benchmarks import networks, peers
 from inception import commands, paths
+from inception.errors import UserError, lookup
+from inception.modules.options import PRECISIONS
 
 _SECONDS = 1.0  # Least time of a case in each round.
 
@@ -90,7 +92,7 @@ def main() -> None:
   results = [case.result() for case in cases]
   rows = [
     (
-      f'{r["project"]} {r["architecture"]}',
+      f'{r["project"]} {r.get("workdir", r["architecture"])}',
       r['precision'],
       r['batch_size'],
       f'{r["images_per_second"]:.1f}',
@@ -116,8 +118,9 @@ def main() -> None:
 def _cases() -> Iterator[Case]:
   """Compiles everything that was asked for."""
   values = flags.FLAGS
-  for rows in map(int, values.batch_sizes):
+  for rows in map(_rows, values.batch_sizes):
     for precision in values.precisions:
+      lookup(dict.fromkeys((*PRECISIONS, 'int8')), precision, '--precisions')
       for name in values.architectures:
         if values.what == 'training':
           yield Case(*networks.training_step(name, precision, rows))
@@ -132,7 +135,7 @@ def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
   installed = peers.installed()
   for peer in installed if flags.FLAGS.peers is None else flags.FLAGS.peers:
     size = networks.input_size(name)
-    run = installed[peer](name, precision, rows, size)
+    run = lookup(installed, peer, '--peers')(name, precision, rows, size)
     if run is not None:
       about = {
         'project': peer,
@@ -142,6 +145,12 @@ def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
         'batch_size': rows,
       }
       yield Case(about, run)
+
+
+def _rows(text: str) -> int:
+  if not text.isdecimal() or int(text) < 1:
+    raise UserError(f'--batch_sizes={text} must be numbers from 1 on')
+  return int(text)
 
 
 if __name__ == '__main__':

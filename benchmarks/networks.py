@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.steps import make_noise_step
-from inception import architectures, paths
-from inception.checkpoints.restore import load_variables
+from inception import architectures
 from inception.config import default
-from inception.evaluation.members import Protocol, open_member
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.members import Protocol
+from inception.evaluation.workdir import open_workdir
 from inception.modules import int8
 from inception.modules.folding import fold_batch_norm
 from inception.modules.network import create_model
@@ -47,7 +46,7 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
   images = _noise(rows, size)
   variables = _random_variables(model, images)
   if precision == 'int8':
-    calibration = Calibration(1, 'max')
+    calibration = Calibration(method='max')
     variables = quantize(
       model, variables, [jnp.asarray(images[:1])], calibration
     )
@@ -76,10 +75,8 @@ def trained_network(workdir: str, precision: str, rows: int) -> Timed:
 
   Arguments and result are those of `random_network`, with `top1` and `top5`.
   """
-  protocol = Protocol(precision)
-  loaded = load_variables(paths.resolve(workdir))
-  member = open_member(workdir, str(loaded.step), None, None, None, protocol)
-  scores = evaluate_workdir(workdir, protocol=protocol)
+  opened = open_workdir(workdir, protocol=Protocol(precision))
+  (member,), scores = opened.members, opened.results()
   size = member.config.data.image_size
   pixels = np.random.default_rng(0).integers(0, 256, (rows, size, size, 3))
   architecture = member.config.model.architecture

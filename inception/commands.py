@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -73,18 +74,29 @@ def define_calibration() -> None:
   """Defines the flags of commands that turn a network into an int8 one."""
   flags.DEFINE_integer(
     'calibration_images',
-    256,
-    'Training images that show how large activations are.',
+    None,
+    'Training images that show how large activations are; 256 if unset.',
     lower_bound=1,
   )
   flags.DEFINE_string(
     'calibration',
-    'mse',
-    'How the largest activation is chosen: max, percentile or mse.',
+    None,
+    'How the largest activation is chosen: max, percentile or mse (if unset).',
   )
   flags.DEFINE_list(
-    'float_layers', [], 'Layers that stay in float32: first, classifier.'
+    'float_layers', None, 'Layers that stay in float32: first, classifier.'
   )
+
+
+def calibration() -> dict[str, Any]:
+  """Returns the fields of `quantize.Calibration` that flags set."""
+  values = flags.FLAGS
+  given = {
+    'images': values.calibration_images,
+    'method': values.calibration,
+    'keep': values.float_layers and tuple(values.float_layers),
+  }
+  return {name: value for name, value in given.items() if value is not None}
 
 
 def require(name: str, example: str = 'runs/digits') -> str:

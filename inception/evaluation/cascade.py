@@ -62,7 +62,7 @@ def main() -> None:
   if values.curve:
     a, b, points = pair.curve()
   else:
-    a, b = pair.alone(0), pair.alone(1)
+    a, b = pair.ends
     points = [
       pair.cascade(values.confidence)
       if values.share is None

@@ -19,6 +19,9 @@ Array = jax.Array
 _WORST = 24  # Mistakes that are shown.
 BINS = 15  # Of confidence.
 
+# Probability, minus the index of the example, label, prediction, picture.
+Mistake = tuple[float, int, int, int, np.ndarray]
+
 
 def collect(
   predictor: Predictor,
@@ -46,7 +49,7 @@ def collect(
   run = _make_step(predictor, devices)
   confusion = np.zeros((len(class_names), len(class_names)), np.int64)
   bins = np.zeros((BINS, 3))
-  worst: list[tuple[float, int, int, int, np.ndarray]] = []
+  worst: list[Mistake] = []
   first = 0
   for batch in batches:
     rows = jax.device_get(
@@ -55,9 +58,10 @@ def collect(
     rows = {n: value.reshape(-1, *value.shape[2:]) for n, value in rows.items()}
     counted = np.flatnonzero(rows['mask'])
     labels, predicted = rows['label'], rows['predicted']
+    right = labels[counted] == predicted[counted]
     np.add.at(confusion, (labels[counted], predicted[counted]), 1)
-    bins += reliability(rows['probability'][counted], _right(rows)[counted])
-    for row in counted[~_right(rows)[counted]]:
+    bins += reliability(rows['probability'][counted], right)
+    for row in counted[~right]:
       entry = (
         float(rows['probability'][row]),
         -(first + int(row)),  # Of equal ones, the first.
@@ -69,22 +73,25 @@ def collect(
         worst, entry
       )
     first += len(labels)
+  worst.sort(key=lambda entry: entry[:2], reverse=True)
   return {
     'classes': list(class_names),
     'confusion': confusion.tolist(),
     'bins': bins.tolist(),
-    'worst': [
-      {
-        'name': describe(-index),
-        'label': class_names[label],
-        'predicted': class_names[guess],
-        'probability': probability,
-        'png': _png(image),
-      }
-      for probability, index, label, guess, image in sorted(
-        worst, key=lambda entry: entry[:2], reverse=True
-      )
-    ],
+    'worst': [_mistake(entry, class_names, describe) for entry in worst],
+  }
+
+
+def _mistake(
+  entry: Mistake, class_names: Sequence[str], describe: Callable[[int], str]
+) -> dict[str, Any]:
+  probability, index, label, predicted, image = entry
+  return {
+    'name': describe(-index),
+    'label': class_names[label],
+    'predicted': class_names[predicted],
+    'probability': probability,
+    'png': _png(image),
   }
 
 
@@ -123,10 +130,6 @@ def _make_step(predictor: Predictor, devices: Sequence[jax.Device]) -> Any:
     }
 
   return jax.pmap(step, in_axes=(None, 0), devices=devices)
-
-
-def _right(rows: dict[str, np.ndarray]) -> np.ndarray:
-  return rows['label'] == rows['predicted']
 
 
 def _pictures(images: Any) -> Array:

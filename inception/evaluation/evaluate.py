@@ -7,6 +7,7 @@ import jax
 from jax import lax
 
 from inception.distributed import AXIS
+from inception.errors import UserError
 from inception.evaluation import score
 from inception.predict import Predictor
 
@@ -54,6 +55,9 @@ def evaluate(
 
   Returns:
     `examples`, a count; `loss`, mean nats; `top1` and `top5`, fractions.
+
+  Raises:
+    UserError: All examples are left out.
   """
   sums: list[dict[str, Array]] = []
   for batch in batches:
@@ -63,5 +67,7 @@ def evaluate(
   fetched = jax.device_get(sums)
   total = {name: sum(float(s[name]) for s in fetched) for name in fetched[0]}
   examples = total.pop('examples')
+  if not examples:
+    raise UserError('no example of the split has one of the labels')
   means = {name: value / examples for name, value in total.items()}
   return {'examples': round(examples), **means}

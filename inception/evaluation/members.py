@@ -15,7 +15,7 @@ from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.errors import UserError
 from inception.predict import Predictor, make_predictor, model_from_config
-from inception.predict.predictor import average_crops
+from inception.predict.predictor import average_crops, choose_precision
 from inception.quantization.quantize import Calibration, quantize_loaded
 
 Array = jax.Array
@@ -40,14 +40,15 @@ class Protocol:
       training.
     crops: A number in `CROPS`.
     calibration: How 'int8' quantizes a network that is not quantized.
-    only: Indices of the classes that answers are chosen from, or None.
+    only: Indices of the classes that answers are chosen from, or None; examples
+      of others are left out.
     labels: 'real', or a file as `real_labels.read` takes it; None: the data
       set's own labels.
   """
 
   precision: str | None = None
   crops: int = 1
-  calibration: Calibration = Calibration(256, 'mse')
+  calibration: Calibration = Calibration()
   only: tuple[int, ...] | None = None
   labels: str | None = None
 
@@ -135,14 +136,10 @@ def _in_precision(
   """Returns the precision to compute in, and the variables for it."""
   stored = loaded.config.precision
   wanted = protocol.precision or stored
-  if wanted == stored or 'int8' not in (wanted, stored):
-    return wanted, loaded.variables
-  if stored == 'int8':
-    raise UserError(
-      f'{folder} is quantized: it computes in int8, not in {wanted}'
-    )
-  _, variables = quantize_loaded(folder, loaded, data, protocol.calibration)
-  return wanted, variables
+  if wanted == 'int8' != stored:
+    _, variables = quantize_loaded(folder, loaded, data, protocol.calibration)
+    return wanted, variables
+  return choose_precision(folder, stored, wanted), loaded.variables
 
 
 def _match_classes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -37,10 +38,23 @@ class Pair:
   images: Sequence[np.ndarray]
   labels: np.ndarray
 
-  def alone(self, index: int) -> Point:
-    """Measures one network: `name`, `top1` and `images_per_second`."""
-    measured = self._measure(lambda: self._answers_of(index))
-    return {'name': self.names[index], **measured}
+  @functools.cached_property
+  def ends(self) -> tuple[Point, Point]:
+    """A and B alone: `name`, `top1` and `images_per_second`."""
+    (a, _), (b, _) = self._alone
+    return a, b
+
+  @functools.cached_property
+  def _alone(self) -> list[tuple[Point, np.ndarray]]:
+    """What A and B alone reach, and where each of them is right."""
+    found = []
+    for name, to_a in zip(self.names, (True, False)):
+      to_first = np.full(len(self.labels), to_a)
+      point, right = self._measure(
+        functools.partial(route.mixture, self.runners, self.images, to_first)
+      )
+      found.append(({'name': name, **point}, right))
+    return found
 
   def mixture(self, share: float, seed: int) -> Point:
     """Sends a random share to A and the others to B.
@@ -55,12 +69,10 @@ class Pair:
     """
     generator = np.random.default_rng(seed)
     to_first = generator.random(len(self.labels)) < share
-    measured = self._measure(
+    measured, _ = self._measure(
       lambda: route.mixture(self.runners, self.images, to_first)
     )
-    first, second = (
-      (self._answers_of(i) == self.labels).astype(float) for i in (0, 1)
-    )
+    first, second = (right.astype(float) for _, right in self._alone)
     chord = float(share * first.mean() + (1 - share) * second.mean())
     # The images are given: only the choice is random.
     variance = share * (1 - share) * np.sum((first - second) ** 2)
@@ -87,7 +99,7 @@ class Pair:
       passed.append(passed_on)
       return predicted
 
-    measured = self._measure(predict)
+    measured, _ = self._measure(predict)
     share = float(passed[0].mean())
     return {'threshold': threshold, 'passed_on': share, **measured}
 
@@ -112,27 +124,26 @@ class Pair:
       images=[images[~chosen] for images in self.images],
       labels=self.labels[~chosen],
     )
-    a, b = half.alone(0), half.alone(1)
+    a, b = half.ends
     points = [half.cascade(float(threshold)) for threshold in thresholds]
     for point in points:
       point['temperature'] = first.temperature
       point['chord_top1'] = chord(a, b, point['images_per_second'])
     return a, b, points
 
-  def _answers_of(self, index: int) -> np.ndarray:
-    to_first = np.full(len(self.labels), index == 0)
-    return route.mixture(self.runners, self.images, to_first)
-
-  def _measure(self, predict: Callable[[], np.ndarray]) -> Point:
-    """Returns top-1 and images per second of a way to predict."""
+  def _measure(
+    self, predict: Callable[[], np.ndarray]
+  ) -> tuple[Point, np.ndarray]:
+    """Returns top-1 and images per second of a way to predict, and the hits."""
     for runner in self.runners:
       runner.seconds = 0.0
     right = predict() == self.labels
     seconds = sum(runner.seconds for runner in self.runners)
-    return {
+    point = {
       'top1': float(right.mean()),
       'images_per_second': len(right) / seconds,
     }
+    return point, right
 
 
 def open_pair(

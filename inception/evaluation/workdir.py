@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import jax
+import numpy as np
 
 from inception import distributed, paths
 from inception.data import class_names, device, pipeline
@@ -83,6 +84,9 @@ class Evaluation:
       joined: dict[str, Any] = dict(parts[0])
       if len(self.members) > 1:
         joined['image'] = tuple(part['image'] for part in parts)
+      if self.protocol.only is not None:
+        labels = joined['label'] - self.members[0].offset
+        joined['mask'] = joined['mask'] * np.isin(labels, self.protocol.only)
       yield joined if real is None else real.relabel(joined, number, shard)
 
   def _real_labels(self) -> RealLabels | None:

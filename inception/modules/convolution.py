@@ -5,7 +5,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from inception.modules import fake_int8
+from inception.modules import rounding
 from inception.modules.options import Options
 from inception.spec import shapes
 from inception.spec import vocabulary as v
@@ -28,8 +28,8 @@ class ConvUnit(nn.Module):
     conv, options = self.conv, self.options
     kernel = _kernels(self, x)['kernel']
     if train and options.quantization_aware:
-      kernel = fake_int8.round_kernel(kernel)
-      x = fake_int8.round_activation(x, options.batch_norm_axis)
+      kernel = rounding.round_kernel(kernel)
+      x = rounding.round_activation(x, options.batch_norm_axis)
     pads = shapes.pads(conv, *x.shape[1:3])
     x = convolve(x, kernel, conv.stride, pads, options)
     x = _norm_or_bias(self, x, train)

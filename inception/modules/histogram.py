@@ -47,14 +47,9 @@ def of(x: Array) -> Histogram:
   }
 
 
-def add_all(*histograms: Histogram) -> Histogram:
-  """Returns the histogram of several parts."""
-  return functools.reduce(add, histograms)
-
-
-def add(a: Histogram, b: Histogram) -> Histogram:
-  """Returns the histogram of both."""
+def total(*parts: Histogram) -> Histogram:
+  """Returns the histogram of all parts."""
   return {
-    'largest': jnp.maximum(a['largest'], b['largest']),
-    'counts': a['counts'] + b['counts'],
+    'largest': functools.reduce(jnp.maximum, (p['largest'] for p in parts)),
+    'counts': functools.reduce(jnp.add, (p['counts'] for p in parts)),
   }

@@ -54,12 +54,23 @@ class QuantizedNetwork(nn.Module):
   integers: bool = True
 
   @nn.compact
-  def __call__(self, images: Array) -> Outputs:
-    """Classifies normalized images, float32 [batch, height, width, 3]."""
+  def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
+    """Classifies images.
+
+    Args:
+      images: Normalized, float32 [batch, height, width, 3].
+      endpoints: Also return the output of every stage, as real numbers.
+
+    Returns:
+      See `Outputs`.
+    """
     x = grid(self, 'images')(images)
+    outputs = {}
     for stage in self.architecture.stages:
       node = scopes.scope_stage(stage.name, stage.block)
       x = run(self, node, x)
+      if endpoints:
+        outputs[stage.name] = x.real()
     head = Classifier(
       self.architecture.bottleneck,
       self.head_pooling,
@@ -67,7 +78,10 @@ class QuantizedNetwork(nn.Module):
       self.integers,
       name='Logits',
     )
-    return Outputs(head(x))
+    logits, features = head(x)
+    if endpoints:
+      outputs['PreLogits'] = features
+    return Outputs(logits, endpoints=outputs)
 
 
 def make_quantized(model: Network, integers: bool = True) -> QuantizedNetwork:
@@ -102,7 +116,7 @@ def run(
     case v.Conv():
       return ConvUnit(node.block, *fields, name=node.name)(x, out)
     case v.SeparableConv():
-      unit = SeparableConvUnit(node.block, *fields, name=node.name)
+      unit = SeparableConvUnit(node.block, module.options, name=node.name)
       return unit(x, out)
     case v.SqueezeExcite():
       gate = blocks.SqueezeExcite(node.block, module.options, name=node.name)
@@ -164,12 +178,13 @@ class Classifier(nn.Module):
   integers: bool
 
   @nn.compact
-  def __call__(self, x: Activation) -> Array:
-    """Maps [batch, height, width, channels] to [batch, classes]."""
+  def __call__(self, x: Activation) -> tuple[Array, Array]:
+    """Maps [batch, height, width, channels] to logits and features."""
     features = heads.HEAD_POOLINGS[self.pooling](x.real())
     if self.bottleneck is not None:
       bottleneck = heads.Bottleneck(
         self.bottleneck, self.options, name='Bottleneck'
       )
       features = bottleneck(features, False)
-    return Dense(self.integers, name='Logits')(grid(self, 'features')(features))
+    classify = Dense(self.integers, name='Logits')
+    return classify(grid(self, 'features')(features)), features

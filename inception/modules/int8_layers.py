@@ -1,10 +1,7 @@
-"""Layers in int8: rounding to a scale, convolutions, pooling.
+"""Layers in int8: convolutions, fully connected layers, pooling.
 
-Kernels have a scale per output channel, activations one per tensor; real =
-scale * integer, with zero at zero. A convolution sums in int32; scaling, bias,
-ReLU and rounding are one loop after it. Jacob et al., 2018, "Quantization and
-training of neural networks for efficient integer-arithmetic-only inference",
-sections 2 and 3.
+A convolution sums in int32; scaling, bias, ReLU and rounding are one loop after
+it. See rounding.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,12 +20,11 @@ import numpy as np
 from inception.modules import histogram, pooling
 from inception.modules.convolution import convolve
 from inception.modules.options import Options
+from inception.modules.rounding import LARGEST, quantize
 from inception.spec import shapes
 from inception.spec import vocabulary as v
 
 Array = jax.Array
-
-LARGEST = 127  # The largest int8 in use; -128 has no opposite.
 
 
 @struct.dataclass
@@ -69,18 +65,12 @@ def grid(module: nn.Module, name: str) -> Grid:
         'histograms',
         name,
         histogram.of(x),
-        reduce_fn=histogram.add,
+        reduce_fn=histogram.total,
         init_fn=histogram.empty,
       )
     return Activation(x)
 
   return observe
-
-
-def quantize(x: Array, scale: Array) -> Array:
-  """Rounds to the nearest of the int8 multiples of a scale."""
-  rounded = jnp.round(x * (1 / scale))
-  return jnp.clip(rounded, -LARGEST, LARGEST).astype(jnp.int8)
 
 
 class ConvUnit(nn.Module):
@@ -126,7 +116,6 @@ class SeparableConvUnit(nn.Module):
 
   conv: v.SeparableConv
   options: Options
-  integers: bool
 
   @nn.compact
   def __call__(self, x: Activation, out: Grid | None) -> Activation:

@@ -15,11 +15,14 @@ from inception import paths
 from inception.checkpoints import restore
 from inception.data import class_names, device
 from inception.errors import UserError
-from inception.modules.network import Network, Outputs
+from inception.modules.int8 import QuantizedNetwork
+from inception.modules.network import Outputs
 from inception.predict import explain as explanation
 from inception.predict.predictor import (
   CROPS,
+  Model,
   average_crops,
+  choose_precision,
   make_extractor,
   make_predictor,
   model_from_config,
@@ -50,11 +53,11 @@ class Pretrained:
 
   Attributes:
     model: The Flax module.
-    variables: {'params', 'batch_stats'}.
+    variables: {'params', 'batch_stats'}, and 'scales' in int8.
     config: Config of the run or of the import.
   """
 
-  model: Network
+  model: Model
   variables: dict[str, Any] = dataclasses.field(repr=False)
   config: ml_collections.ConfigDict = dataclasses.field(repr=False)
 
@@ -198,9 +201,15 @@ class Pretrained:
     `explain.make_explainer`.
     """
     self._check_classifier()
+    model = self.model
+    if isinstance(model, QuantizedNetwork):
+      raise UserError(
+        'integers have no gradient, which explanations need: explain the'
+        ' network that was quantized'
+      )
 
     def make() -> Any:
-      explain = explanation.make_explainer(self.model, self.config.data)
+      explain = explanation.make_explainer(model, self.config.data)
 
       def explain_top(variables: Any, images: Array) -> dict[str, Array]:
         results = explain(variables, images)
@@ -280,28 +289,3 @@ def load_pretrained(
   model = model_from_config(config)
   variables = jax.tree.map(jnp.asarray, loaded.variables)
   return Pretrained(model, variables, loaded.config)
-
-
-def choose_precision(
-  folder: paths.PathLike, stored: str, wanted: str | None
-) -> str:
-  """Returns the arithmetic for the weights of a folder.
-
-  Args:
-    folder: Where they are, for messages.
-    stored: Precision of their config: of training, or 'int8'.
-    wanted: What was asked for; None: float32, or int8 for weights in int8.
-
-  Raises:
-    UserError: They are in int8 and something else is wanted, or the other way.
-  """
-  if (stored == 'int8') == (wanted == 'int8') or wanted is None:
-    return wanted or ('int8' if stored == 'int8' else 'float32')
-  if stored == 'int8':
-    raise UserError(
-      f'{folder} is quantized: it computes in int8, not in {wanted}'
-    )
-  raise UserError(
-    f'{folder} is not quantized; for int8: python -m inception.quantization'
-    f' --workdir={folder} --output=DIR'
-  )

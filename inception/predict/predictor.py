@@ -8,11 +8,16 @@ from jax import lax
 import jax.numpy as jnp
 import ml_collections
 
+from inception import paths
 from inception.data import device
+from inception.errors import UserError
 from inception.modules import int8
+from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Network, create_model
 
 Array = jax.Array
+
+Model = Network | QuantizedNetwork
 
 # Maps (variables, uint8 images [batch, height, width, 3]) to float32 logits
 # [batch, num_classes]. Evaluation scores any predictor.
@@ -29,9 +34,7 @@ _GROUP = 6
 _SMALLEST_NORM = 1e-12
 
 
-def make_predictor(
-  model: Network, data: ml_collections.ConfigDict
-) -> Predictor:
+def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
   """Makes the predictor of one network and one crop.
 
   Args:
@@ -91,7 +94,7 @@ def top_classes(logits: Array, top: int) -> dict[str, Array]:
 
 
 def make_extractor(
-  model: Network,
+  model: Model,
   data: ml_collections.ConfigDict,
   endpoint: str,
   normalize: bool,
@@ -143,4 +146,29 @@ def model_from_config(
     precision=config.precision,
     freeze_through=config.freeze_through,
     axis_name=axis_name,
+  )
+
+
+def choose_precision(
+  folder: paths.PathLike, stored: str, wanted: str | None
+) -> str:
+  """Returns the arithmetic for the weights of a folder.
+
+  Args:
+    folder: Where they are, for messages.
+    stored: Precision of their config: of training, or 'int8'.
+    wanted: What was asked for; None: float32, or int8 for weights in int8.
+
+  Raises:
+    UserError: They are in int8 and something else is wanted, or the other way.
+  """
+  if (stored == 'int8') == (wanted == 'int8') or wanted is None:
+    return wanted or ('int8' if stored == 'int8' else 'float32')
+  if stored == 'int8':
+    raise UserError(
+      f'{folder} is quantized: it computes in int8, not in {wanted}'
+    )
+  raise UserError(
+    f'{folder} is not quantized; for int8: python -m inception.quantization'
+    f' --workdir={folder} --output=DIR'
   )

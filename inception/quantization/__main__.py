@@ -20,6 +20,15 @@ def define_flags() -> None:
   )
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_string('output', None, 'Folder to write the checkpoint to.')
+  flags.DEFINE_string(
+    'dataset', None, "Data set of the training images; by default the config's."
+  )
+  flags.DEFINE_string(
+    'data_dir', None, "Folder of the data set; by default the config's."
+  )
+  flags.DEFINE_string(
+    'split', None, "Split of the training images; by default the config's."
+  )
   commands.define_calibration()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -35,11 +44,13 @@ def main() -> None:
 
   values = flags.FLAGS
   loaded = load_variables(workdir, values.step)
-  settings = quantize.Calibration(
-    values.calibration_images, values.calibration, tuple(values.float_layers)
-  )
+  data = loaded.config.data.copy_and_resolve_references()
+  data.dataset = values.dataset or data.dataset
+  data.data_dir = values.data_dir or data.data_dir
+  data.train_split = values.split or data.train_split
+  calibration = quantize.Calibration(**commands.calibration())
   config, variables = quantize.quantize_loaded(
-    workdir, loaded, loaded.config.data, settings
+    workdir, loaded, data, calibration
   )
   weights.write(output, variables, config, loaded.step)
   report = {'step': loaded.step, 'output': str(output)}

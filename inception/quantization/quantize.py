@@ -12,9 +12,8 @@ import numpy as np
 from inception import paths
 from inception.checkpoints.restore import Loaded
 from inception.errors import UserError, lookup
-from inception.modules import histogram, int8
+from inception.modules import histogram, int8, rounding
 from inception.modules.folding import fold_batch_norm
-from inception.modules.int8_layers import LARGEST
 from inception.modules.network import Network
 from inception.predict import model_from_config
 from inception.quantization import scales
@@ -41,8 +40,8 @@ class Calibration:
     keep: Names in `KEPT` of layers that stay in float32.
   """
 
-  images: int
-  method: str
+  images: int = 256
+  method: str = 'mse'
   keep: tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
@@ -81,6 +80,8 @@ def quantize_loaded(
       has no classifier.
   """
   config = loaded.config.copy_and_resolve_references()
+  if not config.model.num_classes:
+    raise UserError(f'the network of {folder} has no classifier')
   if config.precision == 'int8':
     raise UserError(f'{folder} is quantized already')
   config.precision = 'float32'
@@ -153,7 +154,7 @@ def observe(
 
   parts = [jax.device_get(step(images)) for images in batches]
   return jax.tree.map(
-    histogram.add_all, *parts, is_leaf=lambda node: 'counts' in node
+    histogram.total, *parts, is_leaf=lambda node: 'counts' in node
   )
 
 
@@ -180,8 +181,7 @@ def quantize_kernels(
       or any(scope[: len(begin)] == begin for begin in kept)
     ):
       continue
-    largest = np.max(np.abs(leaf), tuple(range(leaf.ndim - 1)))
-    scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
-    quantized[path] = np.rint(leaf / scale).astype(np.int8)
-    quantized[*scope, 'kernel_scale'] = scale
+    scale = rounding.kernel_scale(leaf)
+    quantized[path] = np.asarray(rounding.quantize(leaf, scale))
+    quantized[*scope, 'kernel_scale'] = np.asarray(scale)
   return traverse_util.unflatten_dict(quantized)

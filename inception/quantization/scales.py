@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inception.modules import histogram
-from inception.modules.int8_layers import LARGEST
+from inception.modules.rounding import LARGEST, scale_of
 
 # Share of values that 'percentile' does not clip.
 _PERCENTILE = 0.9999
@@ -57,6 +57,4 @@ def scale(observed: Any, calibration: str) -> np.float32:
     observed: See `histogram.of`.
     calibration: A name in `CALIBRATIONS`.
   """
-  limit = CALIBRATIONS[calibration](observed)
-  # A tensor that is always zero stays so at any scale.
-  return np.float32(limit / LARGEST if limit > 0 else 1.0)
+  return np.float32(scale_of(CALIBRATIONS[calibration](observed)))

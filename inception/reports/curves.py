@@ -14,7 +14,7 @@ from inception.errors import UserError
 from inception.metrics import Row, read_rows
 
 # The Okabe-Ito palette: distinguishable for color-blind readers and in print.
-_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7')
+COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
 
 
 def define_flags() -> None:
@@ -52,7 +52,7 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   splits = list(dict.fromkeys(row['split'] for row in rows))
   picture = figure.Figure(figsize=(10, 4), dpi=120, layout='constrained')
   loss, accuracy = picture.subplots(1, 2)
-  for split, color in zip(splits, _COLORS):
+  for split, color in zip(splits, COLORS):
     points = [row for row in rows if row['split'] == split]
     # Where every update of an interval was skipped, it has no means.
     points = [row for row in points if {'loss', 'top1'} <= row.keys()]

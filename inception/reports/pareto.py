@@ -9,46 +9,19 @@ accuracies are hollow, and an arrow leads from them to the measured ones of the
 same network; they are never drawn as ours.
 """
 
-from collections.abc import Iterable, Sequence
-import dataclasses
+from collections.abc import Sequence
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
 
 from inception import commands, paths
 from inception.errors import UserError
+from inception.reports.curves import COLORS
+from inception.reports.points import Point, read_points, upper_hull
 
-_PUBLISHED = pathlib.Path(__file__).parent / 'published.json'
-
-# The Okabe-Ito palette: distinguishable for color-blind readers and in print.
-_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
-# Published accuracies are those of this data set.
-_IMAGENET = 'imagenet2012'
 _LARGEST_AREA = 900.0  # Of a dot, square points.
 _SMALLEST_AREA = 25.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-  """A network at a precision.
-
-  Attributes:
-    network: Its name; points of one network are joined.
-    label: What is written beside it.
-    speed: Images per second.
-    top1: Measured accuracy, a fraction; None: not measured.
-    published: Published accuracy, or None.
-    memory: Bytes at the peak, or None.
-  """
-
-  network: str
-  label: str
-  speed: float
-  top1: float | None
-  published: float | None
-  memory: float | None
 
 
 def define_flags() -> None:
@@ -93,63 +66,6 @@ def _read(path: paths.Path) -> dict[str, Any]:
   return report
 
 
-def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
-  """Returns the points of a benchmark's results, with published accuracies."""
-  published = {
-    (entry['architecture'], entry['precision']): entry['top1']
-    for entry in json.loads(_PUBLISHED.read_text())
-  }
-  points = []
-  for result in results:
-    if result['kind'] != 'inference':
-      continue
-    architecture, precision = result['architecture'], result['precision']
-    network = result.get('workdir') or architecture
-    if result['project'] != 'ours':
-      network = f'{result["project"]} {network}'
-    of_imagenet = result.get('dataset', _IMAGENET) == _IMAGENET
-    points.append(
-      Point(
-        network,
-        f'{network} {precision}, {result["batch_size"]}',
-        result['images_per_second'],
-        result.get('top1'),
-        # The papers' precision is not lower than bfloat16's in effect.
-        published.get(
-          (architecture, 'int8' if precision == 'int8' else 'float32')
-        )
-        if of_imagenet
-        else None,
-        result.get('peak_bytes'),
-      )
-    )
-  return points
-
-
-def upper_hull(
-  points: Sequence[tuple[float, float]],
-) -> list[tuple[float, float]]:
-  """Returns the corners of the upper convex hull, from left to right.
-
-  Args:
-    points: (speed, accuracy).
-  """
-  hull: list[tuple[float, float]] = []
-  for x, y in sorted(points):
-    while len(hull) >= 2 and _turns_left(hull[-2], hull[-1], (x, y)):
-      hull.pop()
-    hull.append((x, y))
-  # Left of the best accuracy, others are slower and worse.
-  best = max(range(len(hull)), key=lambda i: hull[i][1]) if hull else 0
-  return hull[best:]
-
-
-def _turns_left(
-  a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
-) -> bool:
-  return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
-
-
 def draw(
   points: Sequence[Point],
   curves: Sequence[dict[str, Any]],
@@ -171,17 +87,16 @@ def draw(
   picture = figure.Figure(figsize=(10, 6), dpi=120, layout='constrained')
   axes = picture.subplots()
   networks = list(dict.fromkeys(point.network for point in points))
-  colors = {n: _COLORS[i % len(_COLORS)] for i, n in enumerate(networks)}
+  colors = {n: COLORS[i % len(COLORS)] for i, n in enumerate(networks)}
   largest = max((p.memory or 0 for p in points), default=0) or 1
   drawn, texts = [], []
   for point in points:
-    height = point.published if point.top1 is None else point.top1
-    if height is None:
+    if point.height is None:
       continue
-    drawn.append((point.speed, 100 * height))
+    drawn.append((point.speed, point.height))
     area = _LARGEST_AREA * (point.memory or 0) / largest
     _dot(axes, point, colors[point.network], max(_SMALLEST_AREA, area))
-    texts.append(axes.text(point.speed, 100 * height, point.label, fontsize=8))
+    texts.append(axes.text(*drawn[-1], point.label, fontsize=8))
   _join_precisions(axes, points, colors)
   for curve in curves:
     drawn += _curve(axes, curve)
@@ -226,10 +141,9 @@ def _join_precisions(
   """Joins the points of a network: the move to the right."""
   for network, color in colors.items():
     line = sorted(
-      (p.speed, 100 * height)
+      (p.speed, p.height)
       for p in points
-      if p.network == network
-      and (height := p.published if p.top1 is None else p.top1) is not None
+      if p.network == network and p.height is not None
     )
     if len(line) > 1:
       axes.plot(*zip(*line), color=color, lw=1, alpha=0.7)

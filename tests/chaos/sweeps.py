@@ -46,7 +46,7 @@ def run(folder: pathlib.Path, kills: int, seed: int) -> dict[str, object]:
     _end(_start(whole, engine))
     seconds = time.monotonic() - begin
     ends = [
-      _kill(killed, engine, generator.uniform(0, seconds / 2))
+      _kill(killed, engine, generator.uniform(seconds / 4, seconds))
       for _ in range(kills)
     ]
     _end(_start(killed, engine))

@@ -8,18 +8,19 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from inception import paths
+from inception import load_pretrained, paths
 from inception.checkpoints import weights
+from inception.checkpoints.restore import load_variables
 from inception.data import multi_crop
 from inception.data.images import eval_images
 from inception.data.tensorflow import tf
 from inception.errors import UserError
-from inception.evaluation import pair, real_labels, route
+from inception.evaluation import real_labels
 from inception.evaluation.members import Protocol
 from inception.evaluation.workdir import evaluate_workdir, open_workdir
 from inception.predict import model_from_config
 from inception.predict.predictor import CROPS, average_crops
-from inception.quantization.quantize import Calibration
+from inception.quantization.quantize import Calibration, quantize_loaded
 from tests.variables import random_variables
 
 ONE = jax.devices()[:1]
@@ -176,15 +177,25 @@ def test_crops_of_pictures_of_one_color_do_not_matter(
   close(scores(one, crops=144, devices=jax.devices()), plain)
 
 
-def test_answers_are_chosen_from_a_subset(one):
-  whole = open_workdir(one, devices=ONE)
-  labels = np.concatenate([b['label'][b['mask'] > 0] for b in whole.batches()])
-  for index in (0, 1):
-    only = open_workdir(one, devices=ONE, protocol=Protocol(only=(index,)))
-    assert only.results()['top1'] == pytest.approx((labels == index).mean())
-  close(scores(one, only=(1, 0)), scores(one))
-  with pytest.raises(UserError, match='the index 2; the network has classes 0'):
-    open_workdir(one, devices=ONE, protocol=Protocol(only=(2,)))
+def test_answers_are_chosen_from_a_subset(of_folder, tmp_path):
+  of_folder.data.class_names = ('cat', 'dog', 'elk')  # No elk is there.
+  of_folder.model.num_classes = 3
+  one = write(tmp_path / 'three', of_folder)
+  plain = open_workdir(one, devices=ONE)
+  (batch,) = plain.batches()
+  logits = plain.predictor(plain.variables, batch['image'][0])
+  labels = np.asarray(batch['label'][0])[:13]
+  chosen = np.where(labels == 0)[0]
+  results = evaluate_workdir(one, devices=ONE, protocol=Protocol(only=(2, 0)))
+  right = np.asarray(logits)[chosen, 0] > np.asarray(logits)[chosen, 2]
+  assert results['examples'] == 6 and results['classes'] == [2, 0]
+  assert results['top1'] == pytest.approx(right.mean())
+  assert results['top5'] == 1 and np.isfinite(results['loss'])
+  close(scores(one, only=(1, 0, 2)), scores(one))
+  with pytest.raises(UserError, match='no example of the split has one'):
+    scores(one, only=(2,))
+  with pytest.raises(UserError, match='the index 3; the network has classes 0'):
+    scores(one, only=(3,))
 
 
 def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
@@ -215,95 +226,44 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
     real_labels.read('real', str(tmp_path / 'nowhere'))
 
 
-def test_int8_is_near_float32_and_a_file_of_it_is_the_same(one, tmp_path):
+def test_int8_is_near_float32_and_a_folder_of_it_is_the_same(one, tmp_path):
   calibration = Calibration(8, 'max')
-  fields = {'precision': 'int8', 'calibration': calibration}
-  quantized = scores(one, **fields)
+  quantized = scores(one, precision='int8', calibration=calibration)
   plain = scores(one)
   assert quantized['loss'] != plain['loss']
   assert quantized['loss'] == pytest.approx(plain['loss'], rel=0.2)
-  assert scores(one, **fields) == quantized
+  loaded = load_variables(paths.resolve(one))
+  config, variables = quantize_loaded(
+    one, loaded, loaded.config.data, calibration
+  )
+  folder = tmp_path / 'int8'
+  weights.write(paths.resolve(folder), variables, config)
+  assert scores(folder) == quantized
+  with pytest.raises(UserError, match='is quantized: it computes in int8, not'):
+    scores(folder, precision='float32')
+  with pytest.raises(UserError, match='is quantized already'):
+    quantize_loaded(
+      folder, load_variables(paths.resolve(folder)), config.data, calibration
+    )
+  network = load_pretrained(folder)
+  images = jnp.zeros((2, 16, 16, 3))
+  outputs = network(images, endpoints=True)
+  assert outputs.logits.shape == (2, 2)
+  exact = load_pretrained(one)(images, endpoints=True)
+  assert outputs.endpoints.keys() == exact.endpoints.keys()
+  for name, grid in exact.endpoints.items():
+    largest = np.abs(grid).max()
+    np.testing.assert_allclose(
+      outputs.endpoints[name], grid, atol=0.1 * largest
+    )
+  with pytest.raises(UserError, match='integers have no gradient'):
+    network.explain(1)
+  with pytest.raises(UserError, match='is not quantized; for int8'):
+    load_pretrained(one, precision='int8')
 
 
-def runner(table, rows=4):
-  """Logits that a table holds for each image's first pixel."""
-
-  def predict(variables, images):
-    return variables[images[:, 0, 0, 0]]
-
-  return route.Runner(predict, jnp.asarray(table), 1, rows)
-
-
-@pytest.fixture
-def two():
-  """A is right for even images, B for all but each third; 40 images."""
-  count = 40
-  generator = np.random.default_rng(0)
-  labels = generator.integers(0, 3, count)
-  images = np.zeros((count, 2, 2, 3), np.uint8)
-  images[:, 0, 0, 0] = np.arange(count)
-  tables = []
-  for right in (np.arange(count) % 2 == 0, np.arange(count) % 3 > 0):
-    answers = np.where(right, labels, (labels + 1) % 3)
-    table = np.zeros((count, 4), np.float32)  # A background class first.
-    # Surer where it is right, mostly.
-    table[np.arange(count), answers + 1] = 1 + right + generator.random(count)
-    tables.append(table)
-  runners = [runner(table, rows) for table, rows in zip(tables, (4, 7))]
-  return pair.Pair(['a', 'b'], runners, [images, images], labels)
-
-
-def test_shares_and_thresholds_at_their_ends_are_the_networks(two):
-  a, b = two.alone(0)['top1'], two.alone(1)['top1']
-  assert (a, b) == (0.5, 26 / 40)
-  assert two.mixture(1.0, 0)['top1'] == two.cascade(0.0)['top1'] == a
-  assert two.mixture(0.0, 0)['top1'] == two.cascade(1.0)['top1'] == b
-  assert two.cascade(0.0)['passed_on'] == 0
-  assert two.cascade(1.0)['passed_on'] == 1
-
-
-def test_a_random_share_lands_on_the_chord(two):
-  points = [two.mixture(0.3, seed) for seed in range(40)]
-  chord = 0.3 * 0.5 + 0.7 * 26 / 40
-  assert all(p['chord_top1'] == pytest.approx(chord) for p in points)
-  deviations = np.array([p['deviation'] for p in points])
-  assert abs(deviations.mean()) < 3 / np.sqrt(40)
-  assert 0.6 < deviations.std() < 1.4
-
-
-def test_a_cascade_asks_the_second_where_the_first_is_not_sure(two):
-  first, second = two.runners
-  answers = first(two.images[0][:4])
-  threshold = float(np.sort(answers.confidence)[1])
-  predicted, passed = route.cascade(two.runners, two.images, threshold)
-  alone = route.mixture(two.runners, two.images, np.full(40, True))
-  better = route.mixture(two.runners, two.images, np.full(40, False))
-  np.testing.assert_array_equal(predicted, np.where(passed, better, alone))
-  assert 0 < passed.sum() < 40 and passed[:4].sum() == 2
-
-
-def test_the_temperature_undoes_overconfidence():
-  generator = np.random.default_rng(0)
-  logits = generator.normal(size=(4000, 5)) * 2
-  chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-  labels = np.array([generator.choice(5, p=row) for row in chances])
-  assert route.best_temperature(logits, labels) == pytest.approx(1, abs=0.1)
-  assert route.best_temperature(3 * logits, labels) == pytest.approx(3, abs=0.3)
-
-
-def test_the_curve_goes_from_one_network_to_the_other(two):
-  a, b, points = two.curve()
-  assert [points[0]['top1'], points[-1]['top1']] == [a['top1'], b['top1']]
-  assert points[0]['passed_on'] == 0 and points[-1]['passed_on'] == 1
-  shares = [point['passed_on'] for point in points]
-  assert shares == sorted(shares)
-
-
-def test_the_chord_mixes_times():
-  a = {'top1': 0.6, 'images_per_second': 100.0}
-  b = {'top1': 0.8, 'images_per_second': 50.0}
-  # Half and half: 0.015 s per image.
-  assert pair.chord(a, b, 1 / 0.015) == pytest.approx(0.7)
-  assert pair.chord(a, b, 10.0) == pytest.approx(0.8)
-  assert pair.chord(a, b, 200.0) == pytest.approx(0.6)
-  assert pair.chord(b, a, 70.0) == pytest.approx(0.6)
+def test_a_network_without_a_classifier_is_not_quantized(one):
+  loaded = load_variables(paths.resolve(one))
+  loaded.config.model.num_classes = 0
+  with pytest.raises(UserError, match='has no classifier'):
+    quantize_loaded(one, loaded, loaded.config.data, Calibration())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception.modules import fake_int8, int8, int8_layers, pooling
+from inception.modules import int8, int8_layers, pooling, rounding
 from inception.modules.folding import fold_batch_norm
 from inception.modules.network import create_model
 from inception.quantization.quantize import Calibration, quantize
@@ -125,7 +125,7 @@ def test_integer_pooling_is_the_rounded_average(padding, include):
 
 def test_rounding_clips_and_is_to_the_nearest():
   x = jnp.array([-9.0, -0.26, 0.24, 0.26, 0.6, 70.0])
-  rounded = int8_layers.quantize(x, jnp.float32(0.5))
+  rounded = rounding.quantize(x, jnp.float32(0.5))
   np.testing.assert_array_equal(rounded, [-18, -1, 0, 1, 1, 127])
 
 
@@ -133,7 +133,7 @@ def test_training_sees_rounded_numbers_and_plain_gradients():
   kernel = jnp.array([[1.0, -0.3], [0.2, 0.001]])
 
   def total(kernel):
-    rounded = fake_int8.round_kernel(kernel)
+    rounded = rounding.round_kernel(kernel)
     return jnp.sum(rounded * jnp.array([[1.0, 2.0], [3.0, 4.0]])), rounded
 
   gradient, rounded = jax.grad(total, has_aux=True)(kernel)

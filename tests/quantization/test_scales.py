@@ -15,7 +15,7 @@ def test_histograms_add_up_and_know_the_largest():
   x = generator.normal(size=4000).astype(np.float32)
   parts = [histogram.of(jnp.asarray(part)) for part in (x[:1000], x[1000:])]
   whole = histogram.of(jnp.asarray(x))
-  total = histogram.add_all(*parts)
+  total = histogram.total(*parts)
   np.testing.assert_allclose(total['counts'], whole['counts'])
   assert total['largest'] == np.abs(x).max()
   assert float(whole['counts'].sum()) == 4000

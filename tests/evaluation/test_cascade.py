@@ -1,0 +1,91 @@
+"""Two networks that share the work: at random, and by confidence."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception.evaluation import pair, route
+
+
+def runner(table, rows=4):
+  """Logits that a table holds for each image's first pixel."""
+
+  def predict(variables, images):
+    return variables[images[:, 0, 0, 0]]
+
+  return route.Runner(predict, jnp.asarray(table), 1, rows)
+
+
+@pytest.fixture
+def two():
+  """A is right for even images, B for all but each third; 40 images."""
+  count = 40
+  generator = np.random.default_rng(0)
+  labels = generator.integers(0, 3, count)
+  images = np.zeros((count, 2, 2, 3), np.uint8)
+  images[:, 0, 0, 0] = np.arange(count)
+  tables = []
+  for right in (np.arange(count) % 2 == 0, np.arange(count) % 3 > 0):
+    answers = np.where(right, labels, (labels + 1) % 3)
+    table = np.zeros((count, 4), np.float32)  # A background class first.
+    # Surer where it is right, mostly.
+    table[np.arange(count), answers + 1] = 1 + right + generator.random(count)
+    tables.append(table)
+  runners = [runner(table, rows) for table, rows in zip(tables, (4, 7))]
+  return pair.Pair(['a', 'b'], runners, [images, images], labels)
+
+
+def test_shares_and_thresholds_at_their_ends_are_the_networks(two):
+  a, b = (end['top1'] for end in two.ends)
+  assert (a, b) == (0.5, 26 / 40)
+  assert two.mixture(1.0, 0)['top1'] == two.cascade(0.0)['top1'] == a
+  assert two.mixture(0.0, 0)['top1'] == two.cascade(1.0)['top1'] == b
+  assert two.cascade(0.0)['passed_on'] == 0
+  assert two.cascade(1.0)['passed_on'] == 1
+
+
+def test_a_random_share_lands_on_the_chord(two):
+  points = [two.mixture(0.3, seed) for seed in range(40)]
+  chord = 0.3 * 0.5 + 0.7 * 26 / 40
+  assert all(p['chord_top1'] == pytest.approx(chord) for p in points)
+  deviations = np.array([p['deviation'] for p in points])
+  assert abs(deviations.mean()) < 3 / np.sqrt(40)
+  assert 0.6 < deviations.std() < 1.4
+
+
+def test_a_cascade_asks_the_second_where_the_first_is_not_sure(two):
+  first, second = two.runners
+  answers = first(two.images[0][:4])
+  threshold = float(np.sort(answers.confidence)[1])
+  predicted, passed = route.cascade(two.runners, two.images, threshold)
+  alone = route.mixture(two.runners, two.images, np.full(40, True))
+  better = route.mixture(two.runners, two.images, np.full(40, False))
+  np.testing.assert_array_equal(predicted, np.where(passed, better, alone))
+  assert 0 < passed.sum() < 40 and passed[:4].sum() == 2
+
+
+def test_the_temperature_undoes_overconfidence():
+  generator = np.random.default_rng(0)
+  logits = generator.normal(size=(4000, 5)) * 2
+  chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+  labels = np.array([generator.choice(5, p=row) for row in chances])
+  assert route.best_temperature(logits, labels) == pytest.approx(1, abs=0.1)
+  assert route.best_temperature(3 * logits, labels) == pytest.approx(3, abs=0.3)
+
+
+def test_the_curve_goes_from_one_network_to_the_other(two):
+  a, b, points = two.curve()
+  assert [points[0]['top1'], points[-1]['top1']] == [a['top1'], b['top1']]
+  assert points[0]['passed_on'] == 0 and points[-1]['passed_on'] == 1
+  shares = [point['passed_on'] for point in points]
+  assert shares == sorted(shares)
+
+
+def test_the_chord_mixes_times():
+  a = {'top1': 0.6, 'images_per_second': 100.0}
+  b = {'top1': 0.8, 'images_per_second': 50.0}
+  # Half and half: 0.015 s per image.
+  assert pair.chord(a, b, 1 / 0.015) == pytest.approx(0.7)
+  assert pair.chord(a, b, 10.0) == pytest.approx(0.8)
+  assert pair.chord(a, b, 200.0) == pytest.approx(0.6)
+  assert pair.chord(b, a, 70.0) == pytest.approx(0.6)

@@ -1,0 +1,74 @@
+"""Accuracy against throughput: what is measured, published, and drawn."""
+
+import json
+
+from PIL import Image
+import pytest
+
+from inception import paths
+from inception.errors import UserError
+from inception.reports import pareto, points
+
+OURS = {
+  'project': 'ours',
+  'kind': 'inference',
+  'architecture': 'inception_v3',
+  'precision': 'float32',
+  'batch_size': 16,
+  'images_per_second': 20.0,
+  'peak_bytes': 2**28,
+}
+CASCADE = {
+  'a': {'name': 'small', 'top1': 0.7, 'images_per_second': 50.0},
+  'b': {'name': 'large', 'top1': 0.78, 'images_per_second': 20.0},
+  'points': [
+    {'top1': 0.7, 'images_per_second': 50.0},
+    {'top1': 0.77, 'images_per_second': 30.0},
+    {'top1': 0.78, 'images_per_second': 14.0},
+  ],
+}
+
+
+def test_what_is_published_is_not_what_is_measured():
+  results = [
+    OURS,
+    {**OURS, 'precision': 'int8', 'top1': 0.76, 'workdir': 'runs/v3'},
+    {**OURS, 'dataset': 'digits', 'top1': 0.98, 'workdir': 'runs/digits'},
+    {**OURS, 'project': 'torchvision', 'precision': 'bfloat16'},
+    {**OURS, 'kind': 'training'},
+  ]
+  random, int8, digits, other = points.read_points(results)
+  assert (random.top1, random.published) == (None, 0.788)
+  assert random.height == 78.8
+  assert (int8.top1, int8.published, int8.height) == (0.76, 0.772, 76)
+  assert (digits.top1, digits.published) == (0.98, None)
+  assert (other.network, other.published) == ('torchvision inception_v3', 0.788)
+
+
+def test_the_hull_is_above_and_right_of_all():
+  hull = points.upper_hull([(1, 9), (2, 10), (3, 7), (4, 8), (6, 5), (5, 5)])
+  assert hull == [(2, 10), (4, 8), (6, 5)]
+  assert points.upper_hull([(1, 1)]) == [(1, 1)] and not points.upper_hull([])
+
+
+def test_a_picture_is_drawn(tmp_path):
+  output = tmp_path / 'pareto.png'
+  results = points.read_points(
+    [
+      OURS,
+      {**OURS, 'precision': 'int8', 'images_per_second': 60.0, 'top1': 0.7},
+    ]
+  )
+  pareto.draw(results, [CASCADE], paths.resolve(output))
+  assert len(Image.open(output).convert('RGB').getcolors(2**20)) > 50
+  pareto.draw([], [CASCADE], paths.resolve(output))
+
+
+def test_other_files_are_refused(tmp_path):
+  path = tmp_path / 'other.json'
+  path.write_text(json.dumps({'a': 1}))
+  with pytest.raises(UserError, match='is no result of benchmarks.inference'):
+    pareto._read(paths.resolve(path))
+  path.write_text('x')
+  with pytest.raises(UserError, match='is not JSON'):
+    pareto._read(paths.resolve(path))
