@@ -4,10 +4,8 @@ A convolution sums in int32; scaling, bias, ReLU and rounding are one loop after
 it. See rounding.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import functools
-import itertools
-import math
 from typing import Any
 
 from flax import linen as nn
@@ -15,9 +13,8 @@ from flax import struct
 import jax
 from jax import lax
 import jax.numpy as jnp
-import numpy as np
 
-from inception.modules import histogram, pooling
+from inception.modules import histogram, pooling, slices
 from inception.modules.convolution import convolve
 from inception.modules.options import Options
 from inception.modules.rounding import LARGEST, quantize
@@ -184,7 +181,7 @@ def pool(
     case v.AvgPool(), None:
       values = pooling.avg_pool(x.values, layer)
     case v.MaxPool(), _:
-      windows = _windows(x.values, layer, -LARGEST - 1)
+      windows = slices.windows(x.values, layer, -LARGEST - 1)
       values = functools.reduce(jnp.maximum, windows)
     case _:
       values = _average(x.values, layer)
@@ -194,31 +191,9 @@ def pool(
 
 def _average(x: Array, pool: v.AvgPool) -> Array:
   """Averages int8 [batch, height, width, channels] in integers."""
-  height, width = x.shape[1:3]
-  counts: Any = math.prod(shapes.kernel_size(pool, height, width))
-  if not pool.count_include_pad:
-    inside = np.ones((1, height, width, 1), np.int32)
-    counts = functools.reduce(np.add, _windows(inside, pool, 0))
+  counts = slices.counts(x, pool)
   # Rounded fractions with 16 bits behind the point.
   factor = (2**16 + counts // 2) // counts
-  parts = (part.astype(jnp.int32) for part in _windows(x, pool, 0))
+  parts = (part.astype(jnp.int32) for part in slices.windows(x, pool, 0))
   sums = functools.reduce(jnp.add, parts)
   return ((sums * factor + 2**15) >> 16).astype(jnp.int8)
-
-
-def _windows(x: Any, pool: v.MaxPool | v.AvgPool, fill: int) -> Iterator[Any]:
-  """Yields one array for each place in a window, of all windows.
-
-  XLA joins the slices and what adds them up to one loop: on CPUs, an eighth to
-  a twentieth of the time of its own pooling of integers.
-  """
-  height, width = x.shape[1:3]
-  pads = ((0, 0), *shapes.pads(pool, height, width), (0, 0))
-  library = np if isinstance(x, np.ndarray) else jnp
-  padded = library.pad(x, pads, constant_values=fill)
-  kernel = shapes.kernel_size(pool, height, width)
-  rows, columns = shapes.output_shape(pool, x.shape[1:])[:2]
-  for top, left in itertools.product(*map(range, kernel)):
-    bottom = top + (rows - 1) * pool.stride + 1
-    right = left + (columns - 1) * pool.stride + 1
-    yield padded[:, top : bottom : pool.stride, left : right : pool.stride]

@@ -1,4 +1,9 @@
-"""Pooling and local response norm: layers without parameters."""
+"""Pooling and local response norm: layers without parameters.
+
+CPUs pool in their own way (slices.py); the numbers are the same.
+"""
+
+import functools
 
 from flax import linen as nn
 import jax
@@ -6,14 +11,57 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from inception.modules import slices
 from inception.spec import shapes
 from inception.spec import vocabulary as v
 
 Array = jax.Array
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Array, pool: v.MaxPool) -> Array:
-  """Takes the maximum over windows of [batch, height, width, channels]."""
+  """Takes the maximum over windows of [batch, height, width, channels].
+
+  Of equal values in a window, the first gets the gradient.
+  """
+  return lax.platform_dependent(
+    x,
+    cpu=lambda x: slices.max_pool(x, pool),
+    default=lambda x: _max_pool(x, pool),
+  )
+
+
+def _max_pool_forward(
+  x: Array, pool: v.MaxPool
+) -> tuple[Array, tuple[Array, Array]]:
+  def default(x: Array) -> tuple[Array, Array]:
+    pooled = _max_pool(x, pool)
+    return pooled, jnp.zeros(pooled.shape, jnp.uint8)  # Never read.
+
+  pooled, place = lax.platform_dependent(
+    x, cpu=lambda x: slices.max_and_place(x, pool), default=default
+  )
+  return pooled, (x, place)
+
+
+def _max_pool_backward(
+  pool: v.MaxPool, saved: tuple[Array, Array], change: Array
+) -> tuple[Array]:
+  def default(x: Array, place: Array, change: Array) -> Array:
+    del place
+    (gradient,) = jax.vjp(lambda x: _max_pool(x, pool), x)[1](change)
+    return gradient
+
+  def cpu(x: Array, place: Array, change: Array) -> Array:
+    return slices.max_pool_gradient(place, change, x, pool)
+
+  return (lax.platform_dependent(*saved, change, cpu=cpu, default=default),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def _max_pool(x: Array, pool: v.MaxPool) -> Array:
   height, width = x.shape[1:3]
   return nn.max_pool(
     x,
@@ -28,15 +76,23 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
 
   Sums are in float32: a window of 25 pixels loses bits in bfloat16.
   """
-  height, width = x.shape[1:3]
-  pooled = nn.avg_pool(
+  pooled = lax.platform_dependent(
     x.astype(jnp.float32),
+    cpu=lambda x: slices.avg_pool(x, pool),
+    default=lambda x: _avg_pool(x, pool),
+  )
+  return pooled.astype(x.dtype)
+
+
+def _avg_pool(x: Array, pool: v.AvgPool) -> Array:
+  height, width = x.shape[1:3]
+  return nn.avg_pool(
+    x,
     shapes.kernel_size(pool, height, width),
     (pool.stride, pool.stride),
     shapes.pads(pool, height, width),
     count_include_pad=pool.count_include_pad,
   )
-  return pooled.astype(x.dtype)
 
 
 def adaptive_avg_pool(x: Array, pool: v.AdaptiveAvgPool) -> Array:
