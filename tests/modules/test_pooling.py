@@ -1,5 +1,6 @@
 """Pooling and response norm against a plain computation of the same."""
 
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,3 +64,53 @@ def test_adaptive_pooling_averages_overlapping_bins(side):
       wanted[:, i, j] = x[:, top:bottom, left:right].mean((1, 2))
   pooled = pooling.adaptive_avg_pool(jnp.asarray(x), v.AdaptiveAvgPool(4))
   np.testing.assert_allclose(pooled, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(
+  'stride, padding', [(1, 'SAME'), (2, 'VALID'), (2, 'SAME')]
+)
+def test_pooling_on_cpus_is_that_of_other_devices(dtype, stride, padding):
+  # Few whole numbers: many ties, and sums that no order of addition changes.
+  x = jax.random.randint(jax.random.key(0), (2, 9, 12, 4), -3, 3).astype(dtype)
+  pool = v.MaxPool(3, stride, padding)
+  ours, ours_back = jax.vjp(lambda x: pooling.max_pool(x, pool), x)
+  xla, xla_back = jax.vjp(
+    lambda x: nn.max_pool(x, (3, 3), (stride, stride), padding), x
+  )
+  np.testing.assert_array_equal(ours, xla)
+  change = jax.random.randint(jax.random.key(1), xla.shape, -3, 3).astype(dtype)
+  np.testing.assert_array_equal(ours_back(change)[0], xla_back(change)[0])
+
+  average = v.AvgPool(3, stride, padding)
+  ours, ours_back = jax.vjp(lambda x: pooling.avg_pool(x, average), x)
+  xla, xla_back = jax.vjp(
+    lambda x: nn.avg_pool(
+      x.astype(jnp.float32),
+      (3, 3),
+      (stride, stride),
+      padding,
+      count_include_pad=False,
+    ).astype(dtype),
+    x,
+  )
+  assert ours.dtype == dtype
+  np.testing.assert_allclose(*_float(ours, xla), rtol=1e-6)
+  tolerance = 1e-6 if dtype == jnp.float32 else 1e-2
+  np.testing.assert_allclose(
+    *_float(ours_back(change)[0], xla_back(change)[0]), atol=tolerance
+  )
+
+
+@pytest.mark.parametrize('platform', ['tpu', 'cuda'])
+def test_only_cpus_pool_by_slices(platform):
+  pool = v.MaxPool(3, 2)
+  gradient = jax.jit(jax.grad(lambda x: pooling.max_pool(x, pool).sum()))
+  traced = gradient.trace(jnp.zeros((1, 9, 9, 4)))
+  program = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert 'select_and_scatter' in program
+  assert 'optimization_barrier' not in program
+
+
+def _float(*arrays):
+  return [np.asarray(array, np.float32) for array in arrays]
