@@ -18,7 +18,10 @@ from typing import Any
 from absl import flags
 import numpy as np
 
-from benchmarks import networks, peers
+from benchmarks import peers  # Before TensorFlow; see there.
+
+# isort: split
+from benchmarks import networks
 from inception import commands, paths
 from inception.errors import UserError, lookup
 from inception.modules.options import PRECISIONS

@@ -14,6 +14,11 @@ import numpy as np
 
 Run = Callable[[], object]
 
+# PyTorch must be loaded before TensorFlow, or the process crashes.
+for _package in ('torch', 'torchvision'):
+  if importlib.util.find_spec(_package):
+    importlib.import_module(_package)
+
 # Our names of what they have.
 _TORCHVISION = {
   'inception_v1': 'googlenet',
