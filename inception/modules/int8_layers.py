@@ -94,8 +94,12 @@ class ConvUnit(nn.Module):
     self, x: Activation, params: Any, stride: int, pads: shapes.Pads
   ) -> Array:
     """Returns the sum of products as real numbers."""
+    values, kernel = _operands(x, params['kernel'], self.integers)
+    # Instructions for int8 read four channels at a time; images have three.
+    more = -values.shape[-1] % 4
     sums = lax.conv_general_dilated(
-      *_operands(x, params['kernel'], self.integers),
+      jnp.pad(values, ((0, 0), (0, 0), (0, 0), (0, more))),
+      jnp.pad(kernel, ((0, 0), (0, 0), (0, more), (0, 0))),
       (stride, stride),
       pads,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
