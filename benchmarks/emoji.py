@@ -1,0 +1,89 @@
+"""A folder of emoji drawn by three makers, in nine classes: a real, small set.
+
+Run:  python -m benchmarks.emoji --output=emoji
+
+Fetches the npm packages emoji-datasource-google, -twitter and -facebook (npm
+must be installed; 240 MB) and writes 3,812 pictures of the first two makers to
+emoji/train and 1,855 of the third to emoji/test, in a folder per category. So
+what is tested is drawn by another hand. Skin tones are left out: they are
+nearly the same picture. The pictures belong to their makers.
+"""
+
+import json
+import pathlib
+import subprocess
+import tarfile
+import tempfile
+
+from absl import flags
+
+from inception import commands, paths
+from inception.errors import UserError
+
+_VERSION = '16.0.0'
+_SPLITS = {'google': 'train', 'twitter': 'train', 'facebook': 'test'}
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string('output', None, 'Folder to write; it must not exist.')
+
+
+def main() -> None:
+  """Fetches the packages and writes the folder."""
+  output = pathlib.Path(
+    paths.resolve(commands.require('output', 'emoji'), '--output')
+  )
+  if output.exists():
+    raise UserError(f'--output={output} exists')
+  for maker, split in _SPLITS.items():
+    with tempfile.TemporaryDirectory() as folder:
+      archive = _fetch(maker, folder)
+      count = write_pictures(archive, maker, output / split)
+    print(f'{maker}: {count} pictures to {output / split}')
+
+
+def _fetch(maker: str, folder: str) -> pathlib.Path:
+  """Downloads a package and returns its archive."""
+  package = f'emoji-datasource-{maker}@{_VERSION}'
+  command = ['npm', 'pack', '--silent', package]
+  try:
+    subprocess.run(command, cwd=folder, check=True)
+  except FileNotFoundError as error:
+    raise UserError('npm is missing: install Node.js') from error
+  except subprocess.CalledProcessError as error:
+    raise UserError(f'npm could not fetch {package}') from error
+  return next(pathlib.Path(folder).glob('*.tgz'))
+
+
+def write_pictures(
+  archive: pathlib.Path, maker: str, folder: pathlib.Path
+) -> int:
+  """Writes the pictures of a package to folder/<category>/.
+
+  Args:
+    archive: The package.
+    maker: Its maker.
+    folder: Folder to write to; made if missing.
+
+  Returns:
+    The number of pictures.
+  """
+  count = 0
+  with tarfile.open(archive) as package:
+    listing = package.extractfile('package/emoji.json')
+    for emoji in json.load(listing) if listing else []:
+      category = emoji['category'].split(' & ')[0].lower()
+      if category == 'component' or not emoji[f'has_img_{maker}']:
+        continue  # Components, such as skin tones, are no emoji.
+      image = emoji['image']
+      data = package.extractfile(f'package/img/{maker}/64/{image}')
+      path = folder / category / f'{maker}_{image}'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_bytes(data.read() if data else b'')
+      count += 1
+  return count
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)
