@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from typing import Any
+import warnings
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -26,25 +27,12 @@ def run(
     main: The command; reads `flags.FLAGS` and returns an exit status or None.
     define_flags: Defines the command's flags.
   """
-  _use_onednn()
   # Ctrl-C ends a command without a traceback; training asks for more.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   app.run(
     lambda _: _exit_status(main),
     flags_parser=lambda argv: _parse(define_flags, argv),
   )
-
-
-def _use_onednn() -> None:
-  """Lets XLA call oneDNN for bfloat16 and float16 convolutions on CPUs.
-
-  It is read when the first program is compiled. Where it is set already, that
-  stays. docs/speed.md has what it gains.
-  """
-  flag = '--xla_cpu_experimental_onednn_custom_call'
-  given = os.environ.get('XLA_FLAGS', '')
-  if flag not in given:
-    os.environ['XLA_FLAGS'] = f'{given} {flag}=true'.strip()
 
 
 def define_config(default_file: str | None) -> None:
@@ -176,6 +164,7 @@ def _parse(
     if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
       # A config file that failed to load raises when it is first read.
       flags.FLAGS.config.lock()
+    _use_onednn()
   except (UserError, OSError) as error:
     sys.exit(_report(error))
   except flags.Error as error:
@@ -196,6 +185,26 @@ def _parse(
       )
     )
   return argv
+
+
+def _use_onednn() -> None:
+  """Lets XLA call oneDNN on CPUs where 16-bit numbers are asked for.
+
+  Their convolutions take half the time or less; see docs/speed.md. XLA reads
+  this when it finds its devices. Where it is set already, that stays.
+  """
+  values = flags.FLAGS.flag_values_dict()
+  config = values.get('config') or {}
+  asked = {values.get('precision'), config.get('precision')}
+  asked.update(values.get('precisions') or ())
+  name = '--xla_cpu_experimental_onednn_custom_call'
+  given = os.environ.get('XLA_FLAGS', '')
+  if name not in given and not asked.isdisjoint(('bfloat16', 'float16')):
+    os.environ['XLA_FLAGS'] = f'{given} {name}=true'.strip()
+    # XLA cannot store such programs; JAX would say so for each.
+    warnings.filterwarnings(
+      'ignore', 'Error writing persistent compilation cache'
+    )
 
 
 def _report(error: Exception | str) -> int:

@@ -53,3 +53,31 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):
   assert result.stderr.count('\n') == 1, result.stderr
   assert result.stderr.startswith('error: ') and message in result.stderr
   assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+  'flags, given, wanted',
+  [
+    (['--config.precision=bfloat16'], '', '=true'),
+    (['--config=configs/digits.py', '--config.precision=float16'], '', '=true'),
+    (['--config.precision=float32'], '', None),
+    (['--config.precision=float16'], '=false', '=false'),
+  ],
+)
+def test_cpus_use_onednn_for_16_bits_unless_told(flags, given, wanted):
+  name = '--xla_cpu_experimental_onednn_custom_call'
+  program = f"""
+import os, sys
+from inception import commands
+if {given!r}:
+  os.environ['XLA_FLAGS'] += ' {name}{given}'
+sys.argv = ['program', *{flags!r}]
+commands.run(
+  lambda: print(os.environ['XLA_FLAGS']),
+  lambda: commands.define_config('configs/default.py'),
+)
+"""
+  found = run('-c', program).stdout.split()
+  others = [text for text in found if not text.startswith(name)]
+  assert others == ['--xla_backend_optimization_level=0']
+  assert found[1:] == ([] if wanted is None else [name + wanted])
