@@ -14,8 +14,10 @@ from inception.data import class_names, classes
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.errors import UserError
+from inception.modules.int8 import QuantizedNetwork
 from inception.predict import Predictor, make_predictor, model_from_config
 from inception.predict.predictor import average_crops, choose_precision
+from inception.quantization.check import warn_of_wrong_integers
 from inception.quantization.quantize import Calibration, quantize_loaded
 
 Array = jax.Array
@@ -117,7 +119,10 @@ def open_member(
   data.eval_split = data.eval_split if split is None else split
   source = _match_classes(open_source(data, data.eval_split), config, folder)
   config.precision, variables = _in_precision(folder, loaded, data, protocol)
-  predictor = make_predictor(model_from_config(config), data)
+  model = model_from_config(config)
+  if isinstance(model, QuantizedNetwork):
+    warn_of_wrong_integers(folder, model, variables, data.image_size)
+  predictor = make_predictor(model, data)
   if protocol.crops > 1:
     predictor = average_crops(predictor)
   if protocol.only is not None:

@@ -28,6 +28,7 @@ from inception.predict.predictor import (
   model_from_config,
   top_classes,
 )
+from inception.quantization.check import warn_of_wrong_integers
 
 Array = jax.Array
 
@@ -288,4 +289,7 @@ def load_pretrained(
   config.precision = choose_precision(folder, config.precision, precision)
   model = model_from_config(config)
   variables = jax.tree.map(jnp.asarray, loaded.variables)
+  if isinstance(model, QuantizedNetwork):
+    size = config.data.image_size
+    warn_of_wrong_integers(folder, model, variables, size)
   return Pretrained(model, variables, loaded.config)

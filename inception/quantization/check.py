@@ -1,0 +1,65 @@
+"""Checks that a device multiplies integers rightly: XLA has had such errors.
+
+For example https://github.com/openxla/xla/issues/49123: wrong results of some
+grouped int8 convolutions on GPUs.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inception import paths
+from inception.errors import warn
+from inception.modules.int8 import QuantizedNetwork
+
+# Images, and the largest difference of a logit, as a fraction of the largest
+# logit. Sums of more than 2^24 are not exact in float32, so that now and then
+# a number is rounded to its neighbor; a wrong convolution changes everything.
+_IMAGES = 2
+_TOLERANCE = 0.05
+
+
+def warn_of_wrong_integers(
+  folder: paths.PathLike, network: QuantizedNetwork, variables: Any, size: int
+) -> None:
+  """Warns if an int8 network does not compute what it should on this device.
+
+  Args:
+    folder: Where it is, for the message.
+    network: The network.
+    variables: Its variables.
+    size: Height and width of its images, pixels.
+  """
+  noise = np.random.default_rng(0).uniform(-1, 1, (_IMAGES, size, size, 3))
+  found = difference(network, variables, noise.astype(np.float32))
+  if not found <= _TOLERANCE:  # NaN also.
+    warn(
+      f'{folder}: {jax.local_devices()[0].device_kind} computes int8 wrongly,'
+      f' logits differ by {found:.0%} of the largest from those of the same'
+      ' integers in float32; use another precision or device'
+    )
+
+
+def difference(
+  network: QuantizedNetwork, variables: Any, images: np.ndarray
+) -> float:
+  """Compares integers with the same integers in float32.
+
+  Args:
+    network: The network.
+    variables: Its variables.
+    images: Normalized, float32 [batch, height, width, 3].
+
+  Returns:
+    The largest difference of a logit, as a fraction of the largest logit.
+  """
+
+  def logits(integers: bool) -> jax.Array:
+    other = network.clone(integers=integers)
+    return jax.jit(lambda v, x: other.apply(v, x).logits)(variables, images)
+
+  right = logits(False)
+  error = jnp.max(jnp.abs(logits(True) - right))
+  return float(error / jnp.max(jnp.abs(right)))

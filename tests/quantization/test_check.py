@@ -1,0 +1,45 @@
+"""A device that multiplies integers wrongly is found."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception.modules import int8, int8_layers
+from inception.modules.network import create_model
+from inception.quantization import check
+from inception.quantization.quantize import Calibration, quantize
+from tests.variables import random_variables
+
+SIZE = 32
+
+
+@pytest.fixture
+def quantized():
+  model = create_model('inception_v1', num_classes=3, width=0.1)
+  images = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3))
+  images = jnp.asarray(images, jnp.float32)
+  variables = quantize(
+    model, random_variables(model, images), [images], Calibration(1, 'max')
+  )
+  return int8.make_quantized(model), variables
+
+
+def test_a_device_that_multiplies_rightly_passes(quantized, capsys):
+  check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
+  assert not capsys.readouterr().err
+
+
+def test_a_device_that_multiplies_wrongly_is_named(
+  quantized, capsys, monkeypatch
+):
+  right = int8_layers._operands
+
+  def wrong(x, kernel, integers):
+    values, kernel = right(x, kernel, integers)
+    return values, kernel[::-1] if integers else kernel
+
+  monkeypatch.setattr(int8_layers, '_operands', wrong)
+  check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
+  warning = capsys.readouterr().err
+  assert warning.startswith('warning: runs/a: cpu computes int8 wrongly')
+  assert warning.count('\n') == 1
