@@ -20,8 +20,9 @@ def get_config() -> ml_collections.ConfigDict:
   config = digits.get_config()
   config.precision = 'bfloat16'
   config.data.image_size = 96  # The last grid is 3 x 3.
-  config.eval_every_epochs = 20.0
-  config.checkpoint_every_epochs = 20.0
+  config.num_epochs = 10.0
+  config.eval_every_epochs = 10.0
+  config.checkpoint_every_epochs = 10.0
   return config
 
 

@@ -58,7 +58,12 @@ def difference(
 
   def logits(integers: bool) -> jax.Array:
     other = network.clone(integers=integers)
-    return jax.jit(lambda v, x: other.apply(v, x).logits)(variables, images)
+
+    def apply(variables: Any, images: np.ndarray) -> jax.Array:
+      outputs: Any = other.apply(variables, images)
+      return outputs.logits
+
+    return jax.jit(apply)(variables, images)
 
   right = logits(False)
   error = jnp.max(jnp.abs(logits(True) - right))
