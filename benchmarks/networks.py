@@ -90,6 +90,7 @@ def trained_network(workdir: str, precision: str, rows: int) -> Timed:
     top1=scores['top1'],
     top5=scores['top5'],
     dataset=scores['dataset'],
+    data_dir=scores['data_dir'],
     **_cost(
       architecture,
       size,

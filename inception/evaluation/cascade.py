@@ -68,7 +68,13 @@ def main() -> None:
       if values.share is None
       else pair.mixture(values.share, values.seed)
     ]
-  report = {'a': a, 'b': b, 'points': points}
+  report = {
+    'dataset': pair.dataset,
+    'data_dir': pair.data_dir,
+    'a': a,
+    'b': b,
+    'points': points,
+  }
   print(_table(report))
   if values.output is not None:
     paths.write_atomically(

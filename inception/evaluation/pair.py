@@ -31,12 +31,16 @@ class Pair:
     runners: The networks.
     images: uint8 [images, ...] for each of them.
     labels: int64 [images].
+    dataset: Name of the data set.
+    data_dir: Its folder, or None.
   """
 
   names: Sequence[str]
   runners: Sequence[route.Runner]
   images: Sequence[np.ndarray]
   labels: np.ndarray
+  dataset: str
+  data_dir: str | None
 
   @functools.cached_property
   def ends(self) -> tuple[Point, Point]:
@@ -183,7 +187,8 @@ def open_pair(
   ]
   for runner, own in zip(runners, read):
     runner(own[: runner.batch_size])  # Compiles.
-  return Pair([member.folder for member in members], runners, read, labels)
+  folders = [member.folder for member in members]
+  return Pair(folders, runners, read, labels, data.dataset, data.data_dir)
 
 
 def chord(a: Point, b: Point, images_per_second: float) -> float:

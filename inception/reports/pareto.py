@@ -18,7 +18,13 @@ from absl import flags
 from inception import commands, paths
 from inception.errors import UserError
 from inception.reports.curves import COLORS
-from inception.reports.points import Point, read_points, upper_hull
+from inception.reports.points import (
+  Point,
+  check_data,
+  data_name,
+  read_points,
+  upper_hull,
+)
 
 _LARGEST_AREA = 900.0  # Of a dot, square points.
 _SMALLEST_AREA = 25.0
@@ -45,6 +51,7 @@ def main() -> None:
       points += read_points(report['results'])
   if not points and not curves:
     raise UserError('the files hold no results of inference')
+  check_data([point.data for point in points] + list(map(data_name, curves)))
   draw(points, curves, output)
   print(f'picture: {output}')
   if flags.FLAGS.json:

@@ -6,9 +6,11 @@ import json
 import pathlib
 from typing import Any
 
+from inception.errors import UserError
+
 _PUBLISHED = pathlib.Path(__file__).parent / 'published.json'
 # Published accuracies are those of this data set.
-_IMAGENET = 'imagenet2012'
+IMAGENET = 'imagenet2012'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Point:
     top1: Measured accuracy, a fraction; None: not measured.
     published: Published accuracy, or None.
     memory: Bytes at the peak, or None.
+    data: What the accuracy was measured on; `IMAGENET` where only published.
   """
 
   network: str
@@ -30,6 +33,7 @@ class Point:
   top1: float | None
   published: float | None
   memory: float | None
+  data: str
 
   @property
   def height(self) -> float | None:
@@ -52,7 +56,6 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
     network = result.get('workdir') or architecture
     if result['project'] != 'ours':
       network = f'{result["project"]} {network}'
-    of_imagenet = result.get('dataset', _IMAGENET) == _IMAGENET
     points.append(
       Point(
         network,
@@ -63,12 +66,34 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
         published.get(
           (architecture, 'int8' if precision == 'int8' else 'float32')
         )
-        if of_imagenet
+        if result.get('dataset', IMAGENET) == IMAGENET
         else None,
         result.get('peak_bytes'),
+        data_name(result),
       )
     )
   return points
+
+
+def data_name(result: dict[str, Any]) -> str:
+  """Returns what a result was measured on, as one text."""
+  name: str = result.get('dataset', IMAGENET)
+  folder = result.get('data_dir')
+  # ImageNet is the same wherever it is.
+  return name if name == IMAGENET or not folder else f'{name} {folder}'
+
+
+def check_data(names: Iterable[str]) -> None:
+  """Checks that all accuracies of a picture are of the same data.
+
+  Raises:
+    UserError: They are not.
+  """
+  if len(different := sorted(set(names))) > 1:
+    raise UserError(
+      f'accuracies of different data, {" and ".join(different)}: draw them in'
+      ' pictures of their own'
+    )
 
 
 def upper_hull(

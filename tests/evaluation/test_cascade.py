@@ -32,7 +32,7 @@ def two():
     table[np.arange(count), answers + 1] = 1 + right + generator.random(count)
     tables.append(table)
   runners = [runner(table, rows) for table, rows in zip(tables, (4, 7))]
-  return pair.Pair(['a', 'b'], runners, [images, images], labels)
+  return pair.Pair(['a', 'b'], runners, [images, images], labels, 'x', None)
 
 
 def test_shares_and_thresholds_at_their_ends_are_the_networks(two):

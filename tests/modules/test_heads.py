@@ -27,6 +27,36 @@ def test_attention_pooling_starts_as_averaging_and_then_weighs():
   assert params['Logits']['AttentionPool']['query']['kernel'].shape == (16, 8)
 
 
+def test_generalized_mean_lies_between_average_and_maximum():
+  x = jax.random.uniform(jax.random.key(0), (2, 3, 4, 16))
+  pool = heads.GeneralizedMeanPool()
+  pooled, variables = pool.init_with_output(jax.random.key(1), x)
+  np.testing.assert_allclose(pooled, (x**3).mean((1, 2)) ** (1 / 3), rtol=1e-5)
+
+  def pool_by(exponent):
+    params = {**variables['params'], 'exponent': jnp.float32(exponent)}
+    return pool.apply({'params': params}, x)
+
+  np.testing.assert_allclose(pool_by(1), heads.average_pool(x), rtol=1e-5)
+  largest = heads.max_pool(x)
+  np.testing.assert_array_equal(largest, x.reshape(2, 12, 16).max(1))
+  np.testing.assert_allclose(pool_by(80), largest, rtol=0.05)
+
+
+@pytest.mark.parametrize('pooling', heads.HEAD_POOLINGS)
+def test_every_pooling_has_finite_gradients_where_nothing_is_active(pooling):
+  model = create_model('tiny', head_pooling=pooling)
+  images = jnp.zeros((2, 16, 16, 3))
+  variables = random_variables(model, images)
+
+  def loss(params):
+    outputs = model.apply({**variables, 'params': params}, images)
+    return outputs.logits[:, 0].sum()
+
+  gradients = jax.grad(loss)(variables['params'])
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
 def test_dropout_drops_its_share_and_keeps_the_mean():
   dropout = heads.Dropout(0.4, None)
   x = jnp.ones((64, 500))

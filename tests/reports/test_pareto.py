@@ -19,6 +19,8 @@ OURS = {
   'peak_bytes': 2**28,
 }
 CASCADE = {
+  'dataset': 'imagenet2012',
+  'data_dir': None,
   'a': {'name': 'small', 'top1': 0.7, 'images_per_second': 50.0},
   'b': {'name': 'large', 'top1': 0.78, 'images_per_second': 20.0},
   'points': [
@@ -62,6 +64,22 @@ def test_a_picture_is_drawn(tmp_path):
   pareto.draw(results, [CASCADE], paths.resolve(output))
   assert len(Image.open(output).convert('RGB').getcolors(2**20)) > 50
   pareto.draw([], [CASCADE], paths.resolve(output))
+
+
+def test_accuracies_of_other_data_are_refused():
+  ours, digits, emoji, copied = points.read_points(
+    [
+      OURS,
+      {**OURS, 'dataset': 'digits', 'data_dir': None},
+      {**OURS, 'dataset': 'folder', 'data_dir': 'emoji'},
+      {**OURS, 'dataset': 'imagenet2012', 'data_dir': '/data'},
+    ]
+  )
+  points.check_data([ours.data, copied.data])
+  with pytest.raises(UserError, match='digits and folder emoji: draw them'):
+    points.check_data([digits.data, emoji.data])
+  with pytest.raises(UserError, match='digits and imagenet2012'):
+    points.check_data([ours.data, digits.data])
 
 
 def test_other_files_are_refused(tmp_path):
