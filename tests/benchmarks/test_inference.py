@@ -1,13 +1,14 @@
 """The benchmark of inference: what it times is the network that it names."""
 
 import json
+import tarfile
 import types
 
 import jax
 import numpy as np
 import pytest
 
-from benchmarks import emoji, inference, networks, peers
+from benchmarks import emoji, inference, peers
 from inception import paths
 from inception.checkpoints import weights
 from inception.errors import UserError
@@ -133,16 +134,7 @@ def test_installed_peers_are_found_by_their_packages(monkeypatch):
   assert {'torchvision', 'timm', 'keras'} <= peers.installed().keys()
 
 
-def test_random_weights_are_the_same_in_every_run():
-  model = networks.create_model('tiny')
-  images = np.zeros((1, 16, 16, 3), np.float32)
-  first, second = (networks._random_variables(model, images) for _ in range(2))
-  jax.tree.map(np.testing.assert_array_equal, first, second)
-
-
 def test_emoji_are_sorted_by_category(tmp_path):
-  import tarfile
-
   listing = [
     {'category': category, 'image': f'{i}.png', 'has_img_google': has}
     for i, (category, has) in enumerate(
