@@ -14,6 +14,9 @@ import numpy as np
 
 Run = Callable[[], object]
 
+# TensorFlow imports Keras, which reads this once.
+os.environ['KERAS_BACKEND'] = 'jax'
+
 # PyTorch must be loaded before TensorFlow, or the process crashes.
 for _package in ('torch', 'torchvision'):
   if importlib.util.find_spec(_package):
@@ -72,7 +75,6 @@ def keras(
   """Keras on JAX, compiled."""
   if architecture not in _KERAS or precision not in ('float32', 'bfloat16'):
     return None
-  os.environ['KERAS_BACKEND'] = 'jax'  # Before its first import.
   import jax
   import keras as package
 
