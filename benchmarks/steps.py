@@ -1,6 +1,6 @@
 """Training steps and batches for benchmarks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import time
 from typing import Any
@@ -14,6 +14,7 @@ from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.training import resolve
 from inception.training.build import build
+from inception.training.step import TrainStep
 
 Batch = dict[str, jax.Array]
 
@@ -28,7 +29,7 @@ class TimedStep:
     batch: The batch of every step, on the devices.
   """
 
-  step: Callable[[Any, Batch], tuple[Any, Any]]
+  step: TrainStep
   state: Any
   batch: Batch
 

@@ -70,7 +70,7 @@ def test_training_steps_are_timed_too(flags, capsys):
   flags.precisions = ['bfloat16']
   (row,) = results(capsys)
   assert (row['kind'], row['precision']) == ('training', 'bfloat16')
-  assert row['images_per_second'] > 0
+  assert row['images_per_second'] > 0 and row['peak_bytes'] > 0
 
 
 def test_peers_take_turns_with_ours(flags, capsys, monkeypatch):
