@@ -70,6 +70,10 @@ def grid(module: nn.Module, name: str) -> Grid:
   return observe
 
 
+# Channels of the narrowest convolutions that XLA on CPUs computes fast.
+_NARROW = 20
+
+
 class ConvUnit(nn.Module):
   """Runs a `Conv`, in int8 where its kernel is."""
 
@@ -95,18 +99,23 @@ class ConvUnit(nn.Module):
   ) -> Array:
     """Returns the sum of products as real numbers."""
     values, kernel = _operands(x, params['kernel'], self.integers)
+    channels, outputs = kernel.shape[-2:]
     # Instructions for int8 read four channels at a time; images have three.
-    more = -values.shape[-1] % 4
+    more = -channels % 4
+    # XLA on CPUs leaves convolutions that are narrow on both sides to code that
+    # takes fifty times as long.
+    wider = _NARROW - outputs if max(channels, outputs) < _NARROW else 0
     sums = lax.conv_general_dilated(
       jnp.pad(values, ((0, 0), (0, 0), (0, 0), (0, more))),
-      jnp.pad(kernel, ((0, 0), (0, 0), (0, more), (0, 0))),
+      jnp.pad(kernel, ((0, 0), (0, 0), (0, more), (0, wider))),
       (stride, stride),
       pads,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
       precision=lax.Precision.HIGHEST,
       preferred_element_type=jnp.int32 if self.integers else jnp.float32,
     )
-    return sums.astype(jnp.float32) * (x.scale * params['kernel_scale'])
+    sums = sums[..., :outputs].astype(jnp.float32)
+    return sums * (x.scale * params['kernel_scale'])
 
 
 class SeparableConvUnit(nn.Module):
