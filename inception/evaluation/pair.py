@@ -44,7 +44,7 @@ class Pair:
 
   @functools.cached_property
   def ends(self) -> tuple[Point, Point]:
-    """A and B alone: `name`, `top1` and `images_per_second`."""
+    """A and B alone: `name`, `examples`, `top1`, `images_per_second`."""
     (a, _), (b, _) = self._alone
     return a, b
 
@@ -144,6 +144,7 @@ class Pair:
     right = predict() == self.labels
     seconds = sum(runner.seconds for runner in self.runners)
     point = {
+      'examples': len(right),
       'top1': float(right.mean()),
       'images_per_second': len(right) / seconds,
     }

@@ -166,7 +166,9 @@ def _curve(axes: Any, curve: dict[str, Any]) -> list[tuple[float, float]]:
     (p['images_per_second'], 100 * p['top1']) for p in curve['points']
   )
   names = f'{curve["a"]["name"]} and {curve["b"]["name"]}'
-  axes.plot(*zip(*points), 'k.-', lw=1, label=f'cascade of {names}')
+  count = curve['a']['examples']
+  label = f'cascade of {names}, {count:,} images'
+  axes.plot(*zip(*points), 'k.-', lw=1, label=label)
   # Times per image mix linearly, so the chord is curved here.
   (x0, y0), (x1, y1) = ends
   shares = [i / 50 for i in range(51)]

@@ -77,6 +77,8 @@ def test_the_curve_goes_from_one_network_to_the_other(two):
   a, b, points = two.curve()
   assert [points[0]['top1'], points[-1]['top1']] == [a['top1'], b['top1']]
   assert points[0]['passed_on'] == 0 and points[-1]['passed_on'] == 1
+  # The other half chooses the thresholds.
+  assert a['examples'] == b['examples'] == points[0]['examples'] == 20
   shares = [point['passed_on'] for point in points]
   assert shares == sorted(shares)
 

@@ -21,8 +21,18 @@ OURS = {
 CASCADE = {
   'dataset': 'imagenet2012',
   'data_dir': None,
-  'a': {'name': 'small', 'top1': 0.7, 'images_per_second': 50.0},
-  'b': {'name': 'large', 'top1': 0.78, 'images_per_second': 20.0},
+  'a': {
+    'name': 'small',
+    'examples': 50,
+    'top1': 0.7,
+    'images_per_second': 50.0,
+  },
+  'b': {
+    'name': 'large',
+    'examples': 50,
+    'top1': 0.78,
+    'images_per_second': 20.0,
+  },
   'points': [
     {'top1': 0.7, 'images_per_second': 50.0},
     {'top1': 0.77, 'images_per_second': 30.0},
