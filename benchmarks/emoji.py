@@ -35,7 +35,7 @@ def main() -> None:
     paths.resolve(commands.require('output', 'emoji'), '--output')
   )
   if output.exists():
-    raise UserError(f'--output={output} exists')
+    raise UserError(f'--output={output} exists; remove it or name another')
   for maker, split in _SPLITS.items():
     with tempfile.TemporaryDirectory() as folder:
       archive = _fetch(maker, folder)

@@ -111,8 +111,16 @@ def draw(
   if len(hull) > 1:
     axes.plot(*zip(*hull), ':', color='gray', label='upper convex hull')
   _explain(axes)
+  axes.margins(0.1, 0.25)  # Room for labels.
+  picture.draw_without_rendering()  # Labels are placed in the final axes.
   adjust_text(
-    texts, ax=axes, arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5}
+    texts,
+    ax=axes,
+    expand=(1.05, 1.5),
+    force_text=(0.3, 1.0),
+    iter_lim=2000,
+    time_lim=5,
+    arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5},
   )
   try:
     picture.savefig(str(output))
