@@ -112,16 +112,15 @@ def draw(
     axes.plot(*zip(*hull), ':', color='gray', label='upper convex hull')
   _explain(axes)
   axes.margins(0.1, 0.25)  # Room for labels.
-  picture.draw_without_rendering()  # Labels are placed in the final axes.
-  adjust_text(
-    texts,
-    ax=axes,
-    expand=(1.05, 1.5),
-    force_text=(0.3, 1.0),
-    iter_lim=2000,
-    time_lim=5,
-    arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5},
-  )
+  if texts:
+    adjust_text(
+      texts,
+      ax=axes,
+      expand=(1.05, 1.5),
+      force_text=(0.3, 1.0),
+      iter_lim=2000,
+      arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5},
+    )
   try:
     picture.savefig(str(output))
   except OSError as error:
