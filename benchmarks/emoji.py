@@ -36,11 +36,11 @@ def main() -> None:
   )
   if output.exists():
     raise UserError(f'--output={output} exists; remove it or name another')
-  for maker, split in _SPLITS.items():
-    with tempfile.TemporaryDirectory() as folder:
-      archive = _fetch(maker, folder)
+  with tempfile.TemporaryDirectory() as folder:
+    archives = [_fetch(maker, folder) for maker in _SPLITS]
+    for archive, (maker, split) in zip(archives, _SPLITS.items()):
       count = write_pictures(archive, maker, output / split)
-    print(f'{maker}: {count} pictures to {output / split}')
+      print(f'{maker}: {count} pictures to {output / split}')
 
 
 def _fetch(maker: str, folder: str) -> pathlib.Path:
@@ -53,7 +53,7 @@ def _fetch(maker: str, folder: str) -> pathlib.Path:
     raise UserError('npm is missing: install Node.js') from error
   except subprocess.CalledProcessError as error:
     raise UserError(f'npm could not fetch {package}') from error
-  return next(pathlib.Path(folder).glob('*.tgz'))
+  return next(pathlib.Path(folder).glob(f'*-{maker}-*.tgz'))
 
 
 def write_pictures(
@@ -71,18 +71,24 @@ def write_pictures(
   """
   count = 0
   with tarfile.open(archive) as package:
-    listing = package.extractfile('package/emoji.json')
-    for emoji in json.load(listing) if listing else []:
+    for emoji in json.loads(_read(package, 'package/emoji.json')):
       category = emoji['category'].split(' & ')[0].lower()
       if category == 'component' or not emoji[f'has_img_{maker}']:
         continue  # Components, such as skin tones, are no emoji.
       image = emoji['image']
-      data = package.extractfile(f'package/img/{maker}/64/{image}')
       path = folder / category / f'{maker}_{image}'
       path.parent.mkdir(parents=True, exist_ok=True)
-      path.write_bytes(data.read() if data else b'')
+      path.write_bytes(_read(package, f'package/img/{maker}/64/{image}'))
       count += 1
   return count
+
+
+def _read(package: tarfile.TarFile, name: str) -> bytes:
+  """Returns the content of a file of a package."""
+  file = package.extractfile(name)
+  if file is None:
+    raise UserError(f'{name} is no file of the package')
+  return file.read()
 
 
 if __name__ == '__main__':

@@ -16,8 +16,8 @@ from inception.data.sources.source import Source
 from inception.errors import UserError
 from inception.modules.int8 import QuantizedNetwork
 from inception.predict import Predictor, make_predictor, model_from_config
+from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import average_crops, choose_precision
-from inception.quantization.check import warn_of_wrong_integers
 from inception.quantization.quantize import Calibration, quantize_loaded
 
 Array = jax.Array

@@ -18,6 +18,7 @@ from inception.errors import UserError
 from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Outputs
 from inception.predict import explain as explanation
+from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import (
   CROPS,
   Model,
@@ -28,7 +29,6 @@ from inception.predict.predictor import (
   model_from_config,
   top_classes,
 )
-from inception.quantization.check import warn_of_wrong_integers
 
 Array = jax.Array
 

@@ -88,8 +88,7 @@ def draw(
   Raises:
     UserError: The file cannot be written.
   """
-  from adjustText import adjust_text  # Slow to import: after the checks.
-  from matplotlib import figure
+  from matplotlib import figure  # Slow to import: after the checks.
 
   picture = figure.Figure(figsize=(10, 6), dpi=120, layout='constrained')
   axes = picture.subplots()
@@ -111,6 +110,17 @@ def draw(
   if len(hull) > 1:
     axes.plot(*zip(*hull), ':', color='gray', label='upper convex hull')
   _explain(axes)
+  _place_labels(axes, texts)
+  try:
+    picture.savefig(str(output))
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error
+
+
+def _place_labels(axes: Any, texts: Sequence[Any]) -> None:
+  """Moves labels apart, in the same way each time."""
+  from adjustText import adjust_text  # Slow to import.
+
   axes.margins(0.1, 0.25)  # Room for labels.
   if texts:
     adjust_text(
@@ -121,10 +131,6 @@ def draw(
       iter_lim=2000,
       arrowprops={'arrowstyle': '-', 'color': 'gray', 'lw': 0.5},
     )
-  try:
-    picture.savefig(str(output))
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
 
 
 def _dot(axes: Any, point: Point, color: str, area: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from inception.modules import int8, int8_layers
 from inception.modules.network import create_model
-from inception.quantization import check
+from inception.predict import int8_check
 from inception.quantization.quantize import Calibration, quantize
 from tests.variables import random_variables
 
@@ -25,7 +25,7 @@ def quantized():
 
 
 def test_a_device_that_multiplies_rightly_passes(quantized, capsys):
-  check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
+  int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
   assert not capsys.readouterr().err
 
 
@@ -39,7 +39,7 @@ def test_a_device_that_multiplies_wrongly_is_named(
     return values, kernel[::-1] if integers else kernel
 
   monkeypatch.setattr(int8_layers, '_operands', wrong)
-  check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
+  int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
   warning = capsys.readouterr().err
   assert warning.startswith('warning: runs/a: cpu computes int8 wrongly')
   assert warning.count('\n') == 1
