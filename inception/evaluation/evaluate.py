@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 
+from inception.device_program import DeviceProgram
 from inception.distributed import AXIS
 from inception.errors import UserError
 from inception.evaluation import score
@@ -19,7 +20,7 @@ EvalStep = Callable[[Any, dict[str, Array]], dict[str, Array]]
 def make_eval_step(
   predictor: Predictor, devices: Sequence[jax.Device]
 ) -> EvalStep:
-  """Compiles the evaluation of one batch.
+  """Makes the evaluation of one batch.
 
   Args:
     predictor: Maps variables and uint8 images to logits.
@@ -31,6 +32,11 @@ def make_eval_step(
     devices, batch, ...]; with `right` bool [..., classes], any of these classes
     is right. Returns the sums of `score.masked_sums` over the whole batch.
   """
+  return eval_program(predictor).pmap(devices)
+
+
+def eval_program(predictor: Predictor) -> DeviceProgram:
+  """Returns the evaluation as a program of (variables, batch)."""
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
     logits = predictor(variables, batch['image'])
@@ -38,9 +44,7 @@ def make_eval_step(
     sums = score.masked_sums(logits, labels, batch['mask'])
     return lax.psum(sums, AXIS)
 
-  return jax.pmap(
-    step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, devices=devices
-  )
+  return DeviceProgram(step, split=(False, True))
 
 
 def evaluate(

@@ -11,8 +11,9 @@ from jax import lax
 from inception.architectures import get_architecture
 from inception.errors import UserError, lookup
 from inception.modules import blocks, heads
+from inception.modules import fused as modules_fused
 from inception.modules.options import INITIALIZERS, PRECISIONS, Options
-from inception.spec import scopes, transforms
+from inception.spec import fused, scopes, transforms
 from inception.spec.vocabulary import Architecture, AuxHead
 
 Array = jax.Array
@@ -44,6 +45,8 @@ class Network(nn.Module):
     head_pooling: A name in `heads.HEAD_POOLINGS`.
     dropout: Rate before the classifier; None takes the table's.
     use_aux_heads: Run auxiliary heads in training.
+    fuse: Run the trunk in fewer and larger operations, see `spec.fused`. Asked
+      for endpoints, a network runs as its table says.
     freeze_through: Name of the last stage that does not learn. Through it,
       batch norm uses its moving statistics and keeps them, and no gradient
       flows back. None freezes nothing.
@@ -56,6 +59,7 @@ class Network(nn.Module):
   head_pooling: str = 'average'
   dropout: float | None = None
   use_aux_heads: bool = True
+  fuse: bool = True
   freeze_through: str | None = None
   axis_name: str | None = None
 
@@ -76,13 +80,11 @@ class Network(nn.Module):
       See `Outputs`.
     """
     x = images.astype(self.options.dtype)
-    outputs = {}
-    for stage in self.architecture.stages:
-      frozen = stage.name in self.frozen_stages
-      node = scopes.scope_stage(stage.name, stage.block)
-      x = blocks.run(node, self.options, x, train and not frozen)
-      # After every frozen stage: auxiliary heads may read any of them.
-      outputs[stage.name] = x = lax.stop_gradient(x) if frozen else x
+    if self._runs_fused(train, endpoints):
+      outputs = self._fused_trunk(x, train)
+    else:
+      outputs = self._trunk(x, train)
+    x = outputs[self.architecture.stages[-1].name]
     aux_logits: tuple[Array, ...] = ()
     # Initialization runs the auxiliary heads too, to make their parameters.
     if self.use_aux_heads and (train or self.is_initializing()):
@@ -94,6 +96,44 @@ class Network(nn.Module):
     return Outputs(
       logits, aux_logits if train else (), outputs if endpoints else {}
     )
+
+  def _trunk(self, x: Array, train: bool) -> dict[str, Array]:
+    """Runs the stages as the table says; returns the output of each."""
+    outputs = {}
+    for stage in self.architecture.stages:
+      frozen = stage.name in self.frozen_stages
+      node = scopes.scope_stage(stage.name, stage.block)
+      x = blocks.run(node, self.options, x, train and not frozen)
+      # After every frozen stage: auxiliary heads may read any of them.
+      outputs[stage.name] = x = lax.stop_gradient(x) if frozen else x
+    return outputs
+
+  def _runs_fused(self, train: bool, endpoints: bool) -> bool:
+    """True if only the outputs of the network matter, not what is inside.
+
+    Its parameters are made, and rounded in training, one convolution at a time.
+    """
+    rounds = train and self.options.quantization_aware
+    plain = self.is_initializing() or rounds or endpoints
+    return self.fuse and not plain
+
+  def _fused_trunk(self, x: Array, train: bool) -> dict[str, Array]:
+    """Runs the stages fused; returns the outputs of the last of each group."""
+    outputs = {}
+    for group in fused.fuse(self.architecture):
+      frozen = group.stages[0] in self.frozen_stages
+      scope = modules_fused.Scope(
+        self.variables['params'],
+        self.variables.get('batch_stats', {}),
+        self.options,
+        train and not frozen,
+      )
+      with jax.named_scope(group.stages[0]):
+        x = modules_fused.run(group.words, scope, x)
+      for name, statistics in scope.updated.items():
+        self.put_variable('batch_stats', name, statistics)
+      outputs[group.stages[-1]] = x = lax.stop_gradient(x) if frozen else x
+    return outputs
 
   @property
   def frozen_stages(self) -> tuple[str, ...]:
@@ -134,6 +174,7 @@ def create_model(
   head_pooling: str = 'average',
   dropout: float | None = None,
   aux_heads: bool = True,
+  fuse: bool = True,
   batch_norm_scale: bool = True,
   batch_norm_decay: float = 0.99,
   batch_norm_epsilon: float = 1e-3,
@@ -159,6 +200,8 @@ def create_model(
       with a learned exponent.
     dropout: Rate before the classifier; None takes the table's.
     aux_heads: Run auxiliary heads in training, where the table has any.
+    fuse: Run convolutions and poolings in fewer and larger operations; the
+      results are the same but for rounding.
     batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
     batch_norm_decay: Fraction of old moving statistics kept at each step.
     batch_norm_epsilon: Added to the variance.
@@ -203,6 +246,7 @@ def create_model(
     head_pooling=head_pooling,
     dropout=dropout,
     use_aux_heads=aux_heads,
+    fuse=fuse,
     freeze_through=freeze_through,
     axis_name=axis_name,
   )

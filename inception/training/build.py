@@ -29,13 +29,11 @@ class Training:
     recipe: Config, model, schedule and optimizer.
     duration: Length of the run.
     devices: Devices of all processes, which a batch is split over.
-    step: The compiled step; see `make_train_step`.
   """
 
   recipe: Recipe
   duration: schedules.Duration
   devices: tuple[jax.Device, ...]
-  step: TrainStep
 
   @property
   def config(self) -> ml_collections.ConfigDict:
@@ -46,6 +44,11 @@ class Training:
   def model(self) -> Network:
     """The network."""
     return self.recipe.model
+
+  @functools.cached_property
+  def step(self) -> TrainStep:
+    """The step on the devices; see `make_train_step`."""
+    return make_train_step(self.recipe, self.devices)
 
   @functools.cached_property
   def abstract_state(self) -> TrainState:
@@ -69,7 +72,7 @@ def build(
   num_examples: int,
   class_counts: np.ndarray | None = None,
 ) -> Training:
-  """Makes model, schedule, optimizer and step.
+  """Makes model, schedule and optimizer; nothing is compiled.
 
   Args:
     config: A checked config with `model.num_classes` set.
@@ -94,8 +97,7 @@ def build(
     ),
     class_weights=_class_weights(config, class_counts),
   )
-  step = make_train_step(recipe, devices)
-  return Training(recipe, duration, tuple(devices), step)
+  return Training(recipe, duration, tuple(devices))
 
 
 def heads_of(model: Network) -> tuple[str, ...]:

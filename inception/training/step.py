@@ -13,6 +13,7 @@ import optax
 
 from inception import distributed
 from inception.data import augment, device
+from inception.device_program import DeviceProgram
 from inception.distributed import AXIS
 from inception.modules.network import Network
 from inception.training import losses
@@ -85,30 +86,27 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
     where non-finite updates may be skipped `skipped_updates`, their number so
     far.
   """
+  seed = distributed.replicate(
+    jnp.asarray(recipe.config.seed, jnp.int32), devices
+  )
+  return TrainStep(step_program(recipe).pmap(devices), seed)
+
+
+def step_program(recipe: Recipe) -> DeviceProgram:
+  """Returns the step as a program of (seed, state, batch)."""
 
   def step(
     seed: Array, state: TrainState, batch: Batch
   ) -> tuple[TrainState, Metrics]:
     return train_step(seed, state, batch, recipe)
 
-  compiled = jax.pmap(
-    step,
-    axis_name=AXIS,
-    in_axes=(None, None, 0),
-    out_axes=None,
-    devices=devices,
-    donate_argnums=1,
-  )
-  seed = distributed.replicate(
-    jnp.asarray(recipe.config.seed, jnp.int32), devices
-  )
-  return TrainStep(compiled, seed)
+  return DeviceProgram(step, split=(False, False, True), donated=(1,))
 
 
 def train_step(
   seed: Array, state: TrainState, batch: Batch, recipe: Recipe
 ) -> tuple[TrainState, Metrics]:
-  """Takes one step on one device, in a pmap over `AXIS`."""
+  """Takes one step on one device, with collectives over `AXIS`."""
   # The same keys on all devices: randomness belongs to an image, whose own key
   # is folded from its place in the global batch.
   image_key, dropout_key = augment.step_keys(seed, state.step)

@@ -1,0 +1,1 @@
+"""The compiled step of a run, for a chip that is not there."""

@@ -1,0 +1,122 @@
+"""Plans a run: compiles its step for a chip that is not here, and reads it.
+
+Run:  python -m inception.planning --config=configs/inception_v3.py \
+        --topology=v5e:2x2 --batch_size=512
+      python -m inception.planning --config=... --by=stage --chart=plan.png
+      python -m inception.planning --config=... \
+        --topology=v5e:2x2,v5e:4x4,v5e:8x8 --chart=scale.png
+
+Needs no TPU, only its compiler: pip install 'jax[tpu]'. Compiling takes
+minutes. All figures are the compiler's estimates; see docs/planning.md.
+"""
+
+import csv
+import json
+import os
+from typing import Any
+
+from absl import flags
+
+from inception import commands, paths
+from inception.errors import UserError
+
+_BY = ('stage', 'kind', 'op')
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  commands.define_config(None)
+  flags.DEFINE_list(
+    'topology',
+    'v5e:2x2',
+    'Chips, as KIND:SHAPE; several, separated by commas, keep the images per'
+    ' chip of the first.',
+  )
+  flags.DEFINE_integer(
+    'batch_size',
+    None,
+    'Images per step on all chips; that of the config if unset.',
+    lower_bound=1,
+  )
+  flags.DEFINE_enum('what', 'train', ['train', 'eval'], 'Which step.')
+  flags.DEFINE_bool(
+    'largest_batch', False, 'Search for the largest batch that fits.'
+  )
+  flags.DEFINE_enum('by', None, _BY, 'Also show where the time goes.')
+  flags.DEFINE_integer(
+    'num_examples',
+    1_281_167,
+    "Images of an epoch; ImageNet's by default.",
+    lower_bound=1,
+  )
+  flags.DEFINE_string('chart', None, 'Draw the figures to this PNG file.')
+  flags.DEFINE_string('csv', None, 'Write one row per topology to this file.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the flags, compiles and prints."""
+  # The program is for chips elsewhere; one that is here is left alone.
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  from inception.planning import chips, report
+  from inception.planning.plan import largest_batch, make_plan
+
+  values = flags.FLAGS
+  commands.require('config', 'configs/inception_v3.py')
+  config = values.config.copy_and_resolve_references()
+  topologies = [chips.parse(name) for name in values.topology]
+  if values.by and len(topologies) > 1:
+    raise UserError('--by shows one topology, and --topology names several')
+  if values.batch_size is not None:
+    config.batch_size = values.batch_size
+  rows = config.batch_size / topologies[0].size
+  plans = []
+  for topology in topologies:
+    config.batch_size = round(rows * topology.size)
+    if values.largest_batch:
+      plan = largest_batch(config, topology, values.what, values.num_examples)
+    else:
+      plan = make_plan(config, topology, values.what, values.num_examples)
+    plans.append(plan)
+    print(report.describe(plan), flush=True)
+  shares = report.shares(plans[0], values.by) if values.by else {}
+  if shares:
+    print('\n' + report.format_shares(shares, values.by))
+  _write(plans, shares)
+
+
+def _write(plans: list[Any], shares: dict[str, float]) -> None:
+  """Writes what flags ask for."""
+  from inception.planning import chart, report
+
+  values = flags.FLAGS
+  if values.chart:
+    output = paths.resolve(values.chart)
+    if shares:
+      chart.draw_shares(shares, report.title(plans[0]), output)
+    else:
+      chart.draw_scale(plans, output)
+    print(f'wrote {output}')
+  rows = [report.as_row(plan) for plan in plans]
+  if values.csv:
+    _write_csv(paths.resolve(values.csv), rows)
+  if values.json:
+    result: dict[str, Any] = {'plans': rows}
+    if shares:
+      result[f'seconds_by_{values.by}'] = shares
+    print(json.dumps(result))
+
+
+def _write_csv(output: paths.Path, rows: list[dict[str, Any]]) -> None:
+  try:
+    with output.open('w', newline='') as file:
+      writer = csv.DictWriter(file, rows[0])
+      writer.writeheader()
+      writer.writerows(rows)
+  except OSError as error:
+    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  print(f'wrote {output}')
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

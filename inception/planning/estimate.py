@@ -1,0 +1,143 @@
+"""From a compiled program to seconds: the compiler's estimates, added up."""
+
+from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+import re
+from typing import Any
+
+from inception.planning.chips import Topology
+from inception.planning.programs import Compiled
+from inception.planning.schedule import COLLECTIVES, Operation, operations
+
+OTHER = 'other'
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """A step on some chips, as the compiler expects it; nothing was run.
+
+  Attributes:
+    batch_size: Images per step, on all chips.
+    fits: The program fits into the memory of a chip.
+    peak_bytes: Memory that it takes on each; None where not known.
+    memory_bytes: Memory that there is.
+    compile_seconds: Time that compilation took here.
+    cycles: The compiler's estimate for all operations that it has one for.
+    step_seconds: These cycles, the operations without an estimate at the
+      speed of memory, and collectives.
+    all_reduce_seconds: By the formula of a ring; not overlapped.
+    all_reduces: Their number.
+    all_reduce_bytes: Bytes that each chip adds up.
+    not_estimated: Operations that the compiler gives no cycles.
+    images_per_second: On all chips.
+    peak_share: Share of the chip's bfloat16 arithmetic that is used.
+    bandwidth_share: Bytes that the compiler counts over what memory could move;
+      some are in faster memory, so it may exceed 1.
+    limit: 'arithmetic' or 'memory', the larger share.
+  """
+
+  batch_size: int
+  fits: bool
+  peak_bytes: int | None
+  memory_bytes: int
+  compile_seconds: float
+  cycles: int = 0
+  step_seconds: float = 0.0
+  all_reduce_seconds: float = 0.0
+  all_reduces: int = 0
+  all_reduce_bytes: int = 0
+  not_estimated: int = 0
+  images_per_second: float = 0.0
+  peak_share: float = 0.0
+  bandwidth_share: float = 0.0
+  limit: str = ''
+
+
+def estimate(
+  compiled: Compiled, topology: Topology, batch_size: int
+) -> Estimate:
+  """Adds up what the compiler says of a program for one chip of several."""
+  chip = topology.chip
+  known = Estimate(
+    batch_size=batch_size,
+    fits=compiled.text is not None,
+    peak_bytes=compiled.peak_bytes,
+    memory_bytes=chip.memory,
+    compile_seconds=compiled.seconds,
+  )
+  if compiled.text is None:
+    return known
+  steps = operations(compiled.text)
+  reduces = [op for op in steps if op.kind == 'all-reduce']
+  unknown = [
+    op for op in steps if op.cycles is None and op.kind not in COLLECTIVES
+  ]
+  cycles = sum((op.cycles or 0) * op.times for op in steps)
+  reducing = sum(seconds(op, topology) * op.times for op in reduces)
+  total = sum(seconds(op, topology) * op.times for op in steps)
+  peak_share = compiled.flops / total / chip.peak
+  bandwidth_share = compiled.bytes_moved / total / chip.bandwidth
+  return dataclasses.replace(
+    known,
+    cycles=cycles,
+    step_seconds=total,
+    all_reduce_seconds=reducing,
+    all_reduces=sum(op.times for op in reduces),
+    all_reduce_bytes=sum(op.result_bytes * op.times for op in reduces),
+    not_estimated=sum(op.times for op in unknown),
+    images_per_second=batch_size / total,
+    peak_share=peak_share,
+    bandwidth_share=bandwidth_share,
+    limit='arithmetic' if peak_share > bandwidth_share else 'memory',
+  )
+
+
+def seconds(op: Operation, topology: Topology) -> float:
+  """Returns the time of an operation, once; see `Estimate.step_seconds`."""
+  if op.kind == 'all-reduce':
+    return topology.all_reduce_seconds(op.result_bytes)
+  if op.kind == 'permute':
+    return topology.permute_seconds(op.result_bytes / 2)  # Input and output.
+  if op.cycles is None:
+    return op.bytes_read_written / topology.chip.bandwidth
+  return op.cycles / topology.chip.clock
+
+
+def by_stage(stages: Sequence[str]) -> Callable[[Operation], str]:
+  """Returns a function that finds an operation's stage and direction.
+
+  Args:
+    stages: Names of the scopes that count, such as those of a network.
+  """
+  pattern = re.compile(rf'\b({"|".join(map(re.escape, stages))})\b')
+
+  def stage(op: Operation) -> str:
+    match = pattern.search(op.source)
+    if match is None:
+      return OTHER
+    return f'{match[1]} {"backward" if op.is_backward else "forward"}'
+
+  return stage
+
+
+def by_kind(op: Operation) -> str:
+  """Returns an operation's kind and direction."""
+  return f'{op.kind} {"backward" if op.is_backward else "forward"}'
+
+
+def by_op(op: Operation) -> str:
+  """Returns an operation's own name, and where it comes from."""
+  return f'{op.name} ({op.source.rpartition("/")[2] or OTHER})'
+
+
+def shares(
+  steps: Iterable[Operation],
+  topology: Topology,
+  group: Callable[[Operation], str],
+) -> dict[str, float]:
+  """Returns the seconds of each group of operations, in order of the first."""
+  total: dict[str, Any] = {}
+  for op in steps:
+    name = group(op)
+    total[name] = total.get(name, 0) + seconds(op, topology) * op.times
+  return total

@@ -1,0 +1,205 @@
+"""Compiles the step of a run for chips that are not here."""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+import importlib.util
+import os
+import re
+import time
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+import jax.numpy as jnp
+import ml_collections
+
+from inception.config import checks
+from inception.device_program import DeviceProgram
+from inception.errors import UserError, lookup
+from inception.evaluation.evaluate import eval_program
+from inception.planning.chips import Topology
+from inception.predict import make_predictor
+from inception.training import limits, resolve
+from inception.training.build import build
+from inception.training.step import step_program
+
+# The sentences in which the compiler says that memory does not suffice.
+_TOO_LARGE = (
+  r'(?P<needed>[\d.]+)(?P<unit>[KMGT])\) exceeds available HBM',
+  r'Used (?P<needed>[\d.]+)(?P<unit>[KMGT]) of',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """A program and what it is called with.
+
+  Attributes:
+    program: What one device runs.
+    arguments: Shapes and dtypes of its arguments, for all devices.
+  """
+
+  program: DeviceProgram
+  arguments: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+  """A program as it was compiled for one of several equal devices.
+
+  Attributes:
+    text: The optimized program; None if it does not fit into memory.
+    seconds: Time that compilation took here.
+    peak_bytes: Largest memory in use; None where the compiler does not say.
+    flops: Operations that the compiler counts, two per multiply-accumulate.
+    bytes_moved: Bytes that the compiler counts, including fast memory.
+  """
+
+  text: str | None
+  seconds: float
+  peak_bytes: int | None
+  flops: float = 0.0
+  bytes_moved: float = 0.0
+
+
+@functools.cache
+def devices_of(topology: Topology) -> tuple[Any, ...]:
+  """Returns descriptions of the chips of a topology.
+
+  Raises:
+    UserError: libtpu is not installed, or knows no such topology.
+  """
+  if importlib.util.find_spec('libtpu') is None:
+    raise UserError(
+      'planning for a TPU needs its compiler, no TPU; install it:'
+      " pip install 'jax[tpu]'"
+    )
+  # No TPU is used: there is none to ask for its kind, nor to lock.
+  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
+  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
+  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+  shape = topology.shape
+  if topology.size == 1:
+    # A single chip is described as one of the smallest mesh.
+    shape = (2, 2, 1)[: len(shape)]
+  name = f'{topology.kind}:{"x".join(map(str, shape))}'
+  try:
+    described = topologies.get_topology_desc(name, platform='tpu')
+  except (ValueError, jax.errors.JaxRuntimeError) as error:
+    reason = str(error).splitlines()[0]
+    raise UserError(
+      f'topology={topology.name} is not known to libtpu: {reason}'
+    ) from error
+  return tuple(described.devices[: topology.size])
+
+
+def make_program(
+  config: ml_collections.ConfigDict, num_examples: int, what: str, count: int
+) -> Program:
+  """Makes the step of a run.
+
+  Args:
+    config: A config with `model.num_classes` set.
+    num_examples: Examples of an epoch.
+    what: A key of `PROGRAMS`.
+    count: Number of devices that a batch is split over.
+
+  Raises:
+    UserError: A field is wrong, or the batch cannot be split.
+  """
+  checks.check_fields(config)
+  checks.check_choices(config, resolve.CHOICES)
+  checks.check_ranges(config)
+  limits.check_network(config)
+  if config.batch_size % count:
+    raise UserError(
+      f'batch_size={config.batch_size} cannot be split over {count} chips;'
+      f' try --batch_size={count * max(1, config.batch_size // count)}'
+    )
+  side, rows = config.data.image_size, config.batch_size // count
+  batch = {
+    'image': _shape(jnp.uint8, count, rows, side, side, 3),
+    'label': _shape(jnp.int32, count, rows),
+  }
+  return lookup(PROGRAMS, what, 'what')(config, num_examples, batch)
+
+
+def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
+  """Compiles a program for devices that are not here.
+
+  Raises:
+    UserError: The compiler fails for another reason than memory.
+  """
+  lowered = program.program.shard_map(devices).lower(*program.arguments)
+  start = time.perf_counter()
+  try:
+    compiled = lowered.compile()
+  except jax.errors.JaxRuntimeError as error:
+    seconds = time.perf_counter() - start
+    return Compiled(None, seconds, _needed_bytes(str(error)))
+  cost = compiled.cost_analysis()
+  return Compiled(
+    text=compiled.as_text(),
+    seconds=time.perf_counter() - start,
+    peak_bytes=_peak_bytes(compiled.memory_analysis()),
+    flops=cost['flops'],
+    bytes_moved=cost['bytes accessed'],
+  )
+
+
+def _training(
+  config: ml_collections.ConfigDict, num_examples: int, batch: dict[str, Any]
+) -> Program:
+  training = build(config, (), num_examples)
+  seed = _shape(jnp.int32)
+  return Program(
+    step_program(training.recipe), (seed, training.abstract_state, batch)
+  )
+
+
+def _evaluation(
+  config: ml_collections.ConfigDict, num_examples: int, batch: dict[str, Any]
+) -> Program:
+  training = build(config, (), num_examples)
+  predictor = make_predictor(training.model, config.data)
+  mask = _shape(jnp.float32, *batch['label'].shape)
+  return Program(
+    eval_program(predictor),
+    (training.abstract_state.eval_variables(), {**batch, 'mask': mask}),
+  )
+
+
+# The step that is compiled, by the value of --what.
+PROGRAMS = {'train': _training, 'eval': _evaluation}
+
+
+def _shape(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _peak_bytes(memory: Any) -> int:
+  """Returns what arguments, results and temporary arrays take together."""
+  return (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    - memory.alias_size_in_bytes
+    + memory.temp_size_in_bytes
+    + memory.generated_code_size_in_bytes
+  )
+
+
+def _needed_bytes(message: str) -> int | None:
+  """Returns the memory that a failed compilation asked for.
+
+  Raises:
+    UserError: It failed for another reason.
+  """
+  for pattern in _TOO_LARGE:
+    if match := re.search(pattern, message):
+      power = 'KMGT'.index(match['unit']) + 1
+      return int(float(match['needed']) * 1024**power)
+  if 'RESOURCE_EXHAUSTED' in message:
+    return None
+  raise UserError(f'the compiler failed: {message.splitlines()[0]}')

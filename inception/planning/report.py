@@ -1,0 +1,126 @@
+"""A plan as text, as a row of a table, and by parts of the network."""
+
+import dataclasses
+from typing import Any
+
+from inception import commands
+from inception.planning import estimate as estimates
+from inception.planning.plan import Plan
+from inception.planning.schedule import operations
+
+_MOST_ROWS = 25
+
+# Scopes of a training step outside the network.
+_STEP_SCOPES = ('augmentation', 'loss', 'optimizer')
+
+
+def title(plan: Plan) -> str:
+  """Returns one line that says what was planned."""
+  step = 'training' if plan.what == 'train' else 'evaluation'
+  return (
+    f'{plan.config.model.architecture}, {step}, {plan.config.precision}, batch'
+    f' {plan.estimate.batch_size:,} on {plan.topology.name}'
+  )
+
+
+def describe(plan: Plan) -> str:
+  """Returns the figures of a plan as a few aligned lines."""
+  rows = [('memory per chip', _memory(plan))]
+  if plan.estimate.fits:
+    rows += _figures(plan)
+  rows.append(('compiled here in', f'{plan.estimate.compile_seconds:.0f} s'))
+  width = max(len(name) for name, _ in rows)
+  lines = [f'{name.ljust(width)}  {value}' for name, value in rows]
+  heading = f"{title(plan)}: the compiler's estimates, not measurements"
+  return '\n'.join([heading, *lines])
+
+
+def _memory(plan: Plan) -> str:
+  there = f'{plan.estimate.memory_bytes / 2**30:.2f} GiB'
+  verdict = 'fits' if plan.estimate.fits else 'does not fit'
+  if plan.estimate.peak_bytes is None:
+    return f'{verdict} into {there}'
+  return f'{plan.estimate.peak_bytes / 2**30:.2f} of {there}: {verdict}'
+
+
+def _figures(plan: Plan) -> list[tuple[str, str]]:
+  e, chips = plan.estimate, plan.topology.size
+  rate = e.images_per_second
+  reducing = e.all_reduce_seconds / e.step_seconds
+  rows = [
+    ('time per step', f'{1e3 * e.step_seconds:.2f} ms'),
+    ('images/s', f'{rate:,.0f} in all, {rate / chips:,.0f} per chip'),
+    ('share of peak arithmetic', f'{e.peak_share:.0%} (bfloat16)'),
+    ('share of memory bandwidth', f'{e.bandwidth_share:.0%}'),
+    ('limit', e.limit),
+    (
+      'all-reduces',
+      f'{e.all_reduces}, {e.all_reduce_bytes / 2**20:.1f} MiB,'
+      f' {reducing:.1%} of the time',
+    ),
+    ('operations without estimate', f'{e.not_estimated}, at memory speed'),
+    ('hours per epoch', f'{plan.hours_per_epoch:.2f}'),
+  ]
+  if plan.what == 'train':
+    rows.append(('hours of the run', f'{plan.hours:.1f}, {plan.steps:,} steps'))
+  return rows
+
+
+def as_row(plan: Plan) -> dict[str, Any]:
+  """Returns all figures of a plan by name."""
+  figures = dataclasses.asdict(plan.estimate)
+  return {
+    'architecture': plan.config.model.architecture,
+    'what': plan.what,
+    'precision': plan.config.precision,
+    'topology': plan.topology.name,
+    'chips': plan.topology.size,
+    **figures,
+    'images_per_second_per_chip': figures['images_per_second']
+    / plan.topology.size,
+    'hours_per_epoch': plan.hours_per_epoch,
+    'hours': plan.hours,
+    'estimated_by': 'compiler',
+  }
+
+
+def shares(plan: Plan, by: str) -> dict[str, float]:
+  """Returns seconds of a step by 'stage', 'kind' or 'op'; {} if none fits.
+
+  Stages come in the order of the network, others with the longest first.
+  """
+  if plan.text is None:
+    return {}
+  steps = operations(plan.text)
+  if by == 'stage':
+    return _by_stage(plan, steps)
+  group = estimates.by_kind if by == 'kind' else estimates.by_op
+  found = estimates.shares(steps, plan.topology, group)
+  longest = sorted(found.items(), key=lambda item: -item[1])
+  return dict(longest[:_MOST_ROWS])
+
+
+def format_shares(parts: dict[str, float], by: str) -> str:
+  """Returns a table of milliseconds."""
+  total = sum(parts.values())
+  return commands.format_table(
+    (by, 'ms', 'share'),
+    [
+      (name, f'{1e3 * value:.2f}', f'{value / total:.1%}')
+      for name, value in parts.items()
+    ],
+  )
+
+
+def _by_stage(plan: Plan, steps: list[Any]) -> dict[str, float]:
+  from inception.architectures import get_architecture
+
+  table = get_architecture(plan.config.model.architecture)
+  names = [stage.name for stage in table.stages]
+  names += [head.name for head in table.aux_heads]
+  names += ['Logits', *_STEP_SCOPES]
+  group = estimates.by_stage(names)
+  found = estimates.shares(steps, plan.topology, group)
+  order = [f'{n} {way}' for n in names for way in ('forward', 'backward')]
+  ordered = {name: found.pop(name) for name in order if name in found}
+  return {**ordered, **found}

@@ -1,0 +1,172 @@
+"""What a compiled program says of itself: its operations, one by one.
+
+XLA prints an optimized program in the order in which it runs. For TPUs it adds
+its own estimate of the cycles that an operation takes; a few kinds have none.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import math
+import re
+
+# What an operation is called by what is inside it, in order of importance.
+_KINDS = {
+  'all-reduce': ('all-reduce', 'all-reduce-start'),
+  'permute': ('collective-permute', 'collective-permute-start'),
+  'convolution': ('convolution', 'dot'),
+  'pooling': ('reduce-window', 'select-and-scatter'),
+  'copy': ('copy',),
+}
+OTHER_KIND = 'elementwise'
+COLLECTIVES = ('all-reduce', 'permute')
+
+# These take no time of their own. Others that end in -start or -done move data
+# beside the operations between them.
+_FREE = {
+  'parameter',
+  'constant',
+  'tuple',
+  'get-tuple-element',
+  'bitcast',
+  'after-all',
+  'partition-id',
+  'replica-id',
+}
+
+_NUMBER_BYTES = {'pred': 1, 'bf16': 2, 'f8e4m3fn': 1, 'f8e5m2': 1}
+
+_ASSIGNMENT = re.compile(
+  r'^ +(?:ROOT )?%(?P<name>\S+) = (?P<type>.*?) (?P<opcode>[a-z][\w-]*)\('
+  r'(?P<rest>.*)$'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+  """An operation of the schedule.
+
+  Attributes:
+    name: In the compiled program.
+    source: Scopes and primitive in the JAX program.
+    kind: A key of `_KINDS`, or `OTHER_KIND`.
+    cycles: The compiler's estimate; None where it makes none.
+    bytes_read_written: Of all operands and results.
+    result_bytes: Of the results.
+    times: How often it runs in a step.
+  """
+
+  name: str
+  source: str
+  kind: str
+  cycles: int | None
+  bytes_read_written: int
+  result_bytes: int
+  times: int = 1
+
+  @property
+  def is_backward(self) -> bool:
+    """True if it belongs to the gradient."""
+    return 'transpose(' in self.source
+
+
+def operations(text: str) -> list[Operation]:
+  """Returns the operations of a program.
+
+  Args:
+    text: The optimized program, from `compiled.as_text()`.
+  """
+  computations = _computations(text)
+  entry = next(name for name in computations if name.startswith('ENTRY'))
+  return list(_walk(entry, computations, times=1))
+
+
+def _computations(text: str) -> dict[str, list[re.Match[str]]]:
+  """Returns the assignments of every computation, by its name."""
+  computations: dict[str, list[re.Match[str]]] = {}
+  current: list[re.Match[str]] = []
+  for line in text.splitlines():
+    if line.startswith(('%', 'ENTRY')) and line.endswith('{'):
+      entry, _, rest = line.partition('%')
+      current = computations[entry + rest.split(' ', 1)[0]] = []
+    elif match := _ASSIGNMENT.match(line):
+      current.append(match)
+  return computations
+
+
+def _walk(
+  name: str, computations: dict[str, list[re.Match[str]]], times: int
+) -> Iterator[Operation]:
+  sizes: dict[str, int] = {}
+  for line in computations[name]:
+    rest = line['rest']
+    sizes[line['name']] = _bytes_of(line['type'])
+    if line['opcode'] == 'while':
+      trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', rest)
+      body = _called(rest, 'body')
+      yield from _walk(
+        body, computations, times * int(trips[1] if trips else 1)
+      )
+      continue
+    if _is_free(line):
+      continue
+    operands = rest.partition('), ')[0]
+    read = sum(sizes.get(x, 0) for x in re.findall(r'%([^\s,)]+)', operands))
+    cycles = re.search(r'"estimated_cycles":"(\d+)"', rest)
+    source = re.search(r'op_name="([^"]*)"', rest)
+    yield Operation(
+      name=line['name'],
+      source=source[1] if source else '',
+      kind=_kind(line, computations),
+      cycles=int(cycles[1]) if cycles else None,
+      bytes_read_written=read + sizes[line['name']],
+      result_bytes=sizes[line['name']],
+      times=times,
+    )
+
+
+def _is_free(line: re.Match[str]) -> bool:
+  opcode = line['opcode']
+  if opcode.endswith(('-start', '-done')):
+    return not any(opcode in opcodes for opcodes in _KINDS.values())
+  return opcode in _FREE or 'custom_call_target="ConcatBitcast"' in line['rest']
+
+
+def _kind(
+  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
+) -> str:
+  inside = _opcodes(line, computations)
+  for kind, opcodes in _KINDS.items():
+    if not inside.isdisjoint(opcodes):
+      return kind
+  return OTHER_KIND
+
+
+def _opcodes(
+  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
+) -> set[str]:
+  """Returns the opcodes of an operation and of what is fused into it."""
+  if line['opcode'] != 'fusion':
+    return {line['opcode']}
+  inner = computations.get(_called(line['rest'], 'calls'), [])
+  return set().union(*(_opcodes(part, computations) for part in inner))
+
+
+def _called(rest: str, attribute: str) -> str:
+  """Returns the name of the computation that an attribute refers to."""
+  match = re.search(rf'\b{attribute}=%([^\s,)]+)', rest)
+  return match[1] if match else ''
+
+
+def _bytes_of(types: str) -> int:
+  """Returns the bytes of all arrays in the text of a type, unpadded."""
+  return sum(
+    _number_bytes(number) * math.prod(int(n) for n in sides.split(',') if n)
+    for number, sides in re.findall(r'\b([a-z]+\d*\w*)\[([\d,]*)\]', types)
+  )
+
+
+def _number_bytes(name: str) -> int:
+  if name in _NUMBER_BYTES:
+    return _NUMBER_BYTES[name]
+  bits = re.search(r'\d+', name)
+  return int(bits[0]) // 8 if bits else 0
