@@ -9,6 +9,10 @@ PEERS_PYTHON := python3.11
 VERSION := $(shell cat .python-version)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
+# XLA's arrays come and go with every step. On large pages the kernel has less
+# to do: a step on CPUs is up to a tenth faster. See docs/speed.md.
+export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
+
 .PHONY: demo sweep test lint parity clean
 
 demo: $(VENV)/runtime
@@ -20,8 +24,10 @@ sweep: $(VENV)/sweeps
 	$(PYTHON) -m inception.sweeps --config=configs/sweeps/digits.py \
 	  --workdir=runs/sweep
 
-test: $(VENV)/development
-	$(PYTHON) -m pytest
+# libtpu, the compiler that plans are made with, is not in the environment
+# itself: JAX would look for a TPU at every start.
+test: $(VENV)/development $(VENV)/libtpu
+	PYTHONPATH=$(CURDIR)/$(VENV)/libtpu $(PYTHON) -m pytest
 
 lint: $(VENV)/development
 	$(PYTHON) -m ruff check .
@@ -66,6 +72,10 @@ $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
   requirements-dev.txt requirements-sweeps.txt requirements-trackers.txt
 	$(PYTHON) $(PIP_INSTALL) --editable '.[dev,sweeps,trackers]'
 	touch $@
+
+$(VENV)/libtpu: $(VENV)/pyvenv.cfg requirements-tpu.txt
+	rm -rf $@
+	$(PYTHON) $(PIP_INSTALL) --no-deps --target $@ 'libtpu>=0.0.50,<0.1'
 
 # --no-deps: facenet-pytorch and pytorch-fid ask for an older torch, which
 # their networks do not need.

@@ -6,6 +6,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from inception.modules import rounding
+from inception.modules.conv_gradient import convolution
 from inception.modules.options import Options
 from inception.spec import shapes
 from inception.spec import vocabulary as v
@@ -67,9 +68,12 @@ def convolve(
   groups: int = 1,
 ) -> Array:
   """Convolves NHWC images with an HWIO kernel in `options.dtype`."""
+  x, kernel = cast(x, options.dtype), cast(kernel, options.dtype)
+  if groups == 1:
+    return convolution(x, kernel, stride, pads, options.matmul_precision)
   return lax.conv_general_dilated(
-    cast(x, options.dtype),
-    cast(kernel, options.dtype),
+    x,
+    kernel,
     (stride, stride),
     pads,
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),

@@ -27,7 +27,7 @@ def max_pool(x: Array, pool: v.MaxPool) -> Array:
   return lax.platform_dependent(
     x,
     cpu=lambda x: slices.max_pool(x, pool),
-    default=lambda x: _max_pool(x, pool),
+    default=lambda x: plain_max_pool(x, pool),
   )
 
 
@@ -35,7 +35,7 @@ def _max_pool_forward(
   x: Array, pool: v.MaxPool
 ) -> tuple[Array, tuple[Array, Array]]:
   def default(x: Array) -> tuple[Array, Array]:
-    pooled = _max_pool(x, pool)
+    pooled = plain_max_pool(x, pool)
     return pooled, jnp.zeros(pooled.shape, jnp.uint8)  # Never read.
 
   pooled, place = lax.platform_dependent(
@@ -49,7 +49,7 @@ def _max_pool_backward(
 ) -> tuple[Array]:
   def default(x: Array, place: Array, change: Array) -> Array:
     del place
-    (gradient,) = jax.vjp(lambda x: _max_pool(x, pool), x)[1](change)
+    (gradient,) = jax.vjp(lambda x: plain_max_pool(x, pool), x)[1](change)
     return gradient
 
   def cpu(x: Array, place: Array, change: Array) -> Array:
@@ -61,7 +61,8 @@ def _max_pool_backward(
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
-def _max_pool(x: Array, pool: v.MaxPool) -> Array:
+def plain_max_pool(x: Array, pool: v.MaxPool) -> Array:
+  """The same as XLA does it on all devices."""
   height, width = x.shape[1:3]
   return nn.max_pool(
     x,
@@ -82,6 +83,11 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
     default=lambda x: _avg_pool(x, pool),
   )
   return pooled.astype(x.dtype)
+
+
+def plain_avg_pool(x: Array, pool: v.AvgPool) -> Array:
+  """The same as XLA does it on all devices."""
+  return _avg_pool(x.astype(jnp.float32), pool).astype(x.dtype)
 
 
 def _avg_pool(x: Array, pool: v.AvgPool) -> Array:

@@ -109,7 +109,7 @@ def _write(plans: list[Any], shares: dict[str, float]) -> None:
 
 def _write_csv(output: paths.Path, rows: list[dict[str, Any]]) -> None:
   try:
-    with output.open('w', newline='') as file:
+    with open(output, 'w', newline='') as file:
       writer = csv.DictWriter(file, rows[0])
       writer.writeheader()
       writer.writerows(rows)

@@ -110,7 +110,9 @@ def train_step(
   # The same keys on all devices: randomness belongs to an image, whose own key
   # is folded from its place in the global batch.
   image_key, dropout_key = augment.step_keys(seed, state.step)
-  images, targets = _augment(batch, image_key, recipe)
+  # Scopes are for profiles and plans.
+  with jax.named_scope('augmentation'):
+    images, targets = _augment(batch, image_key, recipe)
 
   def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
     outputs, updated = recipe.model.apply(
@@ -120,9 +122,10 @@ def train_step(
       mutable=['batch_stats'],
       rngs={'dropout': dropout_key},
     )
-    loss = losses.training_loss(
-      outputs, targets, recipe.config.loss, recipe.class_weights
-    )
+    with jax.named_scope('loss'):
+      loss = losses.training_loss(
+        outputs, targets, recipe.config.loss, recipe.class_weights
+      )
     return loss, (outputs.logits, updated.get('batch_stats', {}))
 
   loss_scale, finite, (loss, (logits, batch_stats)), grads = _gradients(
@@ -135,7 +138,8 @@ def train_step(
   top1 = jnp.mean(jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1))
   loss, top1 = lax.pmean((loss, top1), AXIS)
 
-  new_state = _update(state, grads, batch_stats, recipe)
+  with jax.named_scope('optimizer'):
+    new_state = _update(state, grads, batch_stats, recipe)
   if loss_scale is not None:
     new_state = dataclasses.replace(new_state, loss_scale=loss_scale)
     # An overflow of the scaled gradients is expected now and then.

@@ -97,8 +97,9 @@ def test_a_training_step_is_that_of_the_table(name):
   x = images(min(size, plain.architecture.input_size), rows=8)
   variables = for_training(random_variables(plain, x))
   result, expected = (step(model, variables, x) for model in (fused, plain))
-  for ours, theirs in zip(result, expected):  # Outputs, statistics, gradients.
-    assert distance(ours, theirs) < 1e-5
+  assert distance(result[0], expected[0]) < 1e-5  # Outputs.
+  assert distance(result[1], expected[1]) < 1e-5  # Statistics.
+  assert distance(result[2], expected[2]) < 1e-4  # Gradients.
 
 
 STEM = (

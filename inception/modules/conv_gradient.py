@@ -1,0 +1,160 @@
+"""The convolution with its own way to the kernel's gradient on CPUs.
+
+XLA computes that gradient on CPUs as a convolution with the image's grid as its
+window, which for some shapes takes several times as long as the forward pass.
+There, one matrix product for each place in the kernel is used. On other devices
+nothing here changes the program.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from inception.spec.shapes import Pads
+
+Array = jax.Array
+
+# Products are faster from this width of the grid on, pixels, for kernels one
+# pixel wide, and with a stride. Figures are in docs/speed.md.
+_WIDE_GRID = 50
+
+# From this many input channels on, a product for each place is large enough.
+_MANY_CHANNELS = 64
+
+
+def plain_convolution(
+  x: Array,
+  kernel: Array,
+  stride: int,
+  pads: Pads,
+  precision: lax.Precision | None,
+) -> Array:
+  """Convolves NHWC images with an HWIO kernel of the same dtype.
+
+  Args:
+    x: [batch, height, width, in].
+    kernel: [height, width, in, out].
+    stride: In both directions.
+    pads: ((top, bottom), (left, right)), pixels.
+    precision: Of the products.
+  """
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    (stride, stride),
+    pads,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    precision=precision,
+  )
+
+
+def _forward(
+  x: Array,
+  kernel: Array,
+  stride: int,
+  pads: Pads,
+  precision: lax.Precision | None,
+) -> tuple[Array, tuple[Array, Array]]:
+  y = plain_convolution(x, kernel, stride, pads, precision)
+  return y, (x, kernel)
+
+
+def _backward(
+  stride: int,
+  pads: Pads,
+  precision: lax.Precision | None,
+  saved: tuple[Array, Array],
+  change: Array,
+) -> tuple[Array, Array]:
+  def default(x: Array, kernel: Array, change: Array) -> Array:
+    _, gradient = jax.vjp(
+      lambda kernel: plain_convolution(x, kernel, stride, pads, precision),
+      kernel,
+    )
+    return gradient(change)[0]
+
+  def cpu(x: Array, kernel: Array, change: Array) -> Array:
+    return by_products(x, kernel, change, stride, pads, precision)
+
+  x, kernel = saved
+  _, gradient = jax.vjp(
+    lambda x: plain_convolution(x, kernel, stride, pads, precision), x
+  )
+  (to_x,) = gradient(change)
+  if not _is_slow(kernel, change, stride):
+    return to_x, default(x, kernel, change)
+  to_kernel = lax.platform_dependent(
+    x, kernel, change, cpu=cpu, default=default
+  )
+  return to_x, to_kernel
+
+
+convolution = jax.custom_vjp(plain_convolution, nondiff_argnums=(2, 3, 4))
+convolution.defvjp(_forward, _backward)
+
+
+def by_products(
+  x: Array,
+  kernel: Array,
+  change: Array,
+  stride: int,
+  pads: Pads,
+  precision: lax.Precision | None,
+) -> Array:
+  """Returns the gradient with respect to the kernel, in its dtype.
+
+  What each place in the kernel saw, times the change of what it gave, summed
+  over all pixels of all images.
+
+  Args:
+    x: The input of the convolution.
+    kernel: The kernel; only its shape and dtype are read.
+    change: The gradient with respect to the output.
+    stride: In both directions.
+    pads: Of the convolution.
+    precision: Of the products.
+  """
+  height, width, channels, features = kernel.shape
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  rows, columns = ((n - 1) * stride + 1 for n in change.shape[1:3])
+
+  def seen(images: Array, top: int, left: int) -> Array:
+    """Returns what a place in the kernel saw, [pixels, in]."""
+    window = images[
+      :, top : top + rows : stride, left : left + columns : stride
+    ]
+    return window.reshape(-1, channels)
+
+  def product(saw: Array, change: Array) -> Array:
+    return lax.dot_general(
+      saw,
+      change.reshape(-1, features),
+      (((0,), (0,)), ((), ())),
+      precision=precision,
+      preferred_element_type=jnp.float32,
+    )
+
+  places = list(itertools.product(range(height), range(width)))
+  if width == 1 or channels >= _MANY_CHANNELS:
+    products = [product(seen(padded, *place), change) for place in places]
+    return jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
+
+  # Few channels give small products. All places are joined to one, image by
+  # image, so that the copies of its pixels stay in the cache.
+  def add_image(total: Array, image: tuple[Array, Array]) -> Any:
+    pixels, its_change = image
+    saw = [seen(pixels[None], *place) for place in places]
+    return total + product(jnp.concatenate(saw, axis=-1), its_change), None
+
+  total = jnp.zeros((math.prod(kernel.shape[:3]), features), jnp.float32)
+  total, _ = lax.scan(add_image, total, (padded, change))
+  return total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _is_slow(kernel: Array, change: Array, stride: int) -> bool:
+  """True for shapes for which XLA takes long on CPUs."""
+  return kernel.shape[1] == 1 or change.shape[2] > _WIDE_GRID or stride > 1

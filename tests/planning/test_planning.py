@@ -1,0 +1,217 @@
+"""Planning: what is read from a compiled program, and what follows from it."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from inception.errors import UserError
+from inception.planning import chips, report
+from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
+from inception.planning.plan import Plan, largest_batch
+from inception.planning.programs import Compiled
+from inception.planning.schedule import operations
+from tests import tiny
+
+# As XLA prints a program for a TPU, shortened.
+PROGRAM = """HloModule jit_function, is_scheduled=true
+
+%fused_computation (param_0: bf16[8,4], param_1: bf16[4,4]) -> bf16[8,4] {
+  %param_0 = bf16[8,4]{1,0:T(8,128)(2,1)} parameter(0)
+  %param_1 = bf16[4,4]{1,0:T(8,128)(2,1)} parameter(1)
+  ROOT %conv.1 = bf16[8,4]{1,0} convolution(%param_0, %param_1), dim_labels=bf
+}
+
+%body (arg: (f32[8])) -> (f32[8]) {
+  %arg = (f32[8]{0}) parameter(0)
+  %gte = f32[8]{0} get-tuple-element(%arg), index=0
+  %add.1 = f32[8]{0} add(%gte, %gte), backend_config={"estimated_cycles":"100"}
+  ROOT %tuple.1 = (f32[8]{0}) tuple(%add.1)
+}
+
+ENTRY %main (x: bf16[8,4], k: bf16[4,4]) -> bf16[8,4] {
+  %x = bf16[8,4]{1,0:T(8,128)(2,1)} parameter(0)
+  %k = bf16[4,4]{1,0:T(8,128)(2,1)} parameter(1)
+  %copy-start = (bf16[8,4]{1,0}, bf16[8,4]{1,0}, u32[]{:S(2)}) copy-start(%x)
+  %copy-done = bf16[8,4]{1,0:T(8,128)(2,1)S(1)} copy-done(%copy-start)
+  %fusion.7 = bf16[8,4]{1,0:T(8,128)(2,1)S(1)} fusion(%copy-done, %k), \
+kind=kOutput, calls=%fused_computation, \
+metadata={op_name="jit(f)/transpose(jvp(Network))/Mixed_2b/conv"}, \
+backend_config={"window_config":{},"estimated_cycles":"1500","x":"0"}
+  %scatter.1 = f32[1024]{0:T(1024)} select-and-scatter(%fusion.7, %k), \
+metadata={op_name="jit(f)/Conv2d_1a_3x3/reduce_window_max"}
+  %all-reduce.2 = (f32[250]{0}, f32[750]{0}) all-reduce(%k, %x), \
+channel_id=1, to_apply=%region
+  %while.1 = (f32[8]{0}) while(%tuple.0), condition=%condition, body=%body, \
+backend_config={"known_trip_count":{"n":"20"}}
+  ROOT %bitcast.1 = bf16[8,4]{1,0} bitcast(%fusion.7)
+}
+"""
+
+
+def compiled(**fields):
+  return Compiled(
+    text=PROGRAM,
+    seconds=1.0,
+    peak_bytes=2**30,
+    flops=1e6,
+    bytes_moved=1e6,
+    **fields,
+  )
+
+
+def test_operations_are_read_with_their_loops():
+  found = {op.name: op for op in operations(PROGRAM)}
+  assert list(found) == ['fusion.7', 'scatter.1', 'all-reduce.2', 'add.1']
+  fusion = found['fusion.7']
+  assert (fusion.cycles, fusion.kind) == (1500, 'convolution')
+  assert fusion.is_backward and not found['scatter.1'].is_backward
+  assert fusion.bytes_read_written == 64 + 32 + 64
+  assert (found['scatter.1'].cycles, found['scatter.1'].kind) == (
+    None,
+    'pooling',
+  )
+  assert found['all-reduce.2'].result_bytes == 4000
+  assert (found['add.1'].cycles, found['add.1'].times) == (100, 20)
+
+
+def test_time_is_cycles_memory_and_all_reduces():
+  topology = chips.parse('v5e:2x2')
+  plan = estimate(compiled(), topology, batch_size=64)
+  assert plan.cycles == 1500 + 20 * 100
+  moving = (4096 + 64 + 32) / 819e9
+  # Two links of 50 GB/s, 3/4 of the bytes twice, two hops there and back.
+  reducing = 2 * 4000 * 0.75 / 100e9 + 4e-6
+  assert plan.all_reduce_seconds == pytest.approx(reducing)
+  total = 3500 / 1.5e9 + moving + reducing
+  assert plan.step_seconds == pytest.approx(total)
+  assert plan.images_per_second == pytest.approx(64 / total)
+  assert plan.peak_share == pytest.approx(1e6 / total / 197e12)
+  assert (plan.not_estimated, plan.all_reduces) == (1, 1)
+  assert plan.limit == 'memory'
+
+
+def test_one_chip_has_nobody_to_add_up_with():
+  plan = estimate(compiled(), chips.parse('v5e:1x1'), batch_size=16)
+  assert plan.all_reduce_seconds == 0
+
+
+def test_operations_are_grouped():
+  conv, scatter, *_ = operations(PROGRAM)
+  group = by_stage(['Conv2d_1a_3x3', 'Mixed_2b'])
+  assert group(conv) == 'Mixed_2b backward'
+  assert group(scatter) == 'Conv2d_1a_3x3 forward'
+  assert by_kind(scatter) == 'pooling forward'
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('v9:2x2', 'v9'),
+    ('v5e', 'try v5e:2x2'),
+    ('v5e:2x2x1', 'v5e has 2 axes; try v5e:2x2'),
+    ('v5p:2x2', 'try v5p:2x2x1'),
+    ('v5e:0x2', 'try v5e:2x2'),
+  ],
+)
+def test_wrong_topologies_name_the_way_out(name, message):
+  with pytest.raises(UserError, match=message):
+    chips.parse(name)
+
+
+@pytest.mark.parametrize('largest', [1, 5, 8, 37])
+def test_the_largest_batch_is_found(config, largest):
+  """To a multiple of 8 images per chip, in few tries."""
+  topology = chips.parse('v5e:2x2')
+  tried = []
+
+  def make(config, topology, what, num_examples):
+    del what, num_examples
+    tried.append(config.batch_size)
+    fits = config.batch_size <= largest * 8 * topology.size
+    figures = Estimate(config.batch_size, fits, None, 1, 1.0)
+    return Plan(config, topology, 'train', None, figures, 1, 1.0)
+
+  plan = largest_batch(config, topology, 'train', 100, make=make)
+  assert plan.estimate.batch_size == largest * 32
+  assert len(tried) <= 12
+
+
+def test_nothing_fits(config):
+  def make(config, topology, what, num_examples):
+    del what, num_examples
+    figures = Estimate(config.batch_size, False, None, 1, 1.0)
+    return Plan(config, topology, 'train', None, figures, 1, 1.0)
+
+  with pytest.raises(UserError, match='not even 8 images per chip'):
+    largest_batch(config, chips.parse('v5e:1x1'), 'train', 100, make=make)
+
+
+def test_figures_are_called_estimates(config):
+  config.model.architecture = tiny.get_config().model.architecture
+  topology = chips.parse('v5e:2x2')
+  figures = estimate(compiled(), topology, batch_size=64)
+  plan = Plan(config, topology, 'train', PROGRAM, figures, 100, 10.0)
+  text = report.describe(plan)
+  assert "the compiler's estimates, not measurements" in text
+  assert report.as_row(plan)['estimated_by'] == 'compiler'
+  assert plan.hours == pytest.approx(10 * plan.hours_per_epoch)
+
+
+def command(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'inception.planning', *arguments],
+    capture_output=True,
+    text=True,
+  )
+
+
+# `make test` installs it, in a folder of its own.
+needs_compiler = pytest.mark.skipif(
+  importlib.util.find_spec('libtpu') is None, reason='libtpu is not installed'
+)
+
+
+@needs_compiler
+def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
+  chart, table = tmp_path / 'plan.png', tmp_path / 'plan.csv'
+  done = command(
+    '--config=tests/tiny.py',
+    '--topology=v5e:2x2',
+    '--by=stage',
+    f'--chart={chart}',
+    f'--csv={table}',
+    '--json',
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  [plan] = result['plans']
+  assert plan['fits'] and plan['cycles'] > 0
+  assert plan['chips'] == 4 and plan['all_reduces'] > 0
+  assert 'Mixed_2b backward' in result['seconds_by_stage']
+  parts = sum(result['seconds_by_stage'].values())
+  assert parts == pytest.approx(plan['step_seconds'])
+  assert chart.read_bytes().startswith(b'\x89PNG')
+  assert len(table.read_text().splitlines()) == 2
+
+
+@needs_compiler
+def test_a_batch_that_does_not_fit_is_said_to_be_too_large():
+  done = command(
+    '--config=tests/tiny.py',
+    '--what=eval',
+    '--topology=v5e:1x1',
+    '--config.data.image_size=2048',
+    '--batch_size=8192',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'does not fit' in done.stdout
+
+
+def test_a_batch_that_cannot_be_split_is_refused():
+  done = command('--config=tests/tiny.py', '--batch_size=6')
+  assert done.returncode == 2
+  assert '--batch_size=4' in done.stderr
+  assert len(done.stderr.splitlines()) == 1
