@@ -10,7 +10,7 @@ VERSION := $(shell cat .python-version)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # XLA's arrays come and go with every step. On large pages the kernel has less
-# to do: a step on CPUs is up to a tenth faster. See docs/speed.md.
+# to do: a step on CPUs is up to a tenth faster. See docs/speed-of-training.md.
 export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 
 .PHONY: demo sweep test lint parity clean

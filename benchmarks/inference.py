@@ -27,6 +27,10 @@ from inception.errors import UserError, lookup
 from inception.modules.options import PRECISIONS
 
 _SECONDS = 1.0  # Least time of a case in each round.
+_OURS = {
+  'inference': networks.random_network,
+  'training': networks.training_step,
+}
 
 
 @dataclasses.dataclass
@@ -73,9 +77,7 @@ def define_flags() -> None:
     'precisions', ['float32'], 'float32, bfloat16, float16, int8.'
   )
   flags.DEFINE_list('batch_sizes', ['16'], 'Images at a time.')
-  flags.DEFINE_enum(
-    'what', 'inference', ['inference', 'training'], 'Which program is timed.'
-  )
+  flags.DEFINE_enum('what', 'inference', list(_OURS), 'Which program is timed.')
   flags.DEFINE_list(
     'peers', None, 'Other projects; by default those that are installed.'
   )
@@ -125,17 +127,14 @@ def _cases() -> Iterator[Case]:
     for precision in values.precisions:
       lookup(dict.fromkeys((*PRECISIONS, 'int8')), precision, '--precisions')
       for name in values.architectures:
-        if values.what == 'training':
-          yield Case(*networks.training_step(name, precision, rows))
-          continue
-        yield Case(*networks.random_network(name, precision, rows))
+        yield Case(*_OURS[values.what](name, precision, rows))
         yield from _peer_cases(name, precision, rows)
       for workdir in values.workdirs:
         yield Case(*networks.trained_network(workdir, precision, rows))
 
 
 def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
-  installed = peers.installed()
+  installed = peers.installed(flags.FLAGS.what)
   for peer in installed if flags.FLAGS.peers is None else flags.FLAGS.peers:
     size = networks.input_size(name)
     run = lookup(installed, peer, '--peers')(name, precision, rows, size)
@@ -143,7 +142,7 @@ def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
       about = {
         'project': peer,
         'architecture': name,
-        'kind': 'inference',
+        'kind': flags.FLAGS.what,
         'precision': precision,
         'batch_size': rows,
       }

@@ -109,7 +109,6 @@ def training_step(architecture: str, precision: str, rows: int) -> Timed:
   config = default.get_config()
   config.model.architecture = architecture
   config.model.num_classes = 1000
-  config.data.dataset = 'fake'
   config.data.image_size = input_size(architecture)
   config.precision = precision
   config.batch_size = rows

@@ -2,6 +2,7 @@
 
 Each maps (architecture, precision, images per call, pixels) to a function that
 runs once, or to None where the project has no such network or precision.
+Training steps use SGD with momentum, and mixed precision in 16 bits.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[], object]
+Make = Callable[[str, str, int, int], Run | None]
 
 # TensorFlow imports Keras, which reads this once.
 os.environ['KERAS_BACKEND'] = 'jax'
@@ -63,10 +65,25 @@ def timm(architecture: str, precision: str, rows: int, size: int) -> Run | None:
   """Timm in eager mode, channels last."""
   if architecture not in _TIMM:
     return None
-  import timm as package
+  return _torch(_timm_model(architecture), precision, rows, size)
 
-  model = package.create_model(_TIMM[architecture], pretrained=False)
-  return _torch(model, precision, rows, size)
+
+def torchvision_training(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """A step of torchvision in eager mode, channels last."""
+  if architecture not in _TORCHVISION:
+    return None
+  return _torch_step(_torchvision_model(architecture), precision, rows, size)
+
+
+def timm_training(
+  architecture: str, precision: str, rows: int, size: int
+) -> Run | None:
+  """A step of timm in eager mode, channels last; it has no auxiliary heads."""
+  if architecture not in _TIMM:
+    return None
+  return _torch_step(_timm_model(architecture), precision, rows, size)
 
 
 def keras(
@@ -126,6 +143,12 @@ def _torchvision_model(architecture: str) -> Any:
   return make(weights=None, init_weights=False)
 
 
+def _timm_model(architecture: str) -> Any:
+  import timm as package
+
+  return package.create_model(_TIMM[architecture], pretrained=False)
+
+
 def _torch(model: Any, precision: str, rows: int, size: int) -> Run | None:
   """Returns a call of a network of PyTorch."""
   import torch
@@ -148,20 +171,67 @@ def _torch(model: Any, precision: str, rows: int, size: int) -> Run | None:
   return run
 
 
+def _torch_step(model: Any, precision: str, rows: int, size: int) -> Run | None:
+  """Returns a training step of a network of PyTorch."""
+  import torch
+
+  if precision not in ('float32', 'bfloat16'):
+    return None  # float16 would need a loss scale.
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  layout = torch.channels_last
+  model = model.train().to(device).to(memory_format=layout)
+  images = torch.randn(rows, 3, size, size, device=device)
+  images = images.to(memory_format=layout)
+  labels = torch.randint(1000, (rows,), device=device)
+  optimizer = torch.optim.SGD(
+    model.parameters(), 0.01, momentum=0.9, weight_decay=4e-5
+  )
+  loss_of = torch.nn.functional.cross_entropy
+
+  def run() -> None:
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(device, torch.bfloat16, precision == 'bfloat16'):
+      outputs = model(images)
+      if isinstance(outputs, torch.Tensor):
+        outputs = (outputs,)
+      logits, *auxiliary = outputs
+      loss = loss_of(logits, labels)
+      for output in auxiliary:
+        loss = loss + 0.4 * loss_of(output, labels)
+    loss.backward()
+    optimizer.step()
+    if device == 'cuda':
+      torch.cuda.synchronize()
+
+  return run
+
+
+_TORCHVISION_PACKAGES = ('torch', 'torchvision')
+
 # By name: the packages that each needs, and how it is made.
-_PEERS = {
-  'torchvision': (('torch', 'torchvision'), torchvision),
-  'torchvision_compiled': (('torch', 'torchvision'), torchvision_compiled),
-  'timm': (('torch', 'timm'), timm),
-  'keras': (('keras',), keras),
-  'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
+_PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
+  'inference': {
+    'torchvision': (_TORCHVISION_PACKAGES, torchvision),
+    'torchvision_compiled': (_TORCHVISION_PACKAGES, torchvision_compiled),
+    'timm': (('torch', 'timm'), timm),
+    'keras': (('keras',), keras),
+    'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
+  },
+  'training': {
+    'torchvision': (_TORCHVISION_PACKAGES, torchvision_training),
+    'timm': (('torch', 'timm'), timm_training),
+  },
 }
 
 
-def installed() -> dict[str, Callable[[str, str, int, int], Run | None]]:
-  """Returns those whose packages are installed, by name."""
+def installed(what: str = 'inference') -> dict[str, Make]:
+  """Returns those whose packages are installed, by name.
+
+  Args:
+    what: 'inference' or 'training'.
+  """
   return {
     name: make
-    for name, (packages, make) in _PEERS.items()
+    for name, (packages, make) in _PEERS[what].items()
     if all(importlib.util.find_spec(package) for package in packages)
   }

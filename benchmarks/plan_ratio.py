@@ -99,7 +99,7 @@ def keras_cycles(topology: Any) -> int:
   import keras
 
   from inception.device_program import DeviceProgram
-  from inception.planning import estimate, programs
+  from inception.planning import devices, estimate, programs
 
   keras.config.set_dtype_policy('mixed_bfloat16')
   model = keras.applications.InceptionV3(
@@ -139,7 +139,7 @@ def keras_cycles(topology: Any) -> int:
   program = DeviceProgram(step, split=(False, True, True), donated=(0,))
   compiled = programs.compile_for(
     programs.Program(program, (state, images, labels)),
-    programs.devices_of(topology),
+    devices.describe(topology),
   )
   return estimate.estimate(compiled, topology, rows).cycles
 

@@ -3,8 +3,9 @@
 Run:  python -m benchmarks.step_ratio --architecture=inception_v3 --json
 
 Times training and inference in turns, in one process: as `model.fuse` runs
-them, and as Flax's own convolutions and poolings would. Prints the median
-ratios of seconds, ours over plain, and the images per second of both.
+them, and as Flax's own convolutions and poolings would; and beside them those
+other projects that are installed. Prints the median ratios of seconds, ours
+over each, and the images per second of all.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from absl import flags
 import jax
 import jax.numpy as jnp
 
+from benchmarks import peers  # Before TensorFlow; see there.
+
+# isort: split
 from benchmarks.steps import make_noise_step
 from inception import commands, create_model
 from inception.architectures import get_architecture
@@ -31,20 +35,30 @@ def define_flags() -> None:
   flags.DEFINE_string('architecture', 'inception_v3', 'Name of the network.')
   flags.DEFINE_string('precision', 'float32', 'Arithmetic.')
   flags.DEFINE_integer('batch_size', 16, 'Images per step.', lower_bound=1)
+  flags.DEFINE_list(
+    'peers', ['torchvision', 'timm'], 'Other projects, where installed.'
+  )
   flags.DEFINE_integer('rounds', 6, 'Times that each runs.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Times both ways and prints the figures."""
-  results: dict[str, Any] = {'devices': jax.local_devices()[0].device_kind}
+  """Times all in turns and prints the figures."""
+  values = flags.FLAGS
+  results: dict[str, Any] = {'device': jax.local_devices()[0].device_kind}
   for what, make in (('training', _training), ('inference', _inference)):
-    ours = make(fuse=True)
+    runs = {'ours': make(fuse=True)}
     with _plain_linen():
-      plain = make(fuse=False)  # Compiles too.
-    results[what] = _compare(ours, plain)
+      runs['plain'] = make(fuse=False)  # Compiles too.
+    size = get_architecture(values.architecture).input_size
+    case = (values.architecture, values.precision, values.batch_size, size)
+    for name, make_peer in peers.installed(what).items():
+      if name in values.peers and (run := make_peer(*case)) is not None:
+        run()  # Warm.
+        runs[name] = run
+    results[what] = _compare(runs)
     print(what, results[what], flush=True)
-  if flags.FLAGS.json:
+  if values.json:
     print(json.dumps(results))
 
 
@@ -67,7 +81,6 @@ def _training(fuse: bool) -> Callable[[], object]:
   config.model.architecture = values.architecture
   config.model.num_classes = 1000
   config.model.fuse = fuse
-  config.data.dataset = 'fake'
   config.data.image_size = get_architecture(values.architecture).input_size
   config.precision = values.precision
   config.batch_size = values.batch_size
@@ -90,16 +103,26 @@ def _inference(fuse: bool) -> Callable[[], object]:
 
 
 def _compare(
-  ours: Callable[[], object], plain: Callable[[], object]
+  runs: dict[str, Callable[[], object]],
 ) -> dict[str, float]:
-  seconds = [(_time(ours), _time(plain)) for _ in range(flags.FLAGS.rounds)]
+  rounds = [
+    {name: _time(run) for name, run in runs.items()}
+    for _ in range(flags.FLAGS.rounds)
+  ]
   rows = flags.FLAGS.batch_size
-  mine, theirs = zip(*seconds)
-  return {
-    'ours_over_plain': statistics.median(a / b for a, b in seconds),
-    'ours_images_per_second': rows / statistics.median(mine),
-    'plain_images_per_second': rows / statistics.median(theirs),
+  ratios = {
+    f'ours_over_{name}': statistics.median(
+      times['ours'] / times[name] for times in rounds
+    )
+    for name in runs
+    if name != 'ours'
   }
+  speeds = {
+    f'{name}_images_per_second': rows
+    / statistics.median(times[name] for times in rounds)
+    for name in runs
+  }
+  return ratios | speeds
 
 
 def _time(run: Callable[[], object]) -> float:

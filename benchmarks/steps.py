@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 
 from inception import distributed
 from inception.data import device, pipeline
-from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.training import resolve
 from inception.training.build import build
@@ -51,15 +51,23 @@ def make_noise_step(
   The first call of the step compiles it.
 
   Args:
-    config: A config with `model.num_classes` set and `data.dataset` 'fake'.
+    config: A config with `model.num_classes` set.
     devices: Local devices.
   """
   resolve.check(config, devices)
-  source = open_source(config.data, config.data.train_split)
-  training = build(config, devices, source.num_examples)
+  training = build(config, devices, config.batch_size)
   state = distributed.replicate(training.initial_state(), devices)
-  batch = next(train_batches(config, devices, source))
-  return TimedStep(training.step, state, batch)
+  side, rows = config.data.image_size, config.batch_size // len(devices)
+  generator = np.random.default_rng(0)
+  batch = {
+    'image': generator.integers(
+      0, 256, (len(devices), rows, side, side, 3), np.uint8
+    ),
+    'label': generator.integers(
+      0, config.model.num_classes, (len(devices), rows), np.int32
+    ),
+  }
+  return TimedStep(training.step, state, distributed.split(batch, devices))
 
 
 def train_batches(

@@ -19,7 +19,7 @@ from inception.spec.shapes import Pads
 Array = jax.Array
 
 # Products are faster from this width of the grid on, pixels, for kernels one
-# pixel wide, and with a stride. Figures are in docs/speed.md.
+# pixel wide, and with a stride. Figures are in docs/speed-of-training.md.
 _WIDE_GRID = 50
 
 # From this many input channels on, a product for each place is large enough.

@@ -6,8 +6,10 @@ Run:  python -m inception.planning --config=configs/inception_v3.py \
       python -m inception.planning --config=... \
         --topology=v5e:2x2,v5e:4x4,v5e:8x8 --chart=scale.png
 
-Needs no TPU, only its compiler: pip install 'jax[tpu]'. Compiling takes
-minutes. All figures are the compiler's estimates; see docs/planning.md.
+      python -m inception.planning --config=... --topology=h100:8
+
+Needs no chip, only its compiler: pip install 'jax[tpu]' or 'jax[cuda12]'.
+Compiling for TPUs takes minutes. No figure is measured; see docs/planning.md.
 """
 
 import csv
@@ -29,8 +31,8 @@ def define_flags() -> None:
   flags.DEFINE_list(
     'topology',
     'v5e:2x2',
-    'Chips, as KIND:SHAPE; several, separated by commas, keep the images per'
-    ' chip of the first.',
+    'Chips, as KIND:SHAPE, such as v5e:2x2 or h100:8; several, separated by'
+    ' commas, keep the images per chip of the first.',
   )
   flags.DEFINE_integer(
     'batch_size',
@@ -93,7 +95,7 @@ def _write(plans: list[Any], shares: dict[str, float]) -> None:
   if values.chart:
     output = paths.resolve(values.chart)
     if shares:
-      chart.draw_shares(shares, report.title(plans[0]), output)
+      chart.draw_shares(shares, plans[0], output)
     else:
       chart.draw_scale(plans, output)
     print(f'wrote {output}')

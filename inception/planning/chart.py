@@ -6,13 +6,11 @@ from typing import Any
 from inception import paths
 from inception.errors import UserError
 from inception.planning.plan import Plan
-from inception.planning.report import title
-
-_NOTE = "The compiler's estimates, not measurements"
+from inception.planning.report import ESTIMATED_BY, title
 
 
 def draw_shares(
-  parts: dict[str, float], heading: str, output: paths.Path
+  parts: dict[str, float], plan: Plan, output: paths.Path
 ) -> None:
   """Draws milliseconds as horizontal bars, the first on top.
 
@@ -29,8 +27,8 @@ def draw_shares(
   values = [1e3 * parts[name] for name in names]
   colors = ['#c44e52' if 'backward' in n else '#4c72b0' for n in names]
   axes.barh(names, values, color=colors)
-  axes.set_xlabel(f'milliseconds per step. {_NOTE}')
-  axes.set_title(heading, fontsize=10)
+  axes.set_xlabel(f'milliseconds per step\n{_note(plan)}')
+  axes.set_title(title(plan), fontsize=10)
   axes.tick_params(labelsize=8)
   axes.margins(y=0.01)
   _save(picture, output)
@@ -62,13 +60,17 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
       xytext=(6, -22),
       fontsize=8,
     )
-  axes.set(xscale='log', yscale='log', xlabel=f'chips. {_NOTE}')
+  axes.set(xscale='log', yscale='log', xlabel=f'chips\n{_note(fitting[0])}')
   axes.set_ylabel('images per second')
   axes.set_xticks(chips, [str(count) for count in chips])
   axes.minorticks_off()
   axes.set_title(title(fitting[0]), fontsize=10)
   axes.legend()
   _save(picture, output)
+
+
+def _note(plan: Plan) -> str:
+  return ESTIMATED_BY[plan.topology.chip.platform]
 
 
 def _save(picture: Any, output: paths.Path) -> None:

@@ -5,6 +5,9 @@ cloud.google.com/tpu/docs/v5e, .../v5p and .../v6e; memory is what the compiler
 reports as available; the clock follows from the peak and the matrix units of
 these pages (four of 128 x 128 per core, of 256 x 256 on v6e, two operations a
 cycle). A hop takes about a microsecond (jax-ml.github.io/scaling-book, "TPUs").
+Those of GPUs are in NVIDIA's data sheets of the H100 and H200 (SXM, without
+sparsity; NVLink counted in one direction), memory and clock in the target
+descriptions that XLA has of them.
 """
 
 import dataclasses
@@ -15,6 +18,8 @@ from inception.errors import UserError, lookup
 
 HOP_SECONDS = 1e-6
 _GIB = 2**30
+# GPUs of one host, connected by a switch.
+_MOST_GPUS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +27,17 @@ class Chip:
   """An accelerator.
 
   Attributes:
+    platform: Who compiles for it, 'tpu' or 'cuda'.
     peak: Operations per second in bfloat16, two per multiply-accumulate.
     memory: Bytes that a program may use.
     bandwidth: Bytes per second between memory and chip.
     clock: Cycles per second.
-    link: Bytes per second that a chip sends to one of its neighbors.
-    axes: Directions in which chips are connected.
+    link: Bytes per second that a chip sends to one of its neighbors, or to the
+      switch.
+    axes: Directions in which chips are connected; 0 if a switch connects all.
   """
 
+  platform: str
   peak: float
   memory: int
   bandwidth: float
@@ -38,10 +46,17 @@ class Chip:
   axes: int
 
 
+def _taken(memory: float) -> int:
+  """Returns what JAX takes of a GPU's memory, unless it is told otherwise."""
+  return int(0.75 * memory)  # XLA_PYTHON_CLIENT_MEM_FRACTION
+
+
 CHIPS = {
-  'v5e': Chip(197e12, int(15.75 * _GIB), 819e9, 1.5e9, 50e9, 2),
-  'v5p': Chip(459e12, int(95.73 * _GIB), 2765e9, 1.75e9, 100e9, 3),
-  'v6e': Chip(918e12, int(31.24 * _GIB), 1640e9, 1.75e9, 100e9, 2),
+  'v5e': Chip('tpu', 197e12, int(15.75 * _GIB), 819e9, 1.5e9, 50e9, 2),
+  'v5p': Chip('tpu', 459e12, int(95.73 * _GIB), 2765e9, 1.75e9, 100e9, 3),
+  'v6e': Chip('tpu', 918e12, int(31.24 * _GIB), 1640e9, 1.75e9, 100e9, 2),
+  'h100': Chip('cuda', 989e12, _taken(84.94e9), 3352e9, 1.98e9, 450e9, 0),
+  'h200': Chip('cuda', 989e12, _taken(151.4e9), 4800e9, 1.98e9, 450e9, 0),
 }
 
 
@@ -52,7 +67,7 @@ class Topology:
   Attributes:
     name: As given, such as 'v5e:2x2'.
     kind: A key of `CHIPS`.
-    shape: Chips along each axis.
+    shape: Chips along each axis; their number where a switch connects them.
   """
 
   name: str
@@ -77,7 +92,10 @@ class Topology:
     """
     if self.size == 1:
       return 0.0
-    ports = sum(min(length - 1, 2) for length in self.shape)
+    if self.chip.axes:
+      ports = sum(min(length - 1, 2) for length in self.shape)
+    else:
+      ports = 1
     sent = 2 * size * (self.size - 1) / self.size
     hops = 2 * sum(length // 2 for length in self.shape)
     return sent / (ports * self.chip.link) + hops * HOP_SECONDS
@@ -91,13 +109,22 @@ def parse(name: str) -> Topology:
   """Reads the name of a topology.
 
   Args:
-    name: A chip and chips along each axis: 'v5e:4x4', 'v5p:2x2x1', 'v6e:1x1'.
+    name: A chip and chips along each axis: 'v5e:4x4', 'v5p:2x2x1', 'v6e:1x1';
+      or a GPU and their number on a host, 'h100:8', which may be left out.
 
   Raises:
     UserError: There is no such chip, or the shape does not suit it.
   """
   kind, _, text = name.partition(':')
   chip = lookup(CHIPS, kind, 'topology')
+  if not chip.axes:
+    text = text or '1'
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_GPUS:
+      raise UserError(
+        f'topology={name}: a host has 1 to {_MOST_GPUS} GPUs; try'
+        f' {kind}:{_MOST_GPUS}'
+      )
+    return Topology(name, kind, (int(text),))
   example = 'x'.join(['2', '2', '1'][: chip.axes])
   if not re.fullmatch(r'[1-9]\d*(x[1-9]\d*)*', text):
     raise UserError(f'topology={name} has no shape; try {kind}:{example}')

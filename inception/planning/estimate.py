@@ -23,12 +23,12 @@ class Estimate:
     memory_bytes: Memory that there is.
     compile_seconds: Time that compilation took here.
     cycles: The compiler's estimate for all operations that it has one for.
-    step_seconds: These cycles, the operations without an estimate at the
-      speed of memory, and collectives.
+    step_seconds: These cycles; operations without an estimate at the speed of
+      memory, or at peak where their arithmetic takes longer; and collectives.
     all_reduce_seconds: By the formula of a ring; not overlapped.
     all_reduces: Their number.
     all_reduce_bytes: Bytes that each chip adds up.
-    not_estimated: Operations that the compiler gives no cycles.
+    not_estimated: Operations that the compiler gives no cycles; all on GPUs.
     images_per_second: On all chips.
     peak_share: Share of the chip's bfloat16 arithmetic that is used.
     bandwidth_share: Bytes that the compiler counts over what memory could move;
@@ -58,14 +58,18 @@ def estimate(
 ) -> Estimate:
   """Adds up what the compiler says of a program for one chip of several."""
   chip = topology.chip
+  # For GPUs, XLA compiles what does not fit too.
+  fits = compiled.text is not None and (
+    compiled.peak_bytes is None or compiled.peak_bytes <= chip.memory
+  )
   known = Estimate(
     batch_size=batch_size,
-    fits=compiled.text is not None,
+    fits=fits,
     peak_bytes=compiled.peak_bytes,
     memory_bytes=chip.memory,
     compile_seconds=compiled.seconds,
   )
-  if compiled.text is None:
+  if compiled.text is None or not fits:
     return known
   steps = operations(compiled.text)
   reduces = [op for op in steps if op.kind == 'all-reduce']
@@ -75,8 +79,13 @@ def estimate(
   cycles = sum((op.cycles or 0) * op.times for op in steps)
   reducing = sum(seconds(op, topology) * op.times for op in reduces)
   total = sum(seconds(op, topology) * op.times for op in steps)
-  peak_share = compiled.flops / total / chip.peak
-  bandwidth_share = compiled.bytes_moved / total / chip.bandwidth
+  flops, moved = compiled.flops, compiled.bytes_moved
+  if flops is None:
+    flops = sum(op.flops * op.times for op in steps)
+  if moved is None:
+    moved = sum(op.bytes_read_written * op.times for op in steps)
+  peak_share = flops / total / chip.peak
+  bandwidth_share = moved / total / chip.bandwidth
   return dataclasses.replace(
     known,
     cycles=cycles,
@@ -99,7 +108,8 @@ def seconds(op: Operation, topology: Topology) -> float:
   if op.kind == 'permute':
     return topology.permute_seconds(op.result_bytes / 2)  # Input and output.
   if op.cycles is None:
-    return op.bytes_read_written / topology.chip.bandwidth
+    chip = topology.chip
+    return max(op.bytes_read_written / chip.bandwidth, op.flops / chip.peak)
   return op.cycles / topology.chip.clock
 
 

@@ -7,7 +7,7 @@ import ml_collections
 
 from inception.architectures import get_architecture
 from inception.errors import UserError
-from inception.planning import programs
+from inception.planning import devices, programs
 from inception.planning.chips import Topology
 from inception.planning.estimate import Estimate, estimate
 from inception.training.schedule import make_duration
@@ -70,7 +70,7 @@ def make_plan(
     table = get_architecture(config.model.architecture)
     config.model.num_classes = table.num_classes + config.data.class_offset
   program = programs.make_program(config, num_examples, what, topology.size)
-  compiled = programs.compile_for(program, programs.devices_of(topology))
+  compiled = programs.compile_for(program, devices.describe(topology))
   duration = make_duration(config, num_examples)
   steps_per_epoch = duration.steps_per_epoch
   return Plan(

@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
-import functools
-import importlib.util
-import os
 import re
 import time
 from typing import Any
 
 import jax
-from jax.experimental import topologies
 import jax.numpy as jnp
 import ml_collections
 
@@ -18,11 +14,13 @@ from inception.config import checks
 from inception.device_program import DeviceProgram
 from inception.errors import UserError, lookup
 from inception.evaluation.evaluate import eval_program
-from inception.planning.chips import Topology
 from inception.predict import make_predictor
 from inception.training import limits, resolve
 from inception.training.build import build
 from inception.training.step import step_program
+
+# XLA chooses among the algorithms of a GPU by timing them there.
+COMPILER_OPTIONS = {'tpu': {}, 'gpu': {'xla_gpu_autotune_level': '0'}}
 
 # The sentences in which the compiler says that memory does not suffice.
 _TOO_LARGE = (
@@ -52,47 +50,16 @@ class Compiled:
     text: The optimized program; None if it does not fit into memory.
     seconds: Time that compilation took here.
     peak_bytes: Largest memory in use; None where the compiler does not say.
-    flops: Operations that the compiler counts, two per multiply-accumulate.
-    bytes_moved: Bytes that the compiler counts, including fast memory.
+    flops: Operations that the compiler counts, two per multiply-accumulate;
+      None where it does not.
+    bytes_moved: Bytes that the compiler counts, including fast memory, or None.
   """
 
   text: str | None
   seconds: float
   peak_bytes: int | None
-  flops: float = 0.0
-  bytes_moved: float = 0.0
-
-
-@functools.cache
-def devices_of(topology: Topology) -> tuple[Any, ...]:
-  """Returns descriptions of the chips of a topology.
-
-  Raises:
-    UserError: libtpu is not installed, or knows no such topology.
-  """
-  if importlib.util.find_spec('libtpu') is None:
-    raise UserError(
-      'planning for a TPU needs its compiler, no TPU; install it:'
-      " pip install 'jax[tpu]'"
-    )
-  # No TPU is used: there is none to ask for its kind, nor to lock.
-  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
-  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
-  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
-  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
-  shape = topology.shape
-  if topology.size == 1:
-    # A single chip is described as one of the smallest mesh.
-    shape = (2, 2, 1)[: len(shape)]
-  name = f'{topology.kind}:{"x".join(map(str, shape))}'
-  try:
-    described = topologies.get_topology_desc(name, platform='tpu')
-  except (ValueError, jax.errors.JaxRuntimeError) as error:
-    reason = str(error).splitlines()[0]
-    raise UserError(
-      f'topology={topology.name} is not known to libtpu: {reason}'
-    ) from error
-  return tuple(described.devices[: topology.size])
+  flops: float | None = None
+  bytes_moved: float | None = None
 
 
 def make_program(
@@ -129,23 +96,27 @@ def make_program(
 def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
   """Compiles a program for devices that are not here.
 
+  Args:
+    program: The program.
+    devices: Devices, from `devices.describe`.
+
   Raises:
     UserError: The compiler fails for another reason than memory.
   """
   lowered = program.program.shard_map(devices).lower(*program.arguments)
   start = time.perf_counter()
   try:
-    compiled = lowered.compile()
+    compiled = lowered.compile(COMPILER_OPTIONS[devices[0].platform])
   except jax.errors.JaxRuntimeError as error:
     seconds = time.perf_counter() - start
     return Compiled(None, seconds, _needed_bytes(str(error)))
-  cost = compiled.cost_analysis()
+  cost = compiled.cost_analysis() or {}
   return Compiled(
     text=compiled.as_text(),
     seconds=time.perf_counter() - start,
     peak_bytes=_peak_bytes(compiled.memory_analysis()),
-    flops=cost['flops'],
-    bytes_moved=cost['bytes accessed'],
+    flops=cost.get('flops'),
+    bytes_moved=cost.get('bytes accessed'),
   )
 
 

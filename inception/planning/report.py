@@ -10,6 +10,13 @@ from inception.planning.schedule import operations
 
 _MOST_ROWS = 25
 
+# Where the figures come from, by platform. XLA gives no times for GPUs.
+ESTIMATED_BY = {
+  'tpu': "the compiler's estimates, not measurements",
+  'cuda': 'every operation at the full speed of arithmetic or memory, not a'
+  ' measurement; real steps take longer',
+}
+
 # Scopes of a training step outside the network.
 _STEP_SCOPES = ('augmentation', 'loss', 'optimizer')
 
@@ -31,7 +38,7 @@ def describe(plan: Plan) -> str:
   rows.append(('compiled here in', f'{plan.estimate.compile_seconds:.0f} s'))
   width = max(len(name) for name, _ in rows)
   lines = [f'{name.ljust(width)}  {value}' for name, value in rows]
-  heading = f"{title(plan)}: the compiler's estimates, not measurements"
+  heading = f'{title(plan)}: {ESTIMATED_BY[plan.topology.chip.platform]}'
   return '\n'.join([heading, *lines])
 
 
@@ -58,7 +65,7 @@ def _figures(plan: Plan) -> list[tuple[str, str]]:
       f'{e.all_reduces}, {e.all_reduce_bytes / 2**20:.1f} MiB,'
       f' {reducing:.1%} of the time',
     ),
-    ('operations without estimate', f'{e.not_estimated}, at memory speed'),
+    ('operations without estimate', f'{e.not_estimated}, at full speed'),
     ('hours per epoch', f'{plan.hours_per_epoch:.2f}'),
   ]
   if plan.what == 'train':
@@ -80,7 +87,7 @@ def as_row(plan: Plan) -> dict[str, Any]:
     / plan.topology.size,
     'hours_per_epoch': plan.hours_per_epoch,
     'hours': plan.hours,
-    'estimated_by': 'compiler',
+    'estimated_by': ESTIMATED_BY[plan.topology.chip.platform],
   }
 
 

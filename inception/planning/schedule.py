@@ -9,6 +9,8 @@ import dataclasses
 import math
 import re
 
+from inception.planning import arithmetic
+
 # What an operation is called by what is inside it, in order of importance.
 _KINDS = {
   'all-reduce': ('all-reduce', 'all-reduce-start'),
@@ -50,6 +52,7 @@ class Operation:
     source: Scopes and primitive in the JAX program.
     kind: A key of `_KINDS`, or `OTHER_KIND`.
     cycles: The compiler's estimate; None where it makes none.
+    flops: Of cuDNN's convolutions and of matrix products on GPUs.
     bytes_read_written: Of all operands and results.
     result_bytes: Of the results.
     times: How often it runs in a step.
@@ -61,6 +64,7 @@ class Operation:
   cycles: int | None
   bytes_read_written: int
   result_bytes: int
+  flops: int = 0
   times: int = 1
 
   @property
@@ -96,10 +100,10 @@ def _computations(text: str) -> dict[str, list[re.Match[str]]]:
 def _walk(
   name: str, computations: dict[str, list[re.Match[str]]], times: int
 ) -> Iterator[Operation]:
-  sizes: dict[str, int] = {}
+  types: dict[str, str] = {}
   for line in computations[name]:
     rest = line['rest']
-    sizes[line['name']] = _bytes_of(line['type'])
+    types[line['name']] = line['type']
     if line['opcode'] == 'while':
       trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', rest)
       body = _called(rest, 'body')
@@ -109,8 +113,8 @@ def _walk(
       continue
     if _is_free(line):
       continue
-    operands = rest.partition('), ')[0]
-    read = sum(sizes.get(x, 0) for x in re.findall(r'%([^\s,)]+)', operands))
+    read = sum(_bytes_of(types.get(x, '')) for x in arithmetic.operands(line))
+    written = _bytes_of(line['type'])
     cycles = re.search(r'"estimated_cycles":"(\d+)"', rest)
     source = re.search(r'op_name="([^"]*)"', rest)
     yield Operation(
@@ -118,8 +122,9 @@ def _walk(
       source=source[1] if source else '',
       kind=_kind(line, computations),
       cycles=int(cycles[1]) if cycles else None,
-      bytes_read_written=read + sizes[line['name']],
-      result_bytes=sizes[line['name']],
+      bytes_read_written=read + written,
+      result_bytes=written,
+      flops=_flops(line, types, computations),
       times=times,
     )
 
@@ -134,6 +139,8 @@ def _is_free(line: re.Match[str]) -> bool:
 def _kind(
   line: re.Match[str], computations: dict[str, list[re.Match[str]]]
 ) -> str:
+  if '__cudnn$conv' in line['rest']:
+    return 'convolution'
   inside = _opcodes(line, computations)
   for kind, opcodes in _KINDS.items():
     if not inside.isdisjoint(opcodes):
@@ -149,6 +156,19 @@ def _opcodes(
     return {line['opcode']}
   inner = computations.get(_called(line['rest'], 'calls'), [])
   return set().union(*(_opcodes(part, computations) for part in inner))
+
+
+def _flops(
+  line: re.Match[str],
+  types: dict[str, str],
+  computations: dict[str, list[re.Match[str]]],
+) -> int:
+  """Returns the arithmetic of an operation, or of what is fused into it."""
+  if line['opcode'] != 'fusion':
+    return arithmetic.flops(line, types)
+  inner = computations.get(_called(line['rest'], 'calls'), [])
+  inner_types = {part['name']: part['type'] for part in inner}
+  return sum(_flops(part, inner_types, computations) for part in inner)
 
 
 def _called(rest: str, attribute: str) -> str:

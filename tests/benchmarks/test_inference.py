@@ -81,7 +81,7 @@ def test_peers_take_turns_with_ours(flags, capsys, monkeypatch):
       return None
     return lambda: calls.append((name, precision, rows, size))
 
-  monkeypatch.setattr(peers, 'installed', lambda: {'other': make})
+  monkeypatch.setattr(peers, 'installed', lambda what: {'other': make})
   flags.peers = None
   flags.precisions = ['float32', 'bfloat16']
   rows = results(capsys)

@@ -1,0 +1,103 @@
+"""Descriptions of chips that are not here, for their compilers."""
+
+import functools
+import importlib.util
+import os
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+
+from inception.errors import UserError
+from inception.planning.chips import Topology
+
+# What XLA has to know of a GPU. Both that can be planned for are of the Hopper
+# generation and differ in their memory.
+_HOPPER = """
+gpu_device_info {{
+  cuda_compute_capability {{ major: 9 }}
+  core_count: 132
+  fpus_per_core: 128
+  threads_per_warp: 32
+  threads_per_block_limit: 1024
+  threads_per_core_limit: 2048
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  shared_memory_per_core: 233472
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  l2_cache_size: 52428800
+  clock_rate_ghz: {clock}
+  memory_bandwidth: {bandwidth}
+  device_memory_size: {memory}
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 10 }}
+device_description_str: "{name}"
+"""
+
+
+@functools.cache
+def describe(topology: Topology) -> tuple[Any, ...]:
+  """Returns descriptions of the chips of a topology.
+
+  Raises:
+    UserError: The compiler is not installed, or knows no such topology.
+  """
+  return _DESCRIBE[topology.chip.platform](topology)
+
+
+def _tpus(topology: Topology) -> tuple[Any, ...]:
+  if importlib.util.find_spec('libtpu') is None:
+    raise UserError(
+      'planning for a TPU needs its compiler, no TPU; install it:'
+      " pip install 'jax[tpu]'"
+    )
+  # No TPU is used: there is none to ask for its kind, nor to lock.
+  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
+  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
+  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+  shape = topology.shape
+  if topology.size == 1:
+    # A single chip is described as one of the smallest mesh.
+    shape = (2, 2, 1)[: len(shape)]
+  name = f'{topology.kind}:{"x".join(map(str, shape))}'
+  try:
+    described = topologies.get_topology_desc(name, platform='tpu')
+  except (ValueError, jax.errors.JaxRuntimeError) as error:
+    reason = str(error).splitlines()[0]
+    raise UserError(
+      f'topology={topology.name} is not known to libtpu: {reason}'
+    ) from error
+  return tuple(described.devices[: topology.size])
+
+
+def _gpus(topology: Topology) -> tuple[Any, ...]:
+  if importlib.util.find_spec('jax_plugins.xla_cuda12') is None:
+    raise UserError(
+      'planning for a GPU needs its compiler, no GPU; install it:'
+      " pip install 'jax[cuda12]'"
+    )
+  # Otherwise JAX asks the driver, which need not be here.
+  os.environ.setdefault('JAX_SKIP_CUDA_CONSTRAINTS_CHECK', '1')
+  chip = topology.chip
+  target = _HOPPER.format(
+    clock=chip.clock / 1e9,
+    bandwidth=round(chip.bandwidth),
+    memory=chip.memory,
+    name=topology.kind,
+  )
+  described = topologies.get_topology_desc(
+    topology.kind,
+    platform='cuda',
+    target_config=target,
+    topology=f'1x1x{topology.size}',  # Slices, hosts, GPUs of each host.
+  )
+  return tuple(described.devices)
+
+
+_DESCRIBE = {'tpu': _tpus, 'cuda': _gpus}
