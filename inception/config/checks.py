@@ -51,6 +51,7 @@ _UP_TO_ONE = _Range(high=1)
 _RANGES = {
   'seed': _Range(high=2**31 - 1),
   'batch_size': _Range(1, 2**20),
+  'accumulation_steps': _Range(1, 2**20),
   'num_epochs': _POSITIVE,
   'num_steps': _COUNT,
   'early_stopping_patience': _COUNT,

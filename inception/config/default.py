@@ -23,6 +23,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.precision = 'float32'
   # Images per step, summed over all devices of all hosts.
   config.batch_size = 256
+  # Parts of a device's images that a step computes one after the other: less
+  # memory for the same batch_size. Batch norm sees the images of a part alone.
+  config.accumulation_steps = 1
   # Length of training. num_steps takes precedence where it is set.
   config.num_epochs = 100.0
   config.num_steps = placeholder(int)
@@ -112,6 +115,9 @@ def _model() -> ml_collections.ConfigDict:
   # Run equal residual blocks as one compiled loop instead of unrolled: shorter
   # compilation, same parameters. Figures are in docs/speed.md.
   model.scan_blocks = False
+  # Keep only the outputs of stages and residual blocks for the gradient, and
+  # compute what is inside again: less memory, more time. See docs/planning.md.
+  model.remat = False
   # Run convolutions and poolings in fewer and larger operations: faster, with
   # the same results but for rounding. False runs the table as it is written.
   model.fuse = True

@@ -53,6 +53,26 @@ def run(node: Scoped, options: Options, x: Array, train: bool) -> Array:
   return _run_parts(node, options, x, train)
 
 
+def run_again(
+  module: nn.Module, node: Scoped, options: Options, x: Array, train: bool
+) -> Array:
+  """Runs a block as `run`; its gradient computes what is inside again.
+
+  Args:
+    module: The calling module.
+    node: As that of `run`.
+    options: As that of `run`.
+    x: As that of `run`.
+    train: As that of `run`.
+  """
+
+  def inside(_: nn.Module, x: Array) -> Array:
+    return run(node, options, x, train)
+
+  result: Array = nn.remat(inside)(module, x)
+  return result
+
+
 class Block(nn.Module):
   """Runs the parts of a block in a scope of their own."""
 
@@ -99,8 +119,12 @@ class RepeatedBlock(nn.Module):
     """Maps [batch, height, width, channels] to the same shape."""
     if self.options.scan_blocks and not self.is_initializing():
       return self._scan(x, train)
+    again = self.options.remat and train
     for part in self.node.parts:
-      x = run(part, self.options, x, train)
+      if again:
+        x = run_again(self, part, self.options, x, train)
+      else:
+        x = run(part, self.options, x, train)
     return x
 
   def _scan(self, x: Array, train: bool) -> Array:
@@ -126,6 +150,8 @@ class RepeatedBlock(nn.Module):
         return block.apply(variables, x, train), None
       return block.apply(variables, x, train, mutable=['batch_stats'])
 
+    if self.options.remat and train:
+      body = jax.checkpoint(body)
     x, updated = lax.scan(body, x, stacked)
     if update and updated:
       for i, part in enumerate(self.node.parts):

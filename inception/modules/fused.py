@@ -174,6 +174,8 @@ def _loop(word: fused.Loop, scope: Scope, x: Array) -> Array:
     inner = Scope(**variables, options=scope.options, train=scope.train)
     return run(word.words, inner, x), inner.updated
 
+  if scope.options.remat and scope.train:
+    block = jax.checkpoint(block)
   if scope.options.scan_blocks:
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     x, updated = lax.scan(block, x, stacked)

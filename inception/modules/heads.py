@@ -113,14 +113,16 @@ class Dropout(nn.Module):
   axis_name: str | None
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    """Maps [batch, ...] to the same shape."""
+  def __call__(
+    self, x: Array, train: bool, places: Array | None = None
+  ) -> Array:
+    """Maps [batch, ...] to the same shape; `places` as in `Network`."""
     if not train or self.rate == 0:
       return x
-    first: int | Array = 0
-    if self.axis_name is not None and not self.is_initializing():
-      first = lax.axis_index(self.axis_name) * x.shape[0]
-    places = first + jnp.arange(x.shape[0])
+    if places is None:
+      places = jnp.arange(x.shape[0])
+      if self.axis_name is not None and not self.is_initializing():
+        places += lax.axis_index(self.axis_name) * x.shape[0]
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
       self.make_rng('dropout'), places
     )
@@ -151,8 +153,10 @@ class Classifier(nn.Module):
   axis_name: str | None
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> tuple[Array, Array]:
-    """Classifies [batch, height, width, channels].
+  def __call__(
+    self, x: Array, train: bool, places: Array | None = None
+  ) -> tuple[Array, Array]:
+    """Classifies [batch, height, width, channels]; `places` as in `Network`.
 
     Returns:
       Logits [batch, num_classes], and the features of the image, [batch,
@@ -160,7 +164,7 @@ class Classifier(nn.Module):
     """
     pool = lookup(HEAD_POOLINGS, self.pooling, 'model.head_pooling')
     x = features = pool(x)
-    x = Dropout(self.dropout, self.axis_name)(x, train)
+    x = Dropout(self.dropout, self.axis_name)(x, train, places)
     if self.bottleneck is not None:
       bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
       x = features = bottleneck(x, train)
@@ -198,7 +202,9 @@ class AuxClassifier(nn.Module):
   axis_name: str | None
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
+  def __call__(
+    self, x: Array, train: bool, places: Array | None = None
+  ) -> Array:
     """Maps [batch, height, width, channels] to [batch, num_classes]."""
     branch = scopes.scope_branch('', self.head.block)
     x = blocks.run(branch, self.options, x, train)
@@ -207,7 +213,7 @@ class AuxClassifier(nn.Module):
     else:
       hidden = dense(self.head.hidden, self.options, 'Hidden')
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
-    x = Dropout(self.head.dropout, self.axis_name)(x, train)
+    x = Dropout(self.head.dropout, self.axis_name)(x, train, places)
     return _classifier(self.num_classes)(x)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 from flax import linen as nn
 from flax import struct
@@ -14,7 +15,7 @@ from inception.modules import blocks, heads
 from inception.modules import fused as modules_fused
 from inception.modules.options import INITIALIZERS, PRECISIONS, Options
 from inception.spec import fused, scopes, transforms
-from inception.spec.vocabulary import Architecture, AuxHead
+from inception.spec.vocabulary import Architecture, AuxHead, Repeat
 
 Array = jax.Array
 
@@ -65,7 +66,12 @@ class Network(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: Array, *, train: bool = False, endpoints: bool = False
+    self,
+    images: Array,
+    *,
+    train: bool = False,
+    endpoints: bool = False,
+    places: Array | None = None,
   ) -> Outputs:
     """Classifies images.
 
@@ -75,6 +81,9 @@ class Network(nn.Module):
       train: Use the batch's statistics and update the moving ones, apply
         dropout (rng 'dropout'), run auxiliary heads.
       endpoints: Also return the output of every stage.
+      places: int32 [batch], place of each image in the batch of all devices,
+        which its dropout follows from. None: the images are this device's whole
+        share of that batch.
 
     Returns:
       See `Outputs`.
@@ -89,10 +98,10 @@ class Network(nn.Module):
     # Initialization runs the auxiliary heads too, to make their parameters.
     if self.use_aux_heads and (train or self.is_initializing()):
       aux_logits = tuple(
-        self._aux_classifier(head)(outputs[head.stage], train)
+        self._aux_classifier(head)(outputs[head.stage], train, places)
         for head in self.architecture.aux_heads
       )
-    logits, outputs['PreLogits'] = self._classifier()(x, train)
+    logits, outputs['PreLogits'] = self._classifier()(x, train, places)
     return Outputs(
       logits, aux_logits if train else (), outputs if endpoints else {}
     )
@@ -103,7 +112,11 @@ class Network(nn.Module):
     for stage in self.architecture.stages:
       frozen = stage.name in self.frozen_stages
       node = scopes.scope_stage(stage.name, stage.block)
-      x = blocks.run(node, self.options, x, train and not frozen)
+      learns = train and not frozen
+      if self.options.remat and learns and not isinstance(stage.block, Repeat):
+        x = blocks.run_again(self, node, self.options, x, learns)
+      else:
+        x = blocks.run(node, self.options, x, learns)
       # After every frozen stage: auxiliary heads may read any of them.
       outputs[stage.name] = x = lax.stop_gradient(x) if frozen else x
     return outputs
@@ -122,18 +135,28 @@ class Network(nn.Module):
     outputs = {}
     for group in fused.fuse(self.architecture):
       frozen = group.stages[0] in self.frozen_stages
-      scope = modules_fused.Scope(
-        self.variables['params'],
-        self.variables.get('batch_stats', {}),
-        self.options,
-        train and not frozen,
-      )
       with jax.named_scope(group.stages[0]):
-        x = modules_fused.run(group.words, scope, x)
-      for name, statistics in scope.updated.items():
+        x, updated = self._run_group(group, x, train and not frozen)
+      for name, statistics in updated.items():
         self.put_variable('batch_stats', name, statistics)
       outputs[group.stages[-1]] = x = lax.stop_gradient(x) if frozen else x
     return outputs
+
+  def _run_group(
+    self, group: fused.Group, x: Array, train: bool
+  ) -> tuple[Array, dict[str, Any]]:
+    """Returns the output of fused stages, and their new statistics."""
+    params = self.variables['params']
+    stats = self.variables.get('batch_stats', {})
+
+    def run_words(x: Array) -> tuple[Array, dict[str, Any]]:
+      scope = modules_fused.Scope(params, stats, self.options, train)
+      return modules_fused.run(group.words, scope, x), scope.updated
+
+    in_series = any(isinstance(word, fused.Loop) for word in group.words)
+    if self.options.remat and train and not in_series:
+      return jax.checkpoint(run_words)(x)
+    return run_words(x)
 
   @property
   def frozen_stages(self) -> tuple[str, ...]:
@@ -181,6 +204,7 @@ def create_model(
   batch_norm_sync: bool = True,
   initializer: str = 'he_normal',
   scan_blocks: bool = False,
+  remat: bool = False,
   quantization_aware: bool = False,
   freeze_through: str | None = None,
   axis_name: str | None = None,
@@ -208,6 +232,8 @@ def create_model(
     batch_norm_sync: Take statistics over the axis `axis_name`.
     initializer: A name in `options.INITIALIZERS`, for kernels.
     scan_blocks: Run equal residual blocks as one compiled loop.
+    remat: In training, keep only the outputs of stages and of residual blocks,
+      and compute what is inside again for the gradient: less memory, more time.
     quantization_aware: In training, round kernels and inputs of convolutions as
       int8 does.
     freeze_through: Name of the last stage that does not learn, or None.
@@ -241,6 +267,7 @@ def create_model(
       batch_norm_epsilon=batch_norm_epsilon,
       batch_norm_axis=axis_name if batch_norm_sync else None,
       scan_blocks=scan_blocks,
+      remat=remat,
       quantization_aware=quantization_aware,
     ),
     head_pooling=head_pooling,

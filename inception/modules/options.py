@@ -34,6 +34,8 @@ class Options:
     batch_norm_epsilon: Added to the variance.
     batch_norm_axis: pmap axis over which statistics are synchronized, or None.
     scan_blocks: Run equal blocks in series as one compiled loop.
+    remat: Keep only what goes from stage to stage, or from one block of a
+      series to the next, for the gradient, and compute the inside again.
     quantization_aware: In training, round kernels and inputs of convolutions as
       int8 does.
   """
@@ -45,6 +47,7 @@ class Options:
   batch_norm_epsilon: float
   batch_norm_axis: str | None
   scan_blocks: bool
+  remat: bool
   quantization_aware: bool
 
   @property

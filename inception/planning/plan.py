@@ -1,7 +1,9 @@
 """A plan: a run's step, compiled for some chips, and what follows from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
+import itertools
+import math
 
 import ml_collections
 
@@ -93,8 +95,9 @@ def largest_batch(
 ) -> Plan:
   """Finds the largest batch that fits, to a multiple of 8 per chip.
 
-  Doubles the batch until it does not fit, then halves the interval. Every try
-  compiles the step.
+  Every try compiles the step. Memory grows nearly in proportion to the batch,
+  so most tries are where it should just fit; the others double the batch, or
+  halve the interval.
 
   Args:
     config: A config; its batch size does not matter.
@@ -106,25 +109,42 @@ def largest_batch(
   Raises:
     UserError: Not even 8 images per chip fit.
   """
+  unit = math.lcm(8, config.accumulation_steps)
 
   def attempt(units: int) -> Plan:
-    config.batch_size = 8 * units * topology.size
+    config.batch_size = unit * units * topology.size
     return make(config, topology, what, num_examples)
 
   best = attempt(1)
   if not best.estimate.fits:
     raise UserError(
-      f'not even 8 images per chip fit into a {topology.kind}; take a smaller'
-      ' network or image_size'
+      f'not even {unit} images per chip fit into a {topology.kind}; take a'
+      ' smaller network or image_size'
     )
+  peaks = {1: best.estimate.peak_bytes}
   fits, fails = 1, None
-  while fails is None or fails - fits > 1:
+  for guessing in itertools.cycle((False, True, True, True)):
+    if fails == fits + 1 or 2 * fits * unit > _LARGEST:
+      return best
     units = 2 * fits if fails is None else (fits + fails) // 2
-    if 8 * units > _LARGEST:
-      break
+    if guessing and (guess := _guess(peaks, topology.chip.memory)):
+      units = max(fits + 1, guess if fails is None else min(guess, fails - 1))
     plan = attempt(units)
     if plan.estimate.fits:
       best, fits = plan, units
+      peaks[units] = plan.estimate.peak_bytes
     else:
       fails = units
   return best
+
+
+def _guess(peaks: Mapping[int, int | None], memory: int) -> int | None:
+  """Returns the units that should just fit, from the two largest that did."""
+  known = sorted((units, peak) for units, peak in peaks.items() if peak)
+  if len(known) < 2:
+    return None
+  (fewer, less), (more, larger) = known[-2:]
+  if larger <= less:
+    return None
+  each = (larger - less) / (more - fewer)
+  return more + int((memory - larger) / each)

@@ -85,6 +85,8 @@ def make_program(
       f'batch_size={config.batch_size} cannot be split over {count} chips;'
       f' try --batch_size={count * max(1, config.batch_size // count)}'
     )
+  if what == 'train':
+    limits.check_parts(config, count)
   side, rows = config.data.image_size, config.batch_size // count
   batch = {
     'image': _shape(jnp.uint8, count, rows, side, side, 3),

@@ -32,8 +32,28 @@ def check_sizes(
     UserError: Names the field, its value and a value that works.
   """
   _check_batch_size(config.batch_size, devices)
+  check_parts(config, len(devices))
   _check_batch_bytes(config)
   check_network(config)
+
+
+def check_parts(config: ml_collections.ConfigDict, count: int) -> None:
+  """Checks that the images of every device split into equal parts.
+
+  Args:
+    config: A config whose `batch_size` splits over the devices.
+    count: Number of devices.
+
+  Raises:
+    UserError: They do not; proposes a number of parts.
+  """
+  rows, parts = config.batch_size // count, config.accumulation_steps
+  if rows % parts:
+    fitting = next(n for n in range(min(parts, rows), 0, -1) if rows % n == 0)
+    raise UserError(
+      f'accumulation_steps={parts} does not split the {rows} images of each'
+      f' device; try --config.accumulation_steps={fitting}'
+    )
 
 
 def check_network(config: ml_collections.ConfigDict) -> None:

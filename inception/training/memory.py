@@ -39,11 +39,14 @@ def check_memory(training: Training, available: int | None = None) -> None:
   config = training.config
   state = _state_bytes(training)
   image = _image_bytes(training)
-  rows = config.batch_size // len(devices)
-  least = state + rows * _LEAST_COPIES * image
+  rows = config.batch_size // len(devices) // config.accumulation_steps
+  # What is computed again is not kept.
+  copies = 0 if config.model.remat else _LEAST_COPIES
+  least = state + rows * copies * image
   if least <= available:
     return
   fits = int((available - state) / (_USUAL_COPIES * image))
+  fits *= config.accumulation_steps
   advice = (
     f'--config.batch_size={fits * len(devices)} should fit'
     if fits > 0

@@ -1,6 +1,6 @@
 """One training step: every collective and every random key is here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -17,6 +17,7 @@ from inception.device_program import DeviceProgram
 from inception.distributed import AXIS
 from inception.modules.network import Network
 from inception.training import losses
+from inception.training.gradients import mean_gradients
 from inception.training.optimizer import MakeOptimizer
 from inception.training.schedule import Schedule
 from inception.training.state import TrainState
@@ -112,42 +113,35 @@ def train_step(
   image_key, dropout_key = augment.step_keys(seed, state.step)
   # Scopes are for profiles and plans.
   with jax.named_scope('augmentation'):
-    images, targets = _augment(batch, image_key, recipe)
+    examples = _augment(batch, image_key, recipe)
 
-  def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
-    outputs, updated = recipe.model.apply(
-      {'params': params, 'batch_stats': state.batch_stats},
-      images,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': dropout_key},
-    )
-    with jax.named_scope('loss'):
-      loss = losses.training_loss(
-        outputs, targets, recipe.config.loss, recipe.class_weights
-      )
-    return loss, (outputs.logits, updated.get('batch_stats', {}))
+  def loss_of(params: Any, examples: Batch) -> tuple[Array, tuple[Array, Any]]:
+    variables = {'params': params, 'batch_stats': state.batch_stats}
+    return _loss(variables, examples, dropout_key, recipe)
 
-  loss_scale, finite, (loss, (logits, batch_stats)), grads = _gradients(
-    loss_of, state
+  gradients = mean_gradients(
+    loss_of,
+    state.params,
+    examples,
+    recipe.config.accumulation_steps,
+    state.loss_scale,
   )
+  grads, (top1, batch_stats) = gradients.mean, gradients.others
   # Devices have different statistics where batch norm is not synchronized; the
   # state has room for one set.
   batch_stats = lax.pmean(batch_stats, AXIS)
-  # The label of a mixed image is the one with the larger weight.
-  top1 = jnp.mean(jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1))
-  loss, top1 = lax.pmean((loss, top1), AXIS)
+  loss, top1 = lax.pmean((gradients.loss, top1), AXIS)
 
   with jax.named_scope('optimizer'):
     new_state = _update(state, grads, batch_stats, recipe)
-  if loss_scale is not None:
-    new_state = dataclasses.replace(new_state, loss_scale=loss_scale)
+  if gradients.finite is not None:
+    new_state = dataclasses.replace(new_state, loss_scale=gradients.loss_scale)
     # An overflow of the scaled gradients is expected now and then.
-    new_state = _keep_if(finite, new_state, state)
+    new_state = _keep_if(gradients.finite, new_state, state)
   metrics = {'loss': loss, 'top1': top1}
   if state.skipped is not None:
     finite = jnp.isfinite(loss)
-    if loss_scale is None:
+    if gradients.finite is None:
       finite &= jnp.isfinite(optax.tree.norm(grads))
     new_state = _keep_if(finite, new_state, state)
     new_state = dataclasses.replace(new_state, skipped=state.skipped + ~finite)
@@ -174,29 +168,36 @@ def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
   return optax.incremental_update(new, ema, 1 - kept)
 
 
-def _augment(batch: Batch, key: Array, recipe: Recipe) -> tuple[Array, Array]:
-  """Returns normalized images and float32 targets [batch, classes]."""
+def _loss(
+  variables: Any, examples: Batch, dropout_key: Array, recipe: Recipe
+) -> tuple[Array, tuple[Array, Any]]:
+  """Returns the mean loss of examples, mean top-1 and new statistics."""
+  targets = examples['target']
+  outputs, updated = recipe.model.apply(
+    variables,
+    device.normalize(examples['image'], recipe.config.data),
+    train=True,
+    places=examples['place'],
+    mutable=['batch_stats'],
+    rngs={'dropout': dropout_key},
+  )
+  with jax.named_scope('loss'):
+    loss = losses.training_loss(
+      outputs, targets, recipe.config.loss, recipe.class_weights
+    )
+  # The label of a mixed image is the one with the larger weight.
+  best, label = (jnp.argmax(x, axis=-1) for x in (outputs.logits, targets))
+  return loss, (jnp.mean(best == label), updated.get('batch_stats', {}))
+
+
+def _augment(batch: Batch, key: Array, recipe: Recipe) -> Batch:
+  """Returns images, targets [batch, classes], and places in the whole batch."""
   config = recipe.config.data
   images = batch['image']
   targets = jax.nn.one_hot(batch['label'], recipe.model.num_classes)
   places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
   images, targets = augment.augment(key, images, targets, places, config, AXIS)
-  return device.normalize(images, config), targets
-
-
-def _gradients(loss_of: Callable[[Any], Any], state: TrainState) -> Any:
-  """Returns new loss scale, whether all is finite, values and mean gradients.
-
-  The first two are None without dynamic loss scaling.
-  """
-  if state.loss_scale is not None:
-    # Averages over the axis before it looks for overflow, so that all devices
-    # agree on whether to skip the step.
-    return state.loss_scale.value_and_grad(
-      loss_of, has_aux=True, axis_name=AXIS
-    )(state.params)
-  values, grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-  return None, None, values, lax.pmean(grads, AXIS)
+  return {'image': images, 'target': targets, 'place': places}
 
 
 def _update(

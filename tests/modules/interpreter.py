@@ -18,6 +18,7 @@ OPTIONS = Options(
   batch_norm_epsilon=1e-3,
   batch_norm_axis=None,
   scan_blocks=False,
+  remat=False,
   quantization_aware=False,
 )
 

@@ -198,6 +198,25 @@ def test_the_largest_batch_is_found(config, largest):
   assert len(tried) <= 12
 
 
+def test_the_largest_batch_is_guessed_from_memory(config):
+  topology = chips.parse('v5e:1x1')
+  memory, tried = topology.chip.memory, []
+
+  def make(config, topology, what, num_examples):
+    del what, num_examples
+    tried.append(config.batch_size)
+    peak = 2**30 + 2**26 * config.batch_size
+    figures = Estimate(config.batch_size, peak <= memory, peak, memory, 1.0)
+    return Plan(config, topology, 'train', None, figures, 1, 1.0)
+
+  plan = largest_batch(config, topology, 'train', 100, make=make)
+  assert tried == [8, 16, 232, 240]  # 236 would fit.
+  assert plan.estimate.batch_size == 232
+  config.accumulation_steps = 32
+  plan = largest_batch(config, topology, 'train', 100, make=make)
+  assert plan.estimate.batch_size == 224
+
+
 def test_nothing_fits(config):
   def make(config, topology, what, num_examples):
     del what, num_examples

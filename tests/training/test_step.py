@@ -36,7 +36,7 @@ def take_steps(config, devices, count=2):
   training = build(config, devices)
   state = training.initial_state()
   # As they are, the classifiers send next to no gradient into the trunk.
-  for scope in ('Logits', 'AuxLogits_2b'):
+  for scope in {'Logits', 'AuxLogits_2b'} & state.params.keys():
     state.params[scope]['Logits']['kernel'] *= 300
   state = distributed.replicate(state, training.devices)
   metrics = None
