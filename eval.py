@@ -71,6 +71,7 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
   workdirs = _workdirs()
+  commands.use_compilation_cache()
   # Slow imports come after the flags.
   from inception import distributed, session
   from inception.config import default

@@ -10,11 +10,13 @@ if __name__ == '__main__':
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import pathlib
+import time
 
 from absl import flags
 
 from inception import commands
 
+_BEGAN = time.monotonic()  # Slow imports come after the flags.
 _DEFAULT_CONFIG = pathlib.Path(__file__).parent / 'configs' / 'digits.py'
 
 
@@ -31,26 +33,47 @@ def define_flags() -> None:
     'Stop with a checkpoint after this step; start again to continue.',
     lower_bound=1,
   )
+  flags.DEFINE_string(
+    'profile_steps',
+    None,
+    'First and last step of a profile for TensorBoard, such as 10:15.',
+  )
+  flags.DEFINE_bool(
+    'compile_only',
+    False,
+    'Compile for the next start, which then begins sooner; train nothing.',
+  )
 
 
 def main() -> None:
   """Reads the flags and trains."""
   workdir = commands.require('workdir')
-  # Slow imports come after the flags.
+  commands.use_compilation_cache()
   from inception import session
   from inception.config import checks
-  from inception.training import loop
+  from inception.training import ahead, loop, profiling
 
   values = flags.FLAGS
   checks.check_fields(values.config)
   checks.check_ranges(values.config)
+  text = values.profile_steps
+  steps = range(0) if text is None else profiling.parse_steps(text)
   with session.session(
     values.coordinator,
     values.num_processes,
     values.process_id,
     values.config.distributed.timeout_seconds,
   ):
-    loop.train(values.config, workdir, stop_at_step=values.stop_at_step)
+    if values.compile_only:
+      ahead.compile_only(values.config, workdir)
+      return
+    loop.train(
+      values.config,
+      workdir,
+      stop_at_step=values.stop_at_step,
+      began=_BEGAN,
+      profile_steps=steps,
+    )
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ import warnings
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from inception.errors import FULL, USER_ERROR, UserError
+from inception.errors import FULL, USER_ERROR, UserError, warn
 
 
 def run(
@@ -40,6 +40,27 @@ def define_config(default_file: str | None) -> None:
   config_flags.DEFINE_config_file(
     'config', default_file, 'Config file; its fields can be overridden.'
   )
+
+
+def use_compilation_cache() -> None:
+  """Lets JAX keep compiled programs for the next start.
+
+  In the folder that JAX_COMPILATION_CACHE_DIR names, nowhere if it is empty,
+  and by default in ~/.cache/inception/compiled. JAX reads this at its import.
+  """
+  if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+    return
+  caches = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  folder = os.path.join(caches, 'inception', 'compiled')
+  try:
+    os.makedirs(folder, exist_ok=True)
+  except OSError as error:
+    warn(
+      f'compiled programs are not kept for the next start: {error}; name a'
+      ' folder in JAX_COMPILATION_CACHE_DIR'
+    )
+    return
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
 
 
 def define_processes() -> None:

@@ -51,6 +51,7 @@ MAY_CHANGE = frozenset(
     'data.retry_seconds',
     'distributed.timeout_seconds',
     'keep_checkpoints',
+    'model.remat',
     'tracker',
     'watchdog_minutes',
   }

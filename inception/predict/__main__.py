@@ -63,6 +63,7 @@ def main() -> int:
   """Reads the flags and the images; returns the exit status."""
   workdir = paths.resolve(commands.require('workdir'))
   commands.require('images', 'pictures')
+  commands.use_compilation_cache()
   from inception import predict  # Slow imports come after the flags.
   from inception.predict import stream
 

@@ -6,6 +6,7 @@ The loop, the benchmarks and the tests all start from here.
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import ml_collections
@@ -17,7 +18,7 @@ from inception.predict import model_from_config
 from inception.training import schedule as schedules
 from inception.training.losses import CLASS_WEIGHTS
 from inception.training.optimizer import make_optimizer
-from inception.training.state import TrainState, create_state, initial_state
+from inception.training.state import TrainState, jit_initial_state
 from inception.training.step import Recipe, TrainStep, make_train_step
 
 
@@ -53,17 +54,23 @@ class Training:
   @functools.cached_property
   def abstract_state(self) -> TrainState:
     """Shapes and dtypes of the state; nothing is computed."""
-    recipe = self.recipe
-    return jax.eval_shape(
-      lambda: initial_state(
-        recipe.config.seed, recipe.config, recipe.model, recipe.optimizer
-      )
-    )
+    state: TrainState = self.create_state.eval_shape(self._seed)
+    return state
 
   def initial_state(self) -> TrainState:
     """Returns the state before the first step, on one device."""
+    state: TrainState = self.create_state(self._seed)
+    return state
+
+  @functools.cached_property
+  def create_state(self) -> Any:
+    """The jitted function of the seed, int32, that makes the first state."""
     recipe = self.recipe
-    return create_state(recipe.config, recipe.model, recipe.optimizer)
+    return jit_initial_state(recipe.config, recipe.model, recipe.optimizer)
+
+  @property
+  def _seed(self) -> np.int32:
+    return np.int32(self.config.seed)
 
 
 def build(

@@ -13,13 +13,11 @@ import ml_collections
 from inception import distributed, paths
 from inception.checkpoints.lock import WorkdirLock
 from inception.errors import UserError, warn
-from inception.training import record, resolve
 from inception.training import start as starts
-from inception.training.build import build
 from inception.training.consensus import StoppedError
-from inception.training.follow import follow_weights
-from inception.training.memory import check_memory
+from inception.training.prepare import prepare
 from inception.training.run import Run, start_run
+from inception.training.startup import Startup
 from inception.training.state import TrainState
 
 
@@ -28,6 +26,8 @@ def train(
   workdir: paths.PathLike,
   devices: Sequence[jax.Device] | None = None,
   stop_at_step: int | None = None,
+  began: float | None = None,
+  profile_steps: range = range(0),
 ) -> TrainState:
   """Trains, resuming from the newest good checkpoint of the workdir.
 
@@ -38,6 +38,8 @@ def train(
     workdir: Folder of the run, shared by all processes; made if missing.
     devices: Devices of all processes; None takes all.
     stop_at_step: Stop with a checkpoint after this step, to be resumed.
+    began: When the process started, of `time.monotonic`; None: now.
+    profile_steps: Numbers of steps to record, counted from 1.
 
   Returns:
     The last state.
@@ -50,36 +52,35 @@ def train(
   workdir = paths.resolve(workdir)
   devices = list(devices or distributed.all_devices())
   with contextlib.ExitStack() as stack:
+    startup = stack.enter_context(Startup(began))
+    startup.mark('imports')
+    lock = WorkdirLock(workdir) if distributed.is_first() else None
+    prepared = prepare(
+      config,
+      workdir,
+      devices,
+      lambda: stack.enter_context(lock or contextlib.nullcontext()),
+    )
+    training, start = prepared.training, prepared.start
+    startup.mark('data')
     with distributed.agreed():
-      config = follow_weights(config, workdir)
-      resolve.check(config, devices)
-      sources = resolve.open_splits(config)
-      lock = WorkdirLock(workdir) if distributed.is_first() else None
-      stack.enter_context(lock or contextlib.nullcontext())
-    start = starts.find_start(workdir, config)
-    with distributed.agreed():
-      class_names, sources = resolve.match_classes(config, sources, start)
-      if start.checkpoint is not None:
-        record.check_data(start.checkpoint.data, sources, config.data.on_change)
-      config = resolve.complete(
-        config, class_names, sources[0].num_examples, start
-      )
-    resolve.check_same_everywhere(config, *sources)
-    with distributed.agreed():
-      training = build(
-        config,
-        devices,
-        sources[0].num_examples,
-        resolve.class_counts(config, sources[0]),
-      )
-      check_memory(training)
       state = starts.first_state(start, training, workdir)
       if lock is not None:
         lock.make_workdir()
     interval = start.checkpoint.interval if start.checkpoint else None
-    run = start_run(stack, training, sources, state, interval, workdir)
+    run = start_run(
+      stack,
+      training,
+      prepared.sources,
+      state,
+      interval,
+      workdir,
+      startup,
+      profile_steps,
+    )
     first, total = int(state.step), training.duration.steps
     state = distributed.replicate(state, devices)
+    startup.mark('state')
     return take_steps(
       run, state, range(first + 1, min(stop_at_step or total, total) + 1)
     )
@@ -105,8 +106,7 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
   if run.patience.exhausted:
     steps = range(0)
   for step in steps if not stopped else ():
-    state, metrics = run.training.step(state, next(run.batches))
-    run.meter.add(metrics)
+    state = _take_step(run, state, step, is_first=step == steps.start)
     verdict = run.consensus.decide()
     stopped = verdict.stop
     is_last = step == duration.steps
@@ -132,6 +132,25 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
     )
   elif run.logs is not None and not steps:
     run.logs.say(f'already at step {step} of {duration.steps}: nothing to do')
+  return state
+
+
+def _take_step(
+  run: Run, state: TrainState, step: int, is_first: bool
+) -> TrainState:
+  """Takes a step; waits for the first one and says what the start took."""
+  batch = next(run.batches)
+  if is_first:
+    run.startup.mark('first batch')
+  with run.profile.step(step, state):
+    state, metrics = run.training.step(state, batch)
+  run.profile.after(step, metrics)
+  run.meter.add(metrics)
+  if is_first:
+    jax.block_until_ready(metrics)
+    run.startup.mark('first step')
+    if run.logs is not None:
+      run.logs.say(run.startup.describe())
   return state
 
 

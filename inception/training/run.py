@@ -25,8 +25,10 @@ from inception.training.consensus import Consensus
 from inception.training.logs import Logs, Tracking
 from inception.training.meter import Meter
 from inception.training.patience import Patience
+from inception.training.profiling import Profile
 from inception.training.saving import ON_FULL, Saver
 from inception.training.signals import stop_signals
+from inception.training.startup import Startup
 from inception.training.state import TrainState
 from inception.training.step import Batch
 from inception.training.trackers import Tracker
@@ -46,6 +48,8 @@ class Run:
     saver: Writes checkpoints.
     patience: Ends a run that no longer improves.
     logs: Where the metrics go; None in processes other than the first.
+    startup: Times the start, until the first step.
+    profile: Records some steps, in the first process.
     failures: Evaluations that could not be made.
   """
 
@@ -57,6 +61,8 @@ class Run:
   saver: Saver
   patience: Patience
   logs: Logs | None
+  startup: Startup
+  profile: Profile
   failures: list[UserError] = dataclasses.field(default_factory=list)
 
 
@@ -67,6 +73,8 @@ def start_run(
   state: TrainState,
   interval: dict[str, Any] | None,
   workdir: paths.Path,
+  startup: Startup,
+  profile_steps: range,
 ) -> Run:
   """Opens what a run writes to, and its data.
 
@@ -77,6 +85,8 @@ def start_run(
     state: State that it starts from.
     interval: Metrics since the last logged step, from the checkpoint.
     workdir: Workdir of the run.
+    startup: Times the start.
+    profile_steps: Numbers of steps to record.
 
   Raises:
     UserError: Something cannot be written; in all processes.
@@ -102,6 +112,7 @@ def start_run(
     devices, received, config.checkpoint_every_minutes, watchdog
   )
   train_source, eval_source = sources
+  recorded = profile_steps if distributed.is_first() else range(0)
   return Run(
     training,
     _train_batches(training, train_source, first, consensus),
@@ -113,7 +124,15 @@ def start_run(
       config.early_stopping_patience, logs.top1_of_evaluations() if logs else ()
     ),
     logs,
+    startup,
+    stack.enter_context(Profile(recorded, workdir / 'profile')),
   )
+
+
+def make_eval_step(training: Training) -> evaluate.EvalStep:
+  """Returns the evaluation of a batch, on all devices."""
+  predictor = make_predictor(training.model, training.config.data)
+  return evaluate.make_eval_step(predictor, training.devices)
 
 
 def _tracking(
@@ -145,9 +164,7 @@ def _make_evaluate(
   config, devices = training.config, training.devices
   shard = host_shard(config.batch_size, devices)
   batches = pipeline.eval_batches(source, config.data, shard)
-  eval_step = evaluate.make_eval_step(
-    make_predictor(training.model, config.data), devices
-  )
+  eval_step = make_eval_step(training)
 
   def evaluate_split(variables: Any) -> dict[str, float]:
     on_devices = consensus.over_evaluation(

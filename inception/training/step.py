@@ -46,7 +46,7 @@ class TrainStep:
     """Takes a step; see `make_train_step`."""
     return self.compiled(self.seed, state, batch)
 
-  def lower(self, state: TrainState, batch: Batch) -> Any:
+  def lower(self, state: TrainState, batch: Any) -> Any:
     """Lowers the step for these arguments, or for their shapes."""
     return self.compiled.lower(self.seed, state, batch)
 

@@ -18,7 +18,7 @@ from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.evaluation.workdir import evaluate_workdir
-from inception.training import loop, meter, saving
+from inception.training import loop, meter, resolve, saving
 from tests.runs import ONE, assert_equal_states, rows
 
 
@@ -236,7 +236,7 @@ def test_what_does_not_change_the_result_may_change(config, tmp_path):
 def test_more_non_finite_updates_than_allowed_end_the_run(
   config, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(loop.resolve, 'check', lambda *args: None)
+  monkeypatch.setattr(resolve, 'check', lambda *args: None)
   config.divergence.skip_updates = 2
   config.loss.aux_weight = 1e38
   with pytest.raises(

@@ -11,7 +11,7 @@ from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
-from inception.training import loop, meter, saving
+from inception.training import loop, meter, resolve, saving
 from tests import tiny
 from tests.runs import ONE, assert_equal_states, rows
 
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
   # The checkpoint's config is what a run goes on with: change the rate alone.
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(compare, 'differences', lambda old, new: [])
-    patch.setattr(loop.resolve, 'check', lambda *args: None)
+    patch.setattr(resolve, 'check', lambda *args: None)
     config.schedule.base_learning_rate = 1e38
     config.log_every_steps = log_every
     with pytest.raises(UserError, match='the loss is (nan|inf) at step [3-5];'):

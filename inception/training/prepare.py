@@ -1,0 +1,66 @@
+"""Before a run starts: its config is checked as a whole, and all is built."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+
+import jax
+import ml_collections
+
+from inception import distributed, paths
+from inception.data.sources.source import Source
+from inception.training import record, resolve
+from inception.training import start as starts
+from inception.training.build import Training, build
+from inception.training.follow import follow_weights
+from inception.training.memory import check_memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """What a run computes with, on which data, and what it starts from."""
+
+  training: Training
+  sources: tuple[Source, Source]
+  start: starts.Start
+
+
+def prepare(
+  config: ml_collections.ConfigDict,
+  workdir: paths.Path,
+  devices: Sequence[jax.Device],
+  take_lock: Callable[[], object],
+) -> Prepared:
+  """Checks and completes a config, and builds what the run computes with.
+
+  Args:
+    config: As that of `train`.
+    workdir: As that of `train`.
+    devices: Devices of all processes.
+    take_lock: Called before the workdir is read.
+
+  Raises:
+    UserError: Config, data or workdir cannot be used.
+  """
+  with distributed.agreed():
+    config = follow_weights(config, workdir)
+    resolve.check(config, devices)
+    sources = resolve.open_splits(config)
+    take_lock()
+  start = starts.find_start(workdir, config)
+  with distributed.agreed():
+    class_names, sources = resolve.match_classes(config, sources, start)
+    if start.checkpoint is not None:
+      record.check_data(start.checkpoint.data, sources, config.data.on_change)
+    config = resolve.complete(
+      config, class_names, sources[0].num_examples, start
+    )
+  resolve.check_same_everywhere(config, *sources)
+  with distributed.agreed():
+    training = build(
+      config,
+      devices,
+      sources[0].num_examples,
+      resolve.class_counts(config, sources[0]),
+    )
+    check_memory(training)
+  return Prepared(training, sources, start)

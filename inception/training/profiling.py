@@ -1,0 +1,95 @@
+"""A profile of some steps, for TensorBoard."""
+
+from collections.abc import Iterator
+import contextlib
+import re
+from typing import Any, Self
+
+import jax
+
+from inception import paths
+from inception.errors import UserError, warn
+
+
+def parse_steps(text: str) -> range:
+  """Reads 'FIRST:LAST', numbers of steps.
+
+  Raises:
+    UserError: The text is not of this form, or names no step.
+  """
+  match = re.fullmatch(r'(\d+):(\d+)', text)
+  steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
+  if not steps or steps.start < 1:
+    raise UserError(
+      f'profile_steps={text} must be the first and the last step; try'
+      ' --profile_steps=10:15'
+    )
+  return steps
+
+
+class Profile:
+  """Records steps while they are taken. A context manager.
+
+  Devices and host are recorded from the start of the first step to the end of
+  the last one.
+  """
+
+  def __init__(self, steps: range, folder: paths.Path):
+    """Prepares to record.
+
+    Args:
+      steps: Numbers of the steps, counted from 1; may be empty.
+      folder: Where the profile is written.
+    """
+    self._steps = steps
+    self._folder = folder
+    self._is_on = False
+    self._is_done = not steps
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    if self._is_on:
+      self._stop()
+    elif not self._is_done:
+      warn(
+        f'no profile was written: of the steps {self._steps[0]} to'
+        f' {self._steps[-1]}, none was taken'
+      )
+
+  @contextlib.contextmanager
+  def step(self, number: int, state: Any) -> Iterator[None]:
+    """Records a step if it is one of those that are wanted.
+
+    Args:
+      number: Number of the step.
+      state: What the step starts from.
+    """
+    if self._is_done or number not in self._steps:
+      yield
+      return
+    if not self._is_on:
+      jax.block_until_ready(state)
+      jax.profiler.start_trace(str(self._folder))
+      self._is_on = True
+    with jax.profiler.StepTraceAnnotation('step', step_num=number):
+      yield
+
+  def after(self, number: int, metrics: Any) -> None:
+    """Ends the profile after its last step.
+
+    Args:
+      number: Number of the step that was taken.
+      metrics: What it returned.
+    """
+    if self._is_on and number == self._steps[-1]:
+      jax.block_until_ready(metrics)
+      self._stop()
+
+  def _stop(self) -> None:
+    self._is_on, self._is_done = False, True
+    jax.profiler.stop_trace()
+    print(
+      f'wrote {self._folder}; see it by: tensorboard --logdir={self._folder}'
+    )
