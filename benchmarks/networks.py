@@ -16,8 +16,8 @@ from inception.config import default
 from inception.evaluation.members import Protocol
 from inception.evaluation.workdir import open_workdir
 from inception.modules import int8
+from inception.modules.create import create_model
 from inception.modules.folding import fold_batch_norm
-from inception.modules.network import create_model
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import transforms
 from inception.spec.cost import network_cost

@@ -8,7 +8,7 @@ from typing import Any
 
 _EXPORTS = {
   'Architecture': 'inception.spec.vocabulary',
-  'create_model': 'inception.modules.network',
+  'create_model': 'inception.modules.create',
   'get_architecture': 'inception.architectures',
   'load_pretrained': 'inception.predict',
 }

@@ -12,8 +12,9 @@ from inception import paths
 from inception.data import device
 from inception.errors import UserError
 from inception.modules import int8
+from inception.modules.create import create_model
 from inception.modules.int8 import QuantizedNetwork
-from inception.modules.network import Network, create_model
+from inception.modules.network import Network
 
 Array = jax.Array
 

@@ -9,7 +9,7 @@ from inception import distributed
 from inception.architectures import get_architecture
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
-from inception.modules.network import check_stage
+from inception.modules.create import check_stage
 from inception.spec import unroll
 
 # Of the short side of an evaluation image before it is cropped, in pixels.

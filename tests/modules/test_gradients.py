@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inception import architectures
-from inception.modules import network
+from inception.modules import create
 from inception.spec import unroll
 from tests.variables import random_variables
 
@@ -28,7 +28,7 @@ NAMES = [
 
 @pytest.mark.parametrize('name', NAMES)
 def test_every_parameter_has_a_gradient_in_training(name):
-  model = network.create_model(
+  model = create.create_model(
     name, num_classes=10, width=0.1, scan_blocks=True, squeeze_excite=4
   )
   size = max(32, unroll.smallest_input(architectures.get_architecture(name)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inception.modules import heads
-from inception.modules.network import create_model
+from inception.modules.create import create_model
 from inception.spec import vocabulary as v
 from tests.variables import random_variables
 

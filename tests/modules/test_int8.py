@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from inception.modules import int8, int8_layers, pooling, rounding
+from inception.modules.create import create_model
 from inception.modules.folding import fold_batch_norm
-from inception.modules.network import create_model
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import unroll
 from inception.spec import vocabulary as v

@@ -10,14 +10,14 @@ import numpy as np
 import optax
 import pytest
 
-from inception.modules import network
+from inception.modules import create
 from inception.spec import unroll
 from tests.architectures.reference import NUMBERS
 
 
 def make(architecture, precision='float32', **fields):
   fields = {'num_classes': 1000, **fields}
-  return network.create_model(architecture, precision=precision, **fields)
+  return create.create_model(architecture, precision=precision, **fields)
 
 
 def abstract_variables(model, size=224):

@@ -11,7 +11,7 @@ import pathlib
 import jax
 import numpy as np
 
-from inception.modules.network import create_model
+from inception.modules.create import create_model
 from inception.pretrained import matching
 from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import network_layers

@@ -12,7 +12,7 @@ import pytest
 
 from inception import get_architecture, paths
 from inception.errors import UserError
-from inception.modules.network import create_model
+from inception.modules.create import create_model
 from inception.pretrained import files, matching
 from inception.pretrained.projects import PROJECTS
 from tests.parity import formula, peers

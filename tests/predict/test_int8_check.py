@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inception.modules import int8, int8_layers
-from inception.modules.network import create_model
+from inception.modules.create import create_model
 from inception.predict import int8_check
 from inception.quantization.quantize import Calibration, quantize
 from tests.variables import random_variables
