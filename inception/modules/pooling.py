@@ -1,6 +1,7 @@
 """Pooling and local response norm: layers without parameters.
 
-CPUs pool in their own way (slices.py); the numbers are the same.
+CPUs pool in their own way (slices.py), and GPUs do where there is a gradient;
+the numbers are the same.
 """
 
 import functools
@@ -38,8 +39,11 @@ def _max_pool_forward(
     pooled = plain_max_pool(x, pool)
     return pooled, jnp.zeros(pooled.shape, jnp.uint8)  # Never read.
 
+  def by_slices(x: Array) -> tuple[Array, Array]:
+    return slices.max_and_place(x, pool)
+
   pooled, place = lax.platform_dependent(
-    x, cpu=lambda x: slices.max_and_place(x, pool), default=default
+    x, cpu=by_slices, cuda=by_slices, default=default
   )
   return pooled, (x, place)
 
@@ -52,10 +56,13 @@ def _max_pool_backward(
     (gradient,) = jax.vjp(lambda x: plain_max_pool(x, pool), x)[1](change)
     return gradient
 
-  def cpu(x: Array, place: Array, change: Array) -> Array:
+  def by_slices(x: Array, place: Array, change: Array) -> Array:
     return slices.max_pool_gradient(place, change, x, pool)
 
-  return (lax.platform_dependent(*saved, change, cpu=cpu, default=default),)
+  gradient = lax.platform_dependent(
+    *saved, change, cpu=by_slices, cuda=by_slices, default=default
+  )
+  return (gradient,)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)

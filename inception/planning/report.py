@@ -13,8 +13,7 @@ _MOST_ROWS = 25
 # Where the figures come from, by platform. XLA gives no times for GPUs.
 ESTIMATED_BY = {
   'tpu': "the compiler's estimates, not measurements",
-  'cuda': 'every operation at the full speed of arithmetic or memory, not a'
-  ' measurement; real steps take longer',
+  'cuda': 'a bound at the full speed of the chip, not a measurement',
 }
 
 # Scopes of a training step outside the network.

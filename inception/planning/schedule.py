@@ -115,12 +115,14 @@ def _walk(
       continue
     read = sum(_bytes_of(types.get(x, '')) for x in arithmetic.operands(line))
     written = _bytes_of(line['type'])
+    kind = _kind(line, computations)
+    if line['opcode'] == 'all-reduce-start':
+      written = max(written - read, read)  # It may return its operands too.
     cycles = re.search(r'"estimated_cycles":"(\d+)"', rest)
-    source = re.search(r'op_name="([^"]*)"', rest)
     yield Operation(
       name=line['name'],
-      source=source[1] if source else '',
-      kind=_kind(line, computations),
+      source=_source(line, computations),
+      kind=kind,
       cycles=int(cycles[1]) if cycles else None,
       bytes_read_written=read + written,
       result_bytes=written,
@@ -156,6 +158,17 @@ def _opcodes(
     return {line['opcode']}
   inner = computations.get(_called(line['rest'], 'calls'), [])
   return set().union(*(_opcodes(part, computations) for part in inner))
+
+
+def _source(
+  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
+) -> str:
+  """Returns where an operation comes from, or something fused into it."""
+  if match := re.search(r'op_name="([^"]*)"', line['rest']):
+    return match[1]
+  inner = computations.get(_called(line['rest'], 'calls'), [])
+  sources = (_source(part, computations) for part in inner)
+  return max(sources, key=len, default='')  # The longest says the most.
 
 
 def _flops(

@@ -102,14 +102,24 @@ def test_pooling_on_cpus_is_that_of_other_devices(dtype, stride, padding):
   )
 
 
-@pytest.mark.parametrize('platform', ['tpu', 'cuda'])
-def test_only_cpus_pool_by_slices(platform):
+@pytest.mark.parametrize(
+  'platform, by_slices', [('tpu', False), ('cuda', True), ('cpu', True)]
+)
+def test_who_finds_gradients_by_slices(platform, by_slices):
   pool = v.MaxPool(3, 2)
   gradient = jax.jit(jax.grad(lambda x: pooling.max_pool(x, pool).sum()))
   traced = gradient.trace(jnp.zeros((1, 9, 9, 4)))
   program = traced.lower(lowering_platforms=(platform,)).as_text()
-  assert 'select_and_scatter' in program
-  assert 'optimization_barrier' not in program
+  assert ('select_and_scatter' in program) != by_slices
+  assert ('optimization_barrier' in program) == by_slices
+
+
+@pytest.mark.parametrize('platform', ['tpu', 'cuda'])
+def test_only_cpus_pool_by_slices_without_a_gradient(platform):
+  pool = jax.jit(lambda x: pooling.max_pool(x, v.MaxPool(3, 2)))
+  traced = pool.trace(jnp.zeros((1, 9, 9, 4)))
+  program = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert 'reduce_window' in program
 
 
 def _float(*arrays):

@@ -112,6 +112,27 @@ def test_arithmetic_of_gpu_programs():
   assert all(op.kind == 'convolution' for op in found.values())
 
 
+def test_what_gpu_programs_do_not_say():
+  """Where a fusion comes from; and a started all-reduce returns too much."""
+  program = """
+%inner (a: f32[8]) -> f32[8] {
+  %a = f32[8]{0} parameter(0)
+  ROOT %window.1 = f32[8]{0} reduce-window(%a), \
+metadata={op_name="jit(f)/Mixed_3b/reduce_window_max"}
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %x = f32[250]{0} parameter(0)
+  %q = f32[8]{0} fusion(%x), kind=kLoop, calls=%inner, metadata={other="q"}
+  %s = (f32[250]{0}, f32[250]{0}) all-reduce-start(%x), to_apply=%add
+  %d = f32[250]{0} all-reduce-done(%s)
+}
+"""
+  window, reduce = operations(program)
+  assert window.source == 'jit(f)/Mixed_3b/reduce_window_max'
+  assert (reduce.kind, reduce.result_bytes) == ('all-reduce', 1000)
+
+
 def test_gpus_work_at_full_speed():
   topology = chips.parse('h100')
   program = Compiled(GPU_PROGRAM, seconds=1.0, peak_bytes=2**30)
