@@ -54,19 +54,19 @@ def train(
   with contextlib.ExitStack() as stack:
     startup = stack.enter_context(Startup(began))
     startup.mark('imports')
-    lock = WorkdirLock(workdir) if distributed.is_first() else None
-    prepared = prepare(
-      config,
-      workdir,
-      devices,
-      lambda: stack.enter_context(lock or contextlib.nullcontext()),
-    )
+
+    def take_lock() -> WorkdirLock | None:
+      if not distributed.is_first():
+        return None
+      return stack.enter_context(WorkdirLock(workdir))
+
+    prepared = prepare(config, workdir, devices, take_lock)
     training, start = prepared.training, prepared.start
     startup.mark('data')
     with distributed.agreed():
       state = starts.first_state(start, training, workdir)
-      if lock is not None:
-        lock.make_workdir()
+      if prepared.lock is not None:
+        prepared.lock.make_workdir()
     interval = start.checkpoint.interval if start.checkpoint else None
     run = start_run(
       stack,

@@ -7,6 +7,7 @@ import jax
 import ml_collections
 
 from inception import distributed, paths
+from inception.checkpoints.lock import WorkdirLock
 from inception.data.sources.source import Source
 from inception.training import record, resolve
 from inception.training import start as starts
@@ -17,18 +18,26 @@ from inception.training.memory import check_memory
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """What a run computes with, on which data, and what it starts from."""
+  """What a run computes with, on which data, and what it starts from.
+
+  Attributes:
+    training: What it computes with.
+    sources: Training and evaluation split.
+    start: What it starts from.
+    lock: What `take_lock` returned.
+  """
 
   training: Training
   sources: tuple[Source, Source]
   start: starts.Start
+  lock: WorkdirLock | None
 
 
 def prepare(
   config: ml_collections.ConfigDict,
   workdir: paths.Path,
   devices: Sequence[jax.Device],
-  take_lock: Callable[[], object],
+  take_lock: Callable[[], WorkdirLock | None],
 ) -> Prepared:
   """Checks and completes a config, and builds what the run computes with.
 
@@ -45,7 +54,7 @@ def prepare(
     config = follow_weights(config, workdir)
     resolve.check(config, devices)
     sources = resolve.open_splits(config)
-    take_lock()
+    lock = take_lock()
   start = starts.find_start(workdir, config)
   with distributed.agreed():
     class_names, sources = resolve.match_classes(config, sources, start)
@@ -63,4 +72,4 @@ def prepare(
       resolve.class_counts(config, sources[0]),
     )
     check_memory(training)
-  return Prepared(training, sources, start)
+  return Prepared(training, sources, start, lock)

@@ -97,9 +97,10 @@ def test_a_training_step_is_that_of_the_table(name):
   x = images(min(size, plain.architecture.input_size), rows=8)
   variables = for_training(random_variables(plain, x))
   result, expected = (step(model, variables, x) for model in (fused, plain))
-  assert distance(result[0], expected[0]) < 1e-5  # Outputs.
-  assert distance(result[1], expected[1]) < 1e-5  # Statistics.
-  assert distance(result[2], expected[2]) < 1e-4  # Gradients.
+  # Batch norm of few images amplifies the rounding of a machine.
+  assert distance(result[0], expected[0]) < 1e-4  # Outputs.
+  assert distance(result[1], expected[1]) < 1e-4  # Statistics.
+  assert distance(result[2], expected[2]) < 1e-3  # Gradients.
 
 
 STEM = (

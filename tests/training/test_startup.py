@@ -21,7 +21,9 @@ def cached():
 
 
 def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
-  config.optimizer.momentum = 0.8642  # No other test compiles this step.
+  # No other test compiles these programs.
+  config.optimizer.momentum = 0.8642
+  config.model.batch_norm_epsilon = 0.0017
   config.num_steps = 2
   before = cached()
   ahead.compile_only(config, tmp_path / 'run', jax.devices()[:2])
