@@ -91,6 +91,14 @@ def alive(path):
   return found.stdout.split()
 
 
+def is_gone(path):
+  """Waits for the stubs of a killed sweep to notice; True if all have ended."""
+  end = time.monotonic() + 10
+  while alive(path) and time.monotonic() < end:
+    time.sleep(0.1)
+  return not alive(path)
+
+
 def kill_until_done(engine, path, seeds, kills, most_seconds):
   """Kills a sweep at random moments, and then lets it end."""
   generator = random.Random(0)
@@ -99,8 +107,7 @@ def kill_until_done(engine, path, seeds, kills, most_seconds):
     time.sleep(generator.uniform(most_seconds / 2, most_seconds))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    time.sleep(0.5)
-    assert not alive(path)
+    assert is_gone(path)
   process = start(engine, path, seeds)
   output, error = process.communicate(timeout=200)
   assert process.returncode == 0, error
