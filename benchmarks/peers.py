@@ -5,7 +5,7 @@ runs once, or to None where the project has no such network or precision.
 Training steps use SGD with momentum, and mixed precision in 16 bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import importlib.util
 import io
 import os
@@ -38,52 +38,6 @@ _KERAS = {
   'inception_v3': 'InceptionV3',
   'inception_resnet_v2': 'InceptionResNetV2',
 }
-
-
-def torchvision(
-  architecture: str, precision: str, rows: int, size: int
-) -> Run | None:
-  """Torchvision in eager mode, channels last."""
-  if architecture not in _TORCHVISION:
-    return None
-  return _torch(_torchvision_model(architecture), precision, rows, size)
-
-
-def torchvision_compiled(
-  architecture: str, precision: str, rows: int, size: int
-) -> Run | None:
-  """Torchvision by torch.compile, channels last."""
-  if architecture not in _TORCHVISION:
-    return None
-  import torch
-
-  model = torch.compile(_torchvision_model(architecture))
-  return _torch(model, precision, rows, size)
-
-
-def timm(architecture: str, precision: str, rows: int, size: int) -> Run | None:
-  """Timm in eager mode, channels last."""
-  if architecture not in _TIMM:
-    return None
-  return _torch(_timm_model(architecture), precision, rows, size)
-
-
-def torchvision_training(
-  architecture: str, precision: str, rows: int, size: int
-) -> Run | None:
-  """A step of torchvision in eager mode, channels last."""
-  if architecture not in _TORCHVISION:
-    return None
-  return _torch_step(_torchvision_model(architecture), precision, rows, size)
-
-
-def timm_training(
-  architecture: str, precision: str, rows: int, size: int
-) -> Run | None:
-  """A step of timm in eager mode, channels last; it has no auxiliary heads."""
-  if architecture not in _TIMM:
-    return None
-  return _torch_step(_timm_model(architecture), precision, rows, size)
 
 
 def keras(
@@ -206,20 +160,54 @@ def _torch_step(model: Any, precision: str, rows: int, size: int) -> Run | None:
   return run
 
 
+def _of(
+  names: Mapping[str, str],
+  make: Callable[[str], Any],
+  time: Callable[[Any, str, int, int], Run | None],
+) -> Make:
+  """Returns how the networks of a project of PyTorch's are timed."""
+
+  def peer(
+    architecture: str, precision: str, rows: int, size: int
+  ) -> Run | None:
+    if architecture not in names:
+      return None
+    return time(make(architecture), precision, rows, size)
+
+  return peer
+
+
+def _compiled(model: Any, precision: str, rows: int, size: int) -> Run | None:
+  import torch
+
+  return _torch(torch.compile(model), precision, rows, size)
+
+
 _TORCHVISION_PACKAGES = ('torch', 'torchvision')
 
-# By name: the packages that each needs, and how it is made.
+# By name: the packages that each needs, and how it is made. PyTorch's run
+# eagerly where nothing else is said, channels last. Timm's have no auxiliary
+# heads.
 _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
   'inference': {
-    'torchvision': (_TORCHVISION_PACKAGES, torchvision),
-    'torchvision_compiled': (_TORCHVISION_PACKAGES, torchvision_compiled),
-    'timm': (('torch', 'timm'), timm),
+    'torchvision': (
+      _TORCHVISION_PACKAGES,
+      _of(_TORCHVISION, _torchvision_model, _torch),
+    ),
+    'torchvision_compiled': (
+      _TORCHVISION_PACKAGES,
+      _of(_TORCHVISION, _torchvision_model, _compiled),
+    ),
+    'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch)),
     'keras': (('keras',), keras),
     'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
   },
   'training': {
-    'torchvision': (_TORCHVISION_PACKAGES, torchvision_training),
-    'timm': (('torch', 'timm'), timm_training),
+    'torchvision': (
+      _TORCHVISION_PACKAGES,
+      _of(_TORCHVISION, _torchvision_model, _torch_step),
+    ),
+    'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch_step)),
   },
 }
 

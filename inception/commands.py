@@ -46,7 +46,7 @@ def use_compilation_cache() -> None:
   """Lets JAX keep compiled programs for the next start.
 
   In the folder that JAX_COMPILATION_CACHE_DIR names, nowhere if it is empty,
-  and by default in ~/.cache/inception/compiled. JAX reads this at its import.
+  and by default in ~/.cache/inception/compiled.
   """
   if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
@@ -61,6 +61,9 @@ def use_compilation_cache() -> None:
     )
     return
   os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
+  # JAX reads the variable at its import, which may be over.
+  if jax := sys.modules.get('jax'):
+    jax.config.update('jax_compilation_cache_dir', folder)
 
 
 def define_processes() -> None:

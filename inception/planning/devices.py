@@ -1,5 +1,7 @@
 """Descriptions of chips that are not here, for their compilers."""
 
+from collections.abc import Callable, Mapping
+import dataclasses
 import functools
 import importlib.util
 import os
@@ -47,43 +49,34 @@ def describe(topology: Topology) -> tuple[Any, ...]:
   Raises:
     UserError: The compiler is not installed, or knows no such topology.
   """
-  return _DESCRIBE[topology.chip.platform](topology)
-
-
-def _tpus(topology: Topology) -> tuple[Any, ...]:
-  if importlib.util.find_spec('libtpu') is None:
+  compiler = _COMPILERS[topology.chip.platform]
+  if importlib.util.find_spec(compiler.package) is None:
     raise UserError(
-      'planning for a TPU needs its compiler, no TPU; install it:'
-      " pip install 'jax[tpu]'"
+      f'planning for a {compiler.target} needs its compiler, no'
+      f' {compiler.target}; install it: pip install {compiler.install!r}'
     )
-  # No TPU is used: there is none to ask for its kind, nor to lock.
-  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
-  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
-  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
-  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+  for name, value in compiler.environment.items():
+    os.environ.setdefault(name, value)
+  try:
+    described = compiler.describe(topology)
+  except (ValueError, jax.errors.JaxRuntimeError) as error:
+    reason = str(error).splitlines()[0]
+    raise UserError(
+      f'topology={topology.name} is not known to {compiler.package}: {reason}'
+    ) from error
+  return tuple(described.devices[: topology.size])
+
+
+def _tpus(topology: Topology) -> topologies.TopologyDescription:
   shape = topology.shape
   if topology.size == 1:
     # A single chip is described as one of the smallest mesh.
     shape = (2, 2, 1)[: len(shape)]
   name = f'{topology.kind}:{"x".join(map(str, shape))}'
-  try:
-    described = topologies.get_topology_desc(name, platform='tpu')
-  except (ValueError, jax.errors.JaxRuntimeError) as error:
-    reason = str(error).splitlines()[0]
-    raise UserError(
-      f'topology={topology.name} is not known to libtpu: {reason}'
-    ) from error
-  return tuple(described.devices[: topology.size])
+  return topologies.get_topology_desc(name, platform='tpu')
 
 
-def _gpus(topology: Topology) -> tuple[Any, ...]:
-  if importlib.util.find_spec('jax_plugins.xla_cuda12') is None:
-    raise UserError(
-      'planning for a GPU needs its compiler, no GPU; install it:'
-      " pip install 'jax[cuda12]'"
-    )
-  # Otherwise JAX asks the driver, which need not be here.
-  os.environ.setdefault('JAX_SKIP_CUDA_CONSTRAINTS_CHECK', '1')
+def _gpus(topology: Topology) -> topologies.TopologyDescription:
   chip = topology.chip
   target = _HOPPER.format(
     clock=chip.clock / 1e9,
@@ -91,13 +84,53 @@ def _gpus(topology: Topology) -> tuple[Any, ...]:
     memory=chip.memory,
     name=topology.kind,
   )
-  described = topologies.get_topology_desc(
+  return topologies.get_topology_desc(
     topology.kind,
     platform='cuda',
     target_config=target,
     topology=f'1x1x{topology.size}',  # Slices, hosts, GPUs of each host.
   )
-  return tuple(described.devices)
 
 
-_DESCRIBE = {'tpu': _tpus, 'cuda': _gpus}
+@dataclasses.dataclass(frozen=True)
+class _Compiler:
+  """Who compiles for a platform.
+
+  Attributes:
+    target: What it compiles for.
+    package: The package that it is in.
+    install: What to install for it.
+    environment: Variables that it reads, where they are not set.
+    describe: Describes the chips of a topology.
+  """
+
+  target: str
+  package: str
+  install: str
+  environment: Mapping[str, str]
+  describe: Callable[[Topology], topologies.TopologyDescription]
+
+
+_COMPILERS = {
+  'tpu': _Compiler(
+    target='TPU',
+    package='libtpu',
+    install='jax[tpu]',
+    # No TPU is used: there is none to ask for its kind, nor to lock.
+    environment={
+      'TPU_SKIP_MDS_QUERY': '1',
+      'TPU_WORKER_HOSTNAMES': 'localhost',
+      'TPU_ACCELERATOR_TYPE': 'v5litepod-4',
+      'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
+    },
+    describe=_tpus,
+  ),
+  'cuda': _Compiler(
+    target='GPU',
+    package='jax_cuda12_plugin',
+    install='jax[cuda12]',
+    # Otherwise JAX asks the driver, which need not be here.
+    environment={'JAX_SKIP_CUDA_CONSTRAINTS_CHECK': '1'},
+    describe=_gpus,
+  ),
+}

@@ -20,7 +20,10 @@ from inception.training.build import build
 from inception.training.step import step_program
 
 # XLA chooses among the algorithms of a GPU by timing them there.
-COMPILER_OPTIONS = {'tpu': {}, 'gpu': {'xla_gpu_autotune_level': '0'}}
+_COMPILER_OPTIONS: dict[str, dict[str, str]] = {
+  'tpu': {},
+  'gpu': {'xla_gpu_autotune_level': '0'},
+}
 
 # The sentences in which the compiler says that memory does not suffice.
 _TOO_LARGE = (
@@ -108,7 +111,7 @@ def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
   lowered = program.program.shard_map(devices).lower(*program.arguments)
   start = time.perf_counter()
   try:
-    compiled = lowered.compile(COMPILER_OPTIONS[devices[0].platform])
+    compiled = lowered.compile(_COMPILER_OPTIONS[devices[0].platform])
   except jax.errors.JaxRuntimeError as error:
     seconds = time.perf_counter() - start
     return Compiled(None, seconds, _needed_bytes(str(error)))

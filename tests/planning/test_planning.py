@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from inception.errors import UserError
-from inception.planning import chips, report
+from inception.planning import chips, devices, report
 from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.plan import Plan, largest_batch
 from inception.planning.programs import Compiled
@@ -265,6 +265,15 @@ def command(*arguments):
     capture_output=True,
     text=True,
   )
+
+
+@pytest.mark.skipif(
+  importlib.util.find_spec('jax_cuda12_plugin') is not None,
+  reason='it is installed',
+)
+def test_a_missing_compiler_is_named():
+  with pytest.raises(UserError, match=r"pip install 'jax\[cuda12\]'"):
+    devices.describe(chips.parse('h100'))
 
 
 # `make test` installs it, in a folder of its own.

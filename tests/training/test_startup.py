@@ -71,8 +71,14 @@ def test_compiling_is_told_apart():
   assert startup.seconds['c'] == pytest.approx(0, abs=0.5)
 
 
-def test_compiled_programs_are_kept_at_home(monkeypatch, tmp_path, capsys):
+def test_compiled_programs_are_kept_at_home(
+  monkeypatch, request, tmp_path, capsys
+):
   name = 'JAX_COMPILATION_CACHE_DIR'
+  given = os.environ[name]
+  request.addfinalizer(
+    lambda: jax.config.update('jax_compilation_cache_dir', given)
+  )
   commands.use_compilation_cache()
   assert os.environ[name] != str(tmp_path)  # As it was given.
   monkeypatch.delenv(name)
@@ -81,6 +87,8 @@ def test_compiled_programs_are_kept_at_home(monkeypatch, tmp_path, capsys):
   commands.use_compilation_cache()
   folder = tmp_path / '.cache' / 'inception' / 'compiled'
   assert os.environ[name] == str(folder) and folder.is_dir()
+  # Some commands have imported JAX by then.
+  assert jax.config.jax_compilation_cache_dir == str(folder)
   monkeypatch.delenv(name)
   blocked = tmp_path / 'file'
   blocked.write_text('')
