@@ -63,6 +63,7 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   axes.set(xscale='log', yscale='log', xlabel=f'chips\n{_note(fitting[0])}')
   axes.set_ylabel('images per second')
   axes.set_xticks(chips, [str(count) for count in chips])
+  axes.margins(0.12)  # Room for the labels.
   axes.minorticks_off()
   axes.set_title(title(fitting[0]), fontsize=10)
   axes.legend()

@@ -35,6 +35,8 @@ _FREE = {
   'replica-id',
 }
 
+_SLICES = ('slice', 'dynamic-slice')
+
 _NUMBER_BYTES = {'pred': 1, 'bf16': 2, 'f8e4m3fn': 1, 'f8e5m2': 1}
 
 _ASSIGNMENT = re.compile(
@@ -113,7 +115,7 @@ def _walk(
       continue
     if _is_free(line):
       continue
-    read = sum(_bytes_of(types.get(x, '')) for x in arithmetic.operands(line))
+    read = sum(_bytes_read(line, types, computations))
     written = _bytes_of(line['type'])
     kind = _kind(line, computations)
     if line['opcode'] == 'all-reduce-start':
@@ -158,6 +160,33 @@ def _opcodes(
     return {line['opcode']}
   inner = computations.get(_called(line['rest'], 'calls'), [])
   return set().union(*(_opcodes(part, computations) for part in inner))
+
+
+def _bytes_read(
+  line: re.Match[str],
+  types: dict[str, str],
+  computations: dict[str, list[re.Match[str]]],
+) -> list[int]:
+  """Returns the bytes that an operation reads of each of its operands.
+
+  A slice reads no more than it returns. XLA puts many gradients into one array
+  for an all-reduce and slices that, inside of fusions too.
+  """
+  sizes = [_bytes_of(types.get(x, '')) for x in arithmetic.operands(line)]
+  if line['opcode'] in _SLICES:
+    return [min(sizes[0], _bytes_of(line['type'])), *sizes[1:]]
+  if line['opcode'] != 'fusion':
+    return sizes
+  inner = computations.get(_called(line['rest'], 'calls'), [])
+  for part in inner:
+    if part['opcode'] != 'parameter':
+      continue
+    place = int(part['rest'].partition(')')[0])
+    users = [x for x in inner if part['name'] in arithmetic.operands(x)]
+    if users and all(user['opcode'] in _SLICES for user in users):
+      sliced = sum(_bytes_of(user['type']) for user in users)
+      sizes[place] = min(sizes[place], sliced)
+  return sizes
 
 
 def _source(

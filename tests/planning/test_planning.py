@@ -133,6 +133,33 @@ ENTRY %main (x: f32[8]) -> f32[8] {
   assert (reduce.kind, reduce.result_bytes) == ('all-reduce', 1000)
 
 
+def test_a_slice_reads_what_it_returns():
+  program = """
+%inner (a: f32[1000], b: f32[8]) -> f32[8] {
+  %a = f32[1000]{0} parameter(0)
+  %b = f32[8]{0} parameter(1)
+  %slice.1 = f32[8]{0} slice(%a), slice={[16:24]}
+  ROOT %add.1 = f32[8]{0} add(%slice.1, %b)
+}
+
+%whole (c: f32[1000]) -> f32[8] {
+  %c = f32[1000]{0} parameter(0)
+  %slice.2 = f32[8]{0} slice(%c), slice={[0:8]}
+  ROOT %reduce.1 = f32[8]{0} reduce(%c, %slice.2), dimensions={0}
+}
+
+ENTRY %main (x: f32[1000], y: f32[8]) -> f32[8] {
+  %x = f32[1000]{0} parameter(0)
+  %y = f32[8]{0} parameter(1)
+  %p = f32[8]{0} slice(%x), slice={[0:8]}
+  %q = f32[8]{0} fusion(%x, %y), kind=kLoop, calls=%inner
+  %r = f32[8]{0} fusion(%x), kind=kLoop, calls=%whole
+}
+"""
+  read = {op.name: op.bytes_read_written for op in operations(program)}
+  assert read == {'p': 2 * 32, 'q': 3 * 32, 'r': 4000 + 32}
+
+
 def test_gpus_work_at_full_speed():
   topology = chips.parse('h100')
   program = Compiled(GPU_PROGRAM, seconds=1.0, peak_bytes=2**30)
