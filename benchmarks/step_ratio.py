@@ -4,13 +4,15 @@ Run:  python -m benchmarks.step_ratio --architecture=inception_v3 --json
 
 Times training and inference in turns, in one process: as `model.fuse` runs
 them, and as Flax's own convolutions and poolings would; and beside them those
-other projects that are installed. Prints the median ratios of seconds, ours
-over each, and the images per second of all.
+other projects that are installed. The order of each round is random, as what
+ran before makes a difference. Prints the ratios of median seconds, ours over
+each, and the images per second of all.
 """
 
 from collections.abc import Callable
 import contextlib
 import json
+import random
 import statistics
 import time
 from typing import Any
@@ -105,22 +107,21 @@ def _inference(fuse: bool) -> Callable[[], object]:
 def _compare(
   runs: dict[str, Callable[[], object]],
 ) -> dict[str, float]:
-  rounds = [
-    {name: _time(run) for name, run in runs.items()}
-    for _ in range(flags.FLAGS.rounds)
-  ]
-  rows = flags.FLAGS.batch_size
+  seconds: dict[str, list[float]] = {name: [] for name in runs}
+  order = random.Random(0)
+  for _ in range(flags.FLAGS.rounds):
+    for name in order.sample(list(runs), len(runs)):
+      seconds[name].append(_time(runs[name]))
+  medians = {name: statistics.median(times) for name, times in seconds.items()}
   ratios = {
-    f'ours_over_{name}': statistics.median(
-      times['ours'] / times[name] for times in rounds
-    )
-    for name in runs
+    f'ours_over_{name}': medians['ours'] / median
+    for name, median in medians.items()
     if name != 'ours'
   }
+  rows = flags.FLAGS.batch_size
   speeds = {
-    f'{name}_images_per_second': rows
-    / statistics.median(times[name] for times in rounds)
-    for name in runs
+    f'{name}_images_per_second': rows / median
+    for name, median in medians.items()
   }
   return ratios | speeds
 

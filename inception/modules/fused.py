@@ -33,7 +33,7 @@ def run(words: Sequence[fused.Word], scope: Scope, x: Array) -> Array:
     [batch, height, width, channels] in `options.dtype`.
   """
   for word in words:
-    x = _join(_run(word, scope, x), scope.options.dtype)
+    x = _join(_run(word, scope, x), scope)
   return x
 
 
@@ -72,17 +72,27 @@ def _fork(word: fused.Fork, scope: Scope, x: Array) -> list[Array | Raw]:
       outputs.append(start)
       continue
     *words, last = branch.words
-    inner = run(words, scope, _join([start], scope.options.dtype))
+    inner = run(words, scope, _join([start], scope))
     outputs += _run(last, scope, inner)
   return outputs
 
 
-def _join(outputs: Sequence[Array | Raw], dtype: jnp.dtype) -> Array:
+def _join(outputs: Sequence[Array | Raw], scope: Scope) -> Array:
   """Finishes and concatenates outputs.
 
   Raw ones are concatenated first: to finish each of them and then concatenate
-  would take the TPU's vector unit as many passes over the whole block.
+  would take the TPU's vector unit as many passes over the whole block. On CPUs
+  that pays in training only.
   """
+  if len(outputs) == 1 or scope.train:
+    return _join_first(outputs, scope.options.dtype)
+  return lax.platform_dependent(
+    cpu=lambda: _finish_first(outputs, scope.options.dtype),
+    default=lambda: _join_first(outputs, scope.options.dtype),
+  )
+
+
+def _join_first(outputs: Sequence[Array | Raw], dtype: jnp.dtype) -> Array:
   finished: list[Array] = []
   kinds = itertools.groupby(
     outputs, lambda x: x.kind if isinstance(x, Raw) else None
@@ -92,9 +102,17 @@ def _join(outputs: Sequence[Array | Raw], dtype: jnp.dtype) -> Array:
     if raw := [x for x in alike if isinstance(x, Raw)]:
       finished.append(_finish(raw, dtype))
     finished += [x for x in alike if not isinstance(x, Raw)]
-  if len(finished) == 1:
-    return finished[0]
-  return jnp.concatenate(finished, axis=-1)
+  return _concatenate(finished)
+
+
+def _finish_first(outputs: Sequence[Array | Raw], dtype: jnp.dtype) -> Array:
+  return _concatenate(
+    [_finish([x], dtype) if isinstance(x, Raw) else x for x in outputs]
+  )
+
+
+def _concatenate(parts: Sequence[Array]) -> Array:
+  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
 
 
 def _finish(raw: Sequence[Raw], dtype: jnp.dtype) -> Array:
