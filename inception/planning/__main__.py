@@ -81,6 +81,9 @@ def main() -> None:
       plan = make_plan(config, topology, values.what, values.num_examples)
     plans.append(plan)
     print(report.describe(plan), flush=True)
+  fitting = [plan for plan in plans if plan.estimate.fits]
+  if len(fitting) > 1:
+    print('\n' + report.compare(fitting))
   shares = report.shares(plans[0], values.by) if values.by else {}
   if shares:
     print('\n' + report.format_shares(shares, values.by))

@@ -35,7 +35,7 @@ def draw_shares(
 
 
 def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
-  """Draws images per second over chips, with what perfect scaling would give.
+  """Draws images per second of topologies, and what a step takes on each.
 
   Raises:
     UserError: The file cannot be written, or no plan fits.
@@ -45,29 +45,55 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   fitting = [plan for plan in plans if plan.estimate.fits]
   if not fitting:
     raise UserError('no plan fits into memory: there is nothing to draw')
-  chips = [plan.topology.size for plan in fitting]
-  rates = [plan.estimate.images_per_second for plan in fitting]
-  picture = figure.Figure(figsize=(7, 4.5), layout='constrained')
-  axes = picture.subplots()
-  perfect = [rates[0] / chips[0] * count for count in chips]
-  axes.plot(chips, perfect, '--', color='#999999', label='perfect scaling')
-  axes.plot(chips, rates, 'o-', color='#4c72b0', label='estimated')
-  for plan, count, rate, ideal in zip(fitting, chips, rates, perfect):
+  picture = figure.Figure(figsize=(7, 5.5), layout='constrained')
+  rates, times = picture.subplots(2, sharex=True, height_ratios=(3, 2))
+  _draw_rates(rates, fitting)
+  names = [plan.topology.name for plan in fitting]
+  reducing = [1e3 * plan.estimate.all_reduce_seconds for plan in fitting]
+  whole = [1e3 * plan.estimate.step_seconds for plan in fitting]
+  others = [step - reduce for step, reduce in zip(whole, reducing)]
+  times.bar(names, others, width=0.5, color='#4c72b0', label='other')
+  times.bar(
+    names,
+    reducing,
+    width=0.5,
+    bottom=others,
+    color='#c44e52',
+    label='all-reduces',
+  )
+  times.set(ylabel='ms per step', xlabel=_note(fitting[0]))
+  times.margins(y=0.3)  # Room for the legend.
+  times.legend(loc='upper right', ncols=2, fontsize=8)
+  picture.suptitle(_title_of_all(fitting), fontsize=10)
+  _save(picture, output)
+
+
+def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
+  """Draws images per second, with what perfect scaling would give."""
+  first, names = plans[0], [plan.topology.name for plan in plans]
+  each = first.estimate.images_per_second / first.topology.size
+  perfect = [each * plan.topology.size for plan in plans]
+  rates = [plan.estimate.images_per_second for plan in plans]
+  axes.plot(names, perfect, '--', color='#999999', label='perfect scaling')
+  axes.plot(names, rates, 'o-', color='#4c72b0', label='estimated')
+  for name, rate, ideal in zip(names, rates, perfect):
     axes.annotate(
-      f'{plan.topology.name}\n{rate / ideal:.0%}',
-      (count, rate),
+      f'{rate:,.0f}\n{rate / ideal:.1%}',
+      (name, rate),
       textcoords='offset points',
-      xytext=(6, -22),
+      xytext=(8, -20),
       fontsize=8,
     )
-  axes.set(xscale='log', yscale='log', xlabel=f'chips\n{_note(fitting[0])}')
-  axes.set_ylabel('images per second')
-  axes.set_xticks(chips, [str(count) for count in chips])
-  axes.margins(0.12)  # Room for the labels.
+  axes.set(yscale='log', ylabel='images per second')
+  axes.margins(x=0.15, y=0.15)  # Room for the labels.
   axes.minorticks_off()
-  axes.set_title(title(fitting[0]), fontsize=10)
   axes.legend()
-  _save(picture, output)
+
+
+def _title_of_all(plans: Sequence[Plan]) -> str:
+  whole, _, _ = title(plans[0]).rpartition(', batch')
+  rows = plans[0].estimate.batch_size / plans[0].topology.size
+  return f'{whole}, {rows:g} images per chip'
 
 
 def _note(plan: Plan) -> str:

@@ -4,10 +4,11 @@ Sources, per chip: peak, memory bandwidth and links from
 cloud.google.com/tpu/docs/v5e, .../v5p and .../v6e; memory is what the compiler
 reports as available; the clock follows from the peak and the matrix units of
 these pages (four of 128 x 128 per core, of 256 x 256 on v6e, two operations a
-cycle). A hop takes about a microsecond (jax-ml.github.io/scaling-book, "TPUs").
-Those of GPUs are in NVIDIA's data sheets of the H100 and H200 (SXM, without
-sparsity; NVLink counted in one direction), memory and clock in the target
-descriptions that XLA has of them.
+cycle). That a hop takes about a microsecond, and which axes are closed to
+rings, is in jax-ml.github.io/scaling-book, "TPUs". Those of GPUs are in
+NVIDIA's data sheets of the H100 and H200 (SXM, without sparsity; NVLink counted
+in one direction), memory and clock in the target descriptions that XLA has of
+them.
 """
 
 import dataclasses
@@ -35,6 +36,8 @@ class Chip:
     link: Bytes per second that a chip sends to one of its neighbors, or to the
       switch.
     axes: Directions in which chips are connected; 0 if a switch connects all.
+    ring: Chips along an axis are closed to a ring if they are a multiple of
+      this; others are a line.
   """
 
   platform: str
@@ -44,6 +47,7 @@ class Chip:
   clock: float
   link: float
   axes: int
+  ring: int = 0
 
 
 def _taken(memory: float) -> int:
@@ -52,9 +56,9 @@ def _taken(memory: float) -> int:
 
 
 CHIPS = {
-  'v5e': Chip('tpu', 197e12, int(15.75 * _GIB), 819e9, 1.5e9, 50e9, 2),
-  'v5p': Chip('tpu', 459e12, int(95.73 * _GIB), 2765e9, 1.75e9, 100e9, 3),
-  'v6e': Chip('tpu', 918e12, int(31.24 * _GIB), 1640e9, 1.75e9, 100e9, 2),
+  'v5e': Chip('tpu', 197e12, int(15.75 * _GIB), 819e9, 1.5e9, 50e9, 2, 16),
+  'v5p': Chip('tpu', 459e12, int(95.73 * _GIB), 2765e9, 1.75e9, 100e9, 3, 4),
+  'v6e': Chip('tpu', 918e12, int(31.24 * _GIB), 1640e9, 1.75e9, 100e9, 2, 16),
   'h100': Chip('cuda', 989e12, _taken(84.94e9), 3352e9, 1.98e9, 450e9, 0),
   'h200': Chip('cuda', 989e12, _taken(151.4e9), 4800e9, 1.98e9, 450e9, 0),
 }
@@ -87,18 +91,20 @@ class Topology:
   def all_reduce_seconds(self, size: float) -> float:
     """Returns the time in which all chips add up `size` bytes each.
 
-    In rings along all axes at once: every byte leaves a chip nearly twice, on
-    all its links, and passes every chip of an axis. Nothing else uses them.
+    Along all axes at once: every byte leaves a chip nearly twice, and passes
+    every chip of an axis. In a ring, both directions carry half of them; at the
+    ends of a line there is one link. Nothing else uses the links.
     """
     if self.size == 1:
       return 0.0
+    links, hops = 1, 2
     if self.chip.axes:
-      ports = sum(min(length - 1, 2) for length in self.shape)
-    else:
-      ports = 1
+      rings = [n for n in self.shape if n % self.chip.ring == 0]
+      lines = [n for n in self.shape if n % self.chip.ring and n > 1]
+      links = 2 * len(rings) + len(lines)
+      hops = 2 * (sum(n // 2 for n in rings) + sum(n - 1 for n in lines))
     sent = 2 * size * (self.size - 1) / self.size
-    hops = 2 * sum(length // 2 for length in self.shape)
-    return sent / (ports * self.chip.link) + hops * HOP_SECONDS
+    return sent / (links * self.chip.link) + hops * HOP_SECONDS
 
   def permute_seconds(self, size: float) -> float:
     """Returns the time in which each chip sends `size` bytes to the next."""

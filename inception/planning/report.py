@@ -1,5 +1,6 @@
 """A plan as text, as a row of a table, and by parts of the network."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -50,12 +51,14 @@ def _memory(plan: Plan) -> str:
 
 
 def _figures(plan: Plan) -> list[tuple[str, str]]:
-  e, chips = plan.estimate, plan.topology.size
-  rate = e.images_per_second
+  e = plan.estimate
   reducing = e.all_reduce_seconds / e.step_seconds
   rows = [
     ('time per step', f'{1e3 * e.step_seconds:.2f} ms'),
-    ('images/s', f'{rate:,.0f} in all, {rate / chips:,.0f} per chip'),
+    (
+      'images/s',
+      f'{e.images_per_second:,.0f} in all, {_per_chip(plan):,.0f} per chip',
+    ),
     ('share of peak arithmetic', f'{e.peak_share:.0%} (bfloat16)'),
     ('share of memory bandwidth', f'{e.bandwidth_share:.0%}'),
     ('limit', e.limit),
@@ -82,12 +85,37 @@ def as_row(plan: Plan) -> dict[str, Any]:
     'topology': plan.topology.name,
     'chips': plan.topology.size,
     **figures,
-    'images_per_second_per_chip': figures['images_per_second']
-    / plan.topology.size,
+    'images_per_second_per_chip': _per_chip(plan),
     'hours_per_epoch': plan.hours_per_epoch,
     'hours': plan.hours,
     'estimated_by': ESTIMATED_BY[plan.topology.chip.platform],
   }
+
+
+def compare(plans: Sequence[Plan]) -> str:
+  """Returns a table of plans that fit, on several topologies.
+
+  Efficiency is images per second and chip, relative to the first plan.
+  """
+  rows = []
+  for plan in plans:
+    e, rate = plan.estimate, _per_chip(plan)
+    rows.append(
+      (
+        plan.topology.name,
+        f'{e.images_per_second:,.0f}',
+        f'{rate:,.0f}',
+        f'{e.all_reduce_seconds / e.step_seconds:.1%}',
+        f'{rate / _per_chip(plans[0]):.1%}',
+      )
+    )
+  return commands.format_table(
+    ('topology', 'images/s', 'per chip', 'all-reduces', 'efficiency'), rows
+  )
+
+
+def _per_chip(plan: Plan) -> float:
+  return plan.estimate.images_per_second / plan.topology.size
 
 
 def shares(plan: Plan, by: str) -> dict[str, float]:

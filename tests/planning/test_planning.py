@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from inception.errors import UserError
-from inception.planning import chips, devices, report
+from inception.planning import chart, chips, devices, report
 from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.plan import Plan, largest_batch
 from inception.planning.programs import Compiled
@@ -184,6 +184,23 @@ def test_gpus_of_a_host():
       chips.parse(name)
 
 
+@pytest.mark.parametrize(
+  ('name', 'links', 'hops'),
+  [
+    ('v5e:2x1', 1, 2),
+    ('v5e:4x4', 2, 12),
+    ('v5e:8x16', 3, 30),
+    ('v5e:16x16', 4, 32),
+    ('v5p:4x4x2', 5, 10),
+  ],
+)
+def test_axes_are_lines_or_rings(name, links, hops):
+  topology = chips.parse(name)
+  sent = 2 * 1e9 * (topology.size - 1) / topology.size
+  expected = sent / (links * topology.chip.link) + hops * 1e-6
+  assert topology.all_reduce_seconds(1e9) == pytest.approx(expected)
+
+
 def test_time_is_cycles_memory_and_all_reduces():
   topology = chips.parse('v5e:2x2')
   plan = estimate(compiled(), topology, batch_size=64)
@@ -284,6 +301,24 @@ def test_figures_are_called_estimates(config):
   assert "the compiler's estimates, not measurements" in text
   assert 'not measurements' in report.as_row(plan)['estimated_by']
   assert plan.hours == pytest.approx(10 * plan.hours_per_epoch)
+
+
+def test_topologies_are_compared(config, tmp_path):
+  def plan(name, batch_size):
+    topology = chips.parse(name)
+    figures = estimate(compiled(), topology, batch_size)
+    return Plan(config, topology, 'train', PROGRAM, figures, 100, 10.0)
+
+  one, four = plan('v5e:1x1', 16), plan('v5e:2x2', 64)
+  efficiency = one.estimate.step_seconds / four.estimate.step_seconds
+  reducing = four.estimate.all_reduce_seconds / four.estimate.step_seconds
+  lines = [line.split() for line in report.compare([one, four]).splitlines()]
+  assert lines[1][0] == 'v5e:1x1' and lines[1][3:] == ['0.0%', '100.0%']
+  assert lines[2][3:] == [f'{reducing:.1%}', f'{efficiency:.1%}']
+  chart.draw_scale([one, four], tmp_path / 'scale.png')
+  assert (tmp_path / 'scale.png').read_bytes().startswith(b'\x89PNG')
+  with pytest.raises(UserError, match='cannot write'):
+    chart.draw_scale([one, four], tmp_path / 'missing' / 'scale.png')
 
 
 def command(*arguments):
