@@ -1,7 +1,8 @@
-"""Operations that a compiled GPU program counts for nothing: its own calls.
+"""Bytes and arithmetic of an operation, from the text of a compiled program.
 
-XLA hands convolutions to cuDNN, and writes matrix products as kernels of its
-own. What they compute follows from the shapes of their operands and results.
+For GPUs, XLA hands convolutions to cuDNN, writes matrix products as kernels of
+its own, and counts neither. What they compute follows from the shapes of their
+operands and results.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ _CUDNN = {
   '__cudnn$convBackwardInput': (2, 1),
   '__cudnn$convBackwardFilter': (0, 2),
 }
+
+_NUMBER_BYTES = {'pred': 1, 'bf16': 2, 'f8e4m3fn': 1, 'f8e5m2': 1}
 
 
 def sides_of(types: str) -> tuple[int, ...]:
@@ -54,7 +57,22 @@ def operands(line: re.Match[str]) -> list[str]:
   return re.findall(r'%([^\s,)]+)', inside)
 
 
+def bytes_of(types: str) -> int:
+  """Returns the bytes of all arrays in the text of a type, unpadded."""
+  return sum(
+    _number_bytes(number) * math.prod(int(n) for n in sides.split(',') if n)
+    for number, sides in re.findall(r'\b([a-z]+\d*\w*)\[([\d,]*)\]', types)
+  )
+
+
 def _contracted(line: re.Match[str], sides: Sequence[int]) -> int:
   axes = re.search(r'lhs_contracting_dims=\{([\d,]*)\}', line['rest'])
   names = axes[1].split(',') if axes else []
   return math.prod(sides[int(axis)] for axis in names if axis)
+
+
+def _number_bytes(name: str) -> int:
+  if name in _NUMBER_BYTES:
+    return _NUMBER_BYTES[name]
+  bits = re.search(r'\d+', name)
+  return int(bits[0]) // 8 if bits else 0

@@ -79,13 +79,16 @@ def estimate(
   cycles = sum((op.cycles or 0) * op.times for op in steps)
   reducing = sum(seconds(op, topology) * op.times for op in reduces)
   total = sum(seconds(op, topology) * op.times for op in steps)
-  flops, moved = compiled.flops, compiled.bytes_moved
-  if flops is None:
-    flops = sum(op.flops * op.times for op in steps)
-  if moved is None:
-    moved = sum(op.bytes_read_written * op.times for op in steps)
-  peak_share = flops / total / chip.peak
-  bandwidth_share = moved / total / chip.bandwidth
+  # A compiler that counts does so once for what is in a loop.
+  once = sum(seconds(op, topology) for op in steps)
+  flops = sum(op.flops * op.times for op in steps) / total
+  if compiled.flops is not None:
+    flops = compiled.flops / once
+  moved = sum(op.bytes_read_written * op.times for op in steps) / total
+  if compiled.bytes_moved is not None:
+    moved = compiled.bytes_moved / once
+  peak_share = flops / chip.peak
+  bandwidth_share = moved / chip.bandwidth
   return dataclasses.replace(
     known,
     cycles=cycles,

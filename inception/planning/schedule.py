@@ -6,7 +6,6 @@ its own estimate of the cycles that an operation takes; a few kinds have none.
 
 from collections.abc import Iterator
 import dataclasses
-import math
 import re
 
 from inception.planning import arithmetic
@@ -36,8 +35,6 @@ _FREE = {
 }
 
 _SLICES = ('slice', 'dynamic-slice')
-
-_NUMBER_BYTES = {'pred': 1, 'bf16': 2, 'f8e4m3fn': 1, 'f8e5m2': 1}
 
 _ASSIGNMENT = re.compile(
   r'^ +(?:ROOT )?%(?P<name>\S+) = (?P<type>.*?) (?P<opcode>[a-z][\w-]*)\('
@@ -107,16 +104,13 @@ def _walk(
     rest = line['rest']
     types[line['name']] = line['type']
     if line['opcode'] == 'while':
-      trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', rest)
-      body = _called(rest, 'body')
-      yield from _walk(
-        body, computations, times * int(trips[1] if trips else 1)
-      )
+      trips = _trips(line, computations)
+      yield from _walk(_called(rest, 'body'), computations, times * trips)
       continue
     if _is_free(line):
       continue
     read = sum(_bytes_read(line, types, computations))
-    written = _bytes_of(line['type'])
+    written = arithmetic.bytes_of(line['type'])
     kind = _kind(line, computations)
     if line['opcode'] == 'all-reduce-start':
       written = max(written - read, read)  # It may return its operands too.
@@ -131,6 +125,30 @@ def _walk(
       flops=_flops(line, types, computations),
       times=times,
     )
+
+
+def _trips(
+  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
+) -> int:
+  """Returns how often a loop runs; 1 where the program does not say.
+
+  GPU programs say it. In those of TPUs, a loop of `lax.scan` runs while a
+  counter from 0 is less than a constant.
+  """
+  if known := re.search(r'"known_trip_count":\{"n":"(\d+)"', line['rest']):
+    return int(known[1])
+  condition = computations.get(_called(line['rest'], 'condition'), [])
+  constants = {
+    part['name']: part['rest'].partition(')')[0]
+    for part in condition
+    if part['opcode'] == 'constant'
+  }
+  for part in condition:
+    if part['opcode'] == 'compare' and 'direction=LT' in part['rest']:
+      _, limit = arithmetic.operands(part)
+      if constants.get(limit, '').isdecimal():
+        return int(constants[limit])
+  return 1
 
 
 def _is_free(line: re.Match[str]) -> bool:
@@ -172,9 +190,11 @@ def _bytes_read(
   A slice reads no more than it returns. XLA puts many gradients into one array
   for an all-reduce and slices that, inside of fusions too.
   """
-  sizes = [_bytes_of(types.get(x, '')) for x in arithmetic.operands(line)]
+  sizes = [
+    arithmetic.bytes_of(types.get(x, '')) for x in arithmetic.operands(line)
+  ]
   if line['opcode'] in _SLICES:
-    return [min(sizes[0], _bytes_of(line['type'])), *sizes[1:]]
+    return [min(sizes[0], arithmetic.bytes_of(line['type'])), *sizes[1:]]
   if line['opcode'] != 'fusion':
     return sizes
   inner = computations.get(_called(line['rest'], 'calls'), [])
@@ -184,7 +204,7 @@ def _bytes_read(
     place = int(part['rest'].partition(')')[0])
     users = [x for x in inner if part['name'] in arithmetic.operands(x)]
     if users and all(user['opcode'] in _SLICES for user in users):
-      sliced = sum(_bytes_of(user['type']) for user in users)
+      sliced = sum(arithmetic.bytes_of(user['type']) for user in users)
       sizes[place] = min(sizes[place], sliced)
   return sizes
 
@@ -217,18 +237,3 @@ def _called(rest: str, attribute: str) -> str:
   """Returns the name of the computation that an attribute refers to."""
   match = re.search(rf'\b{attribute}=%([^\s,)]+)', rest)
   return match[1] if match else ''
-
-
-def _bytes_of(types: str) -> int:
-  """Returns the bytes of all arrays in the text of a type, unpadded."""
-  return sum(
-    _number_bytes(number) * math.prod(int(n) for n in sides.split(',') if n)
-    for number, sides in re.findall(r'\b([a-z]+\d*\w*)\[([\d,]*)\]', types)
-  )
-
-
-def _number_bytes(name: str) -> int:
-  if name in _NUMBER_BYTES:
-    return _NUMBER_BYTES[name]
-  bits = re.search(r'\d+', name)
-  return int(bits[0]) // 8 if bits else 0

@@ -133,6 +133,36 @@ ENTRY %main (x: f32[8]) -> f32[8] {
   assert (reduce.kind, reduce.result_bytes) == ('all-reduce', 1000)
 
 
+def test_loops_of_tpu_programs():
+  """Their number of trips is only in the condition."""
+  program = """
+%condition (c: (s32[], f32[8])) -> pred[] {
+  %limit = s32[]{:T(128)} constant(8)
+  %c = (s32[]{:T(128)}, f32[8]{0}) parameter(0)
+  %counter = s32[]{:T(128)} get-tuple-element(%c), index=0
+  ROOT %lt.1 = pred[]{:T(512)} compare(%counter, %limit), direction=LT, \
+metadata={op_name="jit(f)/while/cond/lt" stack_frame_id=7}
+}
+
+%other (d: (s32[], f32[8])) -> pred[] {
+  %d = (s32[]{:T(128)}, f32[8]{0}) parameter(0)
+  ROOT %done = pred[]{:T(512)} get-tuple-element(%d), index=0
+}
+
+%body (b: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %b = (s32[], f32[8]{0}) parameter(0)
+  ROOT %add.1 = f32[8]{0} add(%b, %b), backend_config={"estimated_cycles":"5"}
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %while.1 = (s32[]{:T(128)}, f32[8]{0}) while(%x), condition=%condition, \
+body=%body, metadata={op_name="jit(f)/while" stack_frame_id=5}
+  %while.2 = (s32[]{:T(128)}, f32[8]{0}) while(%x), condition=%other, body=%body
+}
+"""
+  assert [op.times for op in operations(program)] == [8, 1]
+
+
 def test_a_slice_reads_what_it_returns():
   program = """
 %inner (a: f32[1000], b: f32[8]) -> f32[8] {
@@ -212,7 +242,9 @@ def test_time_is_cycles_memory_and_all_reduces():
   total = 3500 / 1.5e9 + moving + reducing
   assert plan.step_seconds == pytest.approx(total)
   assert plan.images_per_second == pytest.approx(64 / total)
-  assert plan.peak_share == pytest.approx(1e6 / total / 197e12)
+  # The compiler counts what is in a loop once.
+  once = total - 19 * 100 / 1.5e9
+  assert plan.peak_share == pytest.approx(1e6 / once / 197e12)
   assert (plan.not_estimated, plan.all_reduces) == (1, 1)
   assert plan.limit == 'memory'
 
