@@ -5,13 +5,17 @@ import json
 import subprocess
 import sys
 
+import jax
+from jax import lax
+import jax.numpy as jnp
 import pytest
 
+from inception.device_program import DeviceProgram
 from inception.errors import UserError
 from inception.planning import chart, chips, devices, report
 from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.plan import Plan, largest_batch
-from inception.planning.programs import Compiled
+from inception.planning.programs import Compiled, Program, compile_for
 from inception.planning.schedule import operations
 from tests import tiny
 
@@ -397,6 +401,23 @@ def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
   assert parts == pytest.approx(plan['step_seconds'])
   assert chart.read_bytes().startswith(b'\x89PNG')
   assert len(table.read_text().splitlines()) == 2
+
+
+@needs_compiler
+def test_parts_of_a_batch_are_counted():
+  """As a compiler for TPUs writes the loop over them."""
+
+  def step(kernel, parts):
+    return lax.scan(lambda x, part: (x @ kernel + part, None), kernel, parts)[0]
+
+  program = DeviceProgram(step, split=(False, True), donated=())
+  shapes = [
+    jax.ShapeDtypeStruct(shape, jnp.float32)
+    for shape in ((256, 256), (1, 12, 256, 256))
+  ]
+  described = devices.describe(chips.parse('v5e:1x1'))
+  done = compile_for(Program(program, tuple(shapes)), described)
+  assert max(op.times for op in operations(done.text)) == 12
 
 
 @needs_compiler
