@@ -6,7 +6,7 @@ from typing import Any
 from inception import paths
 from inception.errors import UserError
 from inception.planning.plan import Plan
-from inception.planning.report import ESTIMATED_BY, title
+from inception.planning.report import ESTIMATED_BY, subject, title
 
 
 def draw_shares(
@@ -64,15 +64,17 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   times.set(ylabel='ms per step', xlabel=_note(fitting[0]))
   times.margins(y=0.3)  # Room for the legend.
   times.legend(loc='upper right', ncols=2, fontsize=8)
-  picture.suptitle(_title_of_all(fitting), fontsize=10)
+  rows = fitting[0].estimate.batch_size / fitting[0].topology.size
+  picture.suptitle(
+    f'{subject(fitting[0])}, {rows:g} images per chip', fontsize=10
+  )
   _save(picture, output)
 
 
 def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
   """Draws images per second, with what perfect scaling would give."""
-  first, names = plans[0], [plan.topology.name for plan in plans]
-  each = first.estimate.images_per_second / first.topology.size
-  perfect = [each * plan.topology.size for plan in plans]
+  names = [plan.topology.name for plan in plans]
+  perfect = [plans[0].rate_per_chip * plan.topology.size for plan in plans]
   rates = [plan.estimate.images_per_second for plan in plans]
   axes.plot(names, perfect, '--', color='#999999', label='perfect scaling')
   axes.plot(names, rates, 'o-', color='#4c72b0', label='estimated')
@@ -88,12 +90,6 @@ def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
   axes.margins(x=0.15, y=0.15)  # Room for the labels.
   axes.minorticks_off()
   axes.legend()
-
-
-def _title_of_all(plans: Sequence[Plan]) -> str:
-  whole, _, _ = title(plans[0]).rpartition(', batch')
-  rows = plans[0].estimate.batch_size / plans[0].topology.size
-  return f'{whole}, {rows:g} images per chip'
 
 
 def _note(plan: Plan) -> str:

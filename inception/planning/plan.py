@@ -40,6 +40,11 @@ class Plan:
   steps_per_epoch: float
 
   @property
+  def rate_per_chip(self) -> float:
+    """Expected images per second of each chip."""
+    return self.estimate.images_per_second / self.topology.size
+
+  @property
   def hours_per_epoch(self) -> float:
     """Expected hours of one pass over the data, without input and saving."""
     return self.steps_per_epoch * self.estimate.step_seconds / 3600

@@ -23,11 +23,16 @@ _STEP_SCOPES = ('augmentation', 'loss', 'optimizer')
 
 def title(plan: Plan) -> str:
   """Returns one line that says what was planned."""
-  step = 'training' if plan.what == 'train' else 'evaluation'
   return (
-    f'{plan.config.model.architecture}, {step}, {plan.config.precision}, batch'
-    f' {plan.estimate.batch_size:,} on {plan.topology.name}'
+    f'{subject(plan)}, batch {plan.estimate.batch_size:,} on'
+    f' {plan.topology.name}'
   )
+
+
+def subject(plan: Plan) -> str:
+  """Returns what was planned, whatever the batch and the chips."""
+  step = 'training' if plan.what == 'train' else 'evaluation'
+  return f'{plan.config.model.architecture}, {step}, {plan.config.precision}'
 
 
 def describe(plan: Plan) -> str:
@@ -57,7 +62,7 @@ def _figures(plan: Plan) -> list[tuple[str, str]]:
     ('time per step', f'{1e3 * e.step_seconds:.2f} ms'),
     (
       'images/s',
-      f'{e.images_per_second:,.0f} in all, {_per_chip(plan):,.0f} per chip',
+      f'{e.images_per_second:,.0f} in all, {plan.rate_per_chip:,.0f} per chip',
     ),
     ('share of peak arithmetic', f'{e.peak_share:.0%} (bfloat16)'),
     ('share of memory bandwidth', f'{e.bandwidth_share:.0%}'),
@@ -85,7 +90,7 @@ def as_row(plan: Plan) -> dict[str, Any]:
     'topology': plan.topology.name,
     'chips': plan.topology.size,
     **figures,
-    'images_per_second_per_chip': _per_chip(plan),
+    'images_per_second_per_chip': plan.rate_per_chip,
     'hours_per_epoch': plan.hours_per_epoch,
     'hours': plan.hours,
     'estimated_by': ESTIMATED_BY[plan.topology.chip.platform],
@@ -99,23 +104,19 @@ def compare(plans: Sequence[Plan]) -> str:
   """
   rows = []
   for plan in plans:
-    e, rate = plan.estimate, _per_chip(plan)
+    e, rate = plan.estimate, plan.rate_per_chip
     rows.append(
       (
         plan.topology.name,
         f'{e.images_per_second:,.0f}',
         f'{rate:,.0f}',
         f'{e.all_reduce_seconds / e.step_seconds:.1%}',
-        f'{rate / _per_chip(plans[0]):.1%}',
+        f'{rate / plans[0].rate_per_chip:.1%}',
       )
     )
   return commands.format_table(
     ('topology', 'images/s', 'per chip', 'all-reduces', 'efficiency'), rows
   )
-
-
-def _per_chip(plan: Plan) -> float:
-  return plan.estimate.images_per_second / plan.topology.size
 
 
 def shares(plan: Plan, by: str) -> dict[str, float]:
