@@ -1,12 +1,13 @@
 """Starts tests.worker in processes, each with its own devices."""
 
 import os
-import pathlib
 import socket
 import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests import warm
+
+# Seconds that a process may take. Alone on an idle machine it needs a tenth.
+LIMIT = 300
 
 
 def start(
@@ -25,7 +26,7 @@ def start(
   }
   started = []
   for process in range(processes):
-    line = [sys.executable, '-m', 'tests.worker', command]
+    line = [warm.python(), '-m', 'tests.worker', command]
     line.append(f'--workdir={workdir}')
     if command == 'train':
       line += [
@@ -43,7 +44,7 @@ def start(
     started.append(
       subprocess.Popen(
         line,
-        cwd=ROOT,
+        cwd=warm.ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,12 +54,12 @@ def start(
   return started
 
 
-def finish(started, timeout=300):
+def finish(started):
   """Returns (exit status, standard output, standard error) per process."""
   results = []
   for process in started:
     try:
-      out, err = process.communicate(timeout=timeout)
+      out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
       for other in started:
         other.kill()

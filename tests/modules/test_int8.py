@@ -8,81 +8,80 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception.architectures import get_architecture
 from inception.modules import int8, int8_layers, pooling, rounding
 from inception.modules.create import create_model
 from inception.modules.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import unroll
 from inception.spec import vocabulary as v
-from tests.architectures.reference import NUMBERS
+from tests.tables import PIECES, shorten
 from tests.variables import random_variables
 
-# Enough for these few images; optimizing takes most of the time.
-_FAST = {'xla_backend_optimization_level': 0}
-_SIZE = 107
-
-
+_SIZE = 75
 @functools.cache
-def images(size=_SIZE):
+def images(size):
   generator = np.random.default_rng(0)
   return generator.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
 
 
-def compiled(model):
-  def apply(variables, images):
-    return model.apply(variables, images).logits
-
-  def run(variables, images):
-    lowered = jax.jit(apply).lower(variables, images)
-    return np.asarray(lowered.compile(_FAST)(variables, images))
-
-  return run
+def logits(model, variables, x):
+  run = jax.jit(lambda variables, x: model.apply(variables, x).logits)
+  return np.asarray(run(variables, x))
 
 
-def make(name, **fields):
-  model = create_model(name, num_classes=10, width=0.1, **fields)
-  return model, random_variables(model, images())
-
-
-@pytest.mark.parametrize('name', NUMBERS)
-def test_folded_and_int8_networks_agree_with_the_plain_one(name):
-  model, variables = make(name)
-  plain = compiled(model)(variables, images())
-  table, folded = fold_batch_norm(
+def check(table, size, **fields):
+  """Compares a network with its folded one, and with two of integers."""
+  model = create_model(table, num_classes=10, **fields)
+  x = images(size)
+  variables = random_variables(model, x)
+  plain = logits(model, variables, x)
+  _, folded = fold_batch_norm(
     model.architecture, variables, model.options.batch_norm_epsilon
   )
-  again = compiled(model.clone(architecture=table))(folded, images())
-  np.testing.assert_allclose(again, plain, atol=1e-4 * np.abs(plain).max())
+  largest = np.abs(plain).max()
   # Without scales, the int8 network is the folded one.
   network = int8.make_quantized(model)
-  real = compiled(network)(folded, images())
-  np.testing.assert_allclose(real, plain, atol=1e-4 * np.abs(plain).max())
-  quantized = quantize(model, variables, [images()], Calibration(1, 'max'))
-  integers = compiled(network)(quantized, images())
-  np.testing.assert_allclose(integers, plain, atol=0.1 * np.abs(plain).max())
+  real = logits(network, folded, x)
+  np.testing.assert_allclose(real, plain, atol=1e-4 * largest)
+  quantized = quantize(model, variables, [x], Calibration(1, 'max'))
+  integers = logits(network, quantized, x)
+  np.testing.assert_allclose(integers, plain, atol=0.1 * largest)
   # The same integers in float32: sums of fewer than 2^24 are exact.
-  floats = compiled(int8.make_quantized(model, False))(quantized, images())
+  floats = logits(int8.make_quantized(model, False), quantized, x)
   np.testing.assert_array_equal(integers, floats)
 
 
-def test_squeeze_excite_runs_too():
-  model, variables = make('inception_resnet_v2', squeeze_excite=4)
-  plain = compiled(model)(variables, images())
-  quantized = quantize(model, variables, [images()], Calibration(1, 'max'))
-  integers = compiled(int8.make_quantized(model))(quantized, images())
-  np.testing.assert_allclose(integers, plain, atol=0.1 * np.abs(plain).max())
+@pytest.mark.parametrize('name', PIECES)
+def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
+  check(PIECES[name], PIECES[name].input_size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
+def test_folded_and_int8_networks_agree_with_the_plain_ones(name):
+  check(name, 107, width=0.1)
+
+
+@pytest.mark.parametrize(
+  'name', ['inception_v1-Mixed_5b', 'inception_resnet_v1-Repeat_1']
+)
+def test_squeeze_excite_runs_too(name):
+  check(PIECES[name], PIECES[name].input_size, squeeze_excite=4)
 
 
 @pytest.mark.parametrize('keep', [(), ('first', 'classifier')])
 def test_every_convolution_of_the_program_multiplies_int8(keep):
-  model, variables = make('inception_v3')
+  table = shorten(get_architecture('inception_v3'))
+  model = create_model(table, num_classes=10)
+  variables = random_variables(model, images(_SIZE))
   quantized = quantize(
-    model, variables, [images()], Calibration(1, 'max', keep)
+    model, variables, [images(_SIZE)], Calibration(1, 'max', keep)
   )
   network = int8.make_quantized(model)
   text = (
     jax.jit(lambda v, x: network.apply(v, x).logits)
-    .lower(quantized, images())
+    .lower(quantized, images(_SIZE))
     .as_text()
   )
   kinds = re.findall(
@@ -145,20 +144,19 @@ def test_training_sees_rounded_numbers_and_plain_gradients():
 
 
 def test_training_with_rounding_is_not_evaluation():
-  fields = {'num_classes': 10, 'width': 0.1}
-  plain = create_model('inception_v1', **fields)
-  aware = create_model('inception_v1', quantization_aware=True, **fields)
-  variables = random_variables(plain, images(64))
+  plain = create_model('tiny', num_classes=10)
+  aware = create_model('tiny', num_classes=10, quantization_aware=True)
+  x = images(16)
+  variables = random_variables(plain, x)
   np.testing.assert_array_equal(
-    compiled(aware)(variables, images(64)),
-    compiled(plain)(variables, images(64)),
+    logits(aware, variables, x), logits(plain, variables, x)
   )
 
-  @functools.partial(jax.jit, static_argnums=0, compiler_options=_FAST)
+  @functools.partial(jax.jit, static_argnums=0)
   def train(model, variables):
     outputs, _ = model.apply(
       variables,
-      images(64),
+      x,
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': jax.random.key(0)},

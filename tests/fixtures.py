@@ -1,0 +1,48 @@
+"""Fixtures of all tests: a small network, pictures, a `python` that is warm."""
+
+from ml_collections import ConfigDict
+import numpy as np
+from PIL import Image
+import pytest
+
+from inception.data import batches
+from tests import programs, tiny, warm
+
+# The graph of the host pipeline grows with the images per call, and every test
+# that trains builds one.
+batches._CHUNK = 1
+programs.share()
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+  """See `tiny.get_config`."""
+  return tiny.get_config()
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+  """A folder of images: 13 in two classes in each of 'train' and 'val'."""
+  generator = np.random.default_rng(0)
+  root = tmp_path / 'images'
+  for split in ('train', 'val'):
+    for name, count in (('cat', 6), ('dog', 7)):
+      folder = root / split / name
+      folder.mkdir(parents=True)
+      for i in range(count):
+        pixels = generator.integers(0, 256, (20 + i, 30, 3), np.uint8)
+        suffix = 'jpg' if i % 2 else 'png'
+        Image.fromarray(pixels).save(folder / f'{i}.{suffix}')
+  return root
+
+
+@pytest.fixture(scope='session')
+def python() -> str:
+  """The path of a `python` that starts in a moment; see `tests.warm`."""
+  return warm.python()
+
+
+@pytest.fixture
+def own_programs(monkeypatch):
+  """For tests of how programs are made: this one makes its own."""
+  monkeypatch.setattr(programs, 'shared', False)

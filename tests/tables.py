@@ -1,0 +1,123 @@
+"""Short and narrow forms of the networks, for tests that compile them.
+
+Compiling takes as long as there are convolutions, and most of a network repeats
+itself: 1,466 convolutions in the fourteen tables, 221 in the pieces.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import itertools
+
+from inception import architectures
+from inception.spec import unroll
+from inception.spec import vocabulary as v
+from tests.architectures.reference import NUMBERS
+
+# Features of the convolutions of a stage, in turn, so that a mistake in the
+# order or in the widths of branches shows.
+_FEATURES = (8, 16, 24)
+# Convolutions of a piece, but for the last stage: 10 CPU seconds for a step.
+_ENOUGH = 8
+
+
+def shorten(table: v.Architecture) -> v.Architecture:
+  """Returns a narrow network in which few blocks are equal.
+
+  Of equal stages in a row it has the first, of a `Repeat` two blocks. Every
+  kind of block and every change of the grid stays.
+  """
+  stages: list[v.Stage] = []
+  names = {}
+  for stage in table.stages:
+    block = _narrow(stage.block, itertools.cycle(_FEATURES))
+    if not stages or stages[-1].block != block:
+      stages.append(v.Stage(stage.name, block))
+    names[stage.name] = stages[-1].name
+  heads = (
+    dataclasses.replace(
+      head,
+      stage=names[head.stage],
+      block=_narrow(head.block, itertools.cycle(_FEATURES)),
+      hidden=head.hidden and 16,
+    )
+    for head in table.aux_heads
+  )
+  return dataclasses.replace(
+    table,
+    stages=tuple(stages),
+    aux_heads=tuple(heads),
+    bottleneck=table.bottleneck and 16,
+  )
+
+
+def _narrow(block: v.Block, features: Iterator[int]) -> v.Block:
+  match block:
+    case v.Chain(blocks) | v.Concat(blocks):
+      return type(block)(*(_narrow(part, features) for part in blocks))
+    case v.Repeat():
+      body = _narrow(block.block, features)
+      return dataclasses.replace(block, block=body, times=2)
+    case v.Residual():
+      branches = _narrow(block.branches, features)
+      return dataclasses.replace(block, branches=branches)
+    case v.Conv() | v.SeparableConv():
+      return dataclasses.replace(block, features=next(features))
+  return block
+
+
+def make_pieces() -> dict[str, v.Architecture]:
+  """Returns small tables that together have every block of the networks once.
+
+  A block is followed by the max pooling that follows it in its network, if any.
+  Names are those of the first network that has the first block, and its stage.
+  """
+  pieces: dict[str, v.Architecture] = {}
+  seen, heads = set(), {}
+  for name in NUMBERS:
+    short = shorten(architectures.get_architecture(name))
+    heads |= {(head.block, head.hidden): head for head in short.aux_heads}
+    waiting: list[v.Stage] = []
+    for group in _with_pooling(short.stages):
+      blocks = tuple(stage.block for stage in group)
+      if blocks not in seen:
+        seen.add(blocks)
+        waiting += group
+      is_last = group[-1] is short.stages[-1]
+      if waiting and (is_last or _convolutions(waiting) >= _ENOUGH):
+        pieces[f'{name}-{waiting[0].name}'] = _piece(waiting)
+        waiting = []
+  every = tuple(
+    dataclasses.replace(head, name=f'AuxLogits_{i}', stage='first', dropout=0.0)
+    for i, head in enumerate(heads.values())
+  )
+  pieces['heads'] = dataclasses.replace(
+    _piece([]), aux_heads=every, bottleneck=16
+  )
+  return pieces
+
+
+def _with_pooling(stages: tuple[v.Stage, ...]) -> Iterator[tuple[v.Stage, ...]]:
+  """Yields each stage, with the max pooling that follows it."""
+  for stage, after in itertools.zip_longest(stages, stages[1:]):
+    if after is not None and isinstance(after.block, v.MaxPool):
+      yield stage, after
+    elif not isinstance(stage.block, v.MaxPool):
+      yield (stage,)
+
+
+def _piece(stages: list[v.Stage]) -> v.Architecture:
+  """Returns a table whose smallest grid has some pixels."""
+  first = v.Stage('first', v.Conv(8))
+  table = v.Architecture(32, (first, *stages), dropout=0.0)
+  side = unroll.smallest_input(table) + 16
+  return dataclasses.replace(table, input_size=side)
+
+
+def _convolutions(stages: list[v.Stage]) -> int:
+  table = _piece(stages)
+  side = table.input_size
+  layers = unroll.stage_layers(table, side, side).values()
+  return sum(layer.is_convolution for part in layers for layer in part)
+
+
+PIECES = make_pieces()

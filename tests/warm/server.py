@@ -1,0 +1,205 @@
+"""Forks a process that has imported every slow package per client.
+
+Only packages of others: a program still imports this project itself, so an
+import that it forgets is missed as in a shell.
+
+Run:  python -m tests.warm.server SOCKET; ends with its standard input.
+"""
+
+from collections.abc import Callable
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import warnings
+
+PACKAGES = (
+  *('jax', 'flax.linen', 'optax', 'orbax.checkpoint'),
+  *('tensorflow', 'tensorflow_datasets', 'ml_collections.config_flags'),
+  *('matplotlib.pyplot', 'sklearn.datasets', 'cv2', 'h5py', 'PIL.Image'),
+  *('tensorboard.summary.writer.event_file_writer', 'safetensors.numpy'),
+)
+# Read when a package is imported, which is over.
+_READ_AT_IMPORT = ('JAX_', 'TF_', 'TFDS_', 'KERAS_')
+# But these are read when they are used.
+_READ_LATER = (
+  *('JAX_COMPILATION_CACHE_DIR', 'JAX_COORDINATOR_ADDRESS'),
+  *('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID'),
+)
+
+Program = Callable[[], object]
+
+
+def main(address: str) -> None:
+  """Imports, says so, and serves; in a child, runs the program."""
+  python = sys.executable
+  import_packages()
+  environment = dict(os.environ)
+  listener = socket.socket(socket.AF_UNIX)
+  listener.bind(address)
+  listener.listen(64)
+  print('ready', flush=True)
+  request = Server(listener).run()
+  if request is not None:
+    make_program(request, environment, python)()
+
+
+def import_packages() -> None:
+  """Imports what takes long. C++ code prints while it is imported."""
+  kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  for name in PACKAGES:
+    with contextlib.suppress(ImportError):
+      importlib.import_module(name)
+  os.dup2(kept, 2)
+  os.close(kept)
+  os.close(nowhere)
+  gc.freeze()  # Collecting would copy every page that is shared.
+
+
+class Server:
+  """Forks a child per connection and passes on signals and exit statuses."""
+
+  def __init__(self, listener: socket.socket):
+    """Wakes up for clients, ended children, and the end of standard input."""
+    self._listener = listener
+    self._connections: dict[int, tuple[socket.socket, bool]] = {}
+    self._ended, wakeup = socket.socketpair()
+    for end in (self._ended, wakeup):
+      end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakeup.fileno())
+    self._wakeup = wakeup
+    self._selector = selectors.DefaultSelector()
+    for ready in (listener, self._ended, sys.stdin):
+      self._selector.register(ready, selectors.EVENT_READ)
+
+  def run(self) -> dict | None:
+    """Serves; returns the request in a child, None at the end."""
+    while True:
+      for key, _ in self._selector.select():
+        if key.fileobj is sys.stdin:
+          for pid in list(self._connections):
+            self._kill(pid, signal.SIGKILL)
+          return None
+        if key.fileobj is self._listener:
+          request = self._accept()
+          if request is not None:
+            return request
+        elif key.fileobj is self._ended:
+          self._ended.recv(4096)
+          self._reap()
+        else:
+          self._pass_on(key.data)
+
+  def _accept(self) -> dict | None:
+    """Forks for the next client; returns its request in the child."""
+    connection, _ = self._listener.accept()
+    header, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
+    content = b''
+    while len(content) < int.from_bytes(header, 'big'):
+      content += connection.recv(1 << 16)
+    request = json.loads(content)
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # The threads of BLAS are idle.
+      pid = os.fork()
+    if pid == 0:
+      if request['leads_a_group']:
+        os.setpgid(0, 0)
+      self._leave(connection)
+      for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+      os.close(descriptor)
+    if pid == 0:
+      return request
+    self._connections[pid] = (connection, request['leads_a_group'])
+    self._selector.register(connection, selectors.EVENT_READ, pid)
+    return None
+
+  def _leave(self, connection: socket.socket) -> None:
+    """Closes in a child what belongs to the server."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    self._selector.close()
+    others = [other for other, _ in self._connections.values()]
+    for end in (self._listener, self._ended, self._wakeup, connection, *others):
+      end.close()
+
+  def _pass_on(self, pid: int) -> None:
+    """Passes signals of a client to its child; kills it with the client."""
+    connection, _ = self._connections[pid]
+    signals = connection.recv(64)
+    for number in signals or [signal.SIGKILL]:
+      self._kill(pid, number)
+    if not signals:
+      self._selector.unregister(connection)
+
+  def _kill(self, pid: int, number: int) -> None:
+    leads_a_group = self._connections[pid][1]
+    with contextlib.suppress(ProcessLookupError):
+      if number == signal.SIGKILL and leads_a_group:
+        os.killpg(pid, number)
+      else:
+        os.kill(pid, number)
+
+  def _reap(self) -> None:
+    """Tells clients how their children have ended."""
+    for pid in list(self._connections):
+      ended, status = os.waitpid(pid, os.WNOHANG)
+      if not ended:
+        continue
+      connection, _ = self._connections.pop(pid)
+      with contextlib.suppress(KeyError):  # The client has gone.
+        self._selector.unregister(connection)
+      with contextlib.suppress(OSError):
+        connection.send(b'%d' % os.waitstatus_to_exitcode(status))
+      connection.close()
+
+
+def make_program(request: dict, old: dict[str, str], python: str) -> Program:
+  """Prepares this process as the interpreter would; returns what it runs.
+
+  Args:
+    request: From the client.
+    old: Environment in which packages were imported.
+    python: The interpreter, for what a fork cannot do.
+  """
+  arguments, new = request['arguments'], request['environment']
+  os.chdir(request['folder'])
+  os.sched_setaffinity(0, request['cpus'])
+  changed = {
+    name
+    for name in old.keys() | new.keys()
+    if name.startswith(_READ_AT_IMPORT) and old.get(name) != new.get(name)
+  }
+  if not changed <= set(_READ_LATER):
+    os.execve(python, [python, *arguments], new)
+  os.environ.clear()
+  os.environ.update(new)
+  if 'JAX_COMPILATION_CACHE_DIR' in changed:
+    import jax
+
+    folder = new.get('JAX_COMPILATION_CACHE_DIR')
+    jax.config.update('jax_compilation_cache_dir', folder)
+  sys.path[1:1] = filter(None, new.get('PYTHONPATH', '').split(os.pathsep))
+  if arguments[0] == '-c':
+    sys.argv, sys.path[0] = ['-c', *arguments[2:]], ''
+    return lambda: exec(arguments[1], {'__name__': '__main__'})
+  if arguments[0] == '-m':
+    sys.argv, sys.path[0] = arguments[1:], os.getcwd()
+    return lambda: runpy.run_module(
+      arguments[1], run_name='__main__', alter_sys=True
+    )
+  sys.argv, sys.path[0] = arguments, os.path.dirname(arguments[0])
+  return lambda: runpy.run_path(arguments[0], run_name='__main__')
+
+
+if __name__ == '__main__':
+  main(sys.argv[1])
