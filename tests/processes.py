@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 
 from tests import warm
 
@@ -66,6 +67,16 @@ def finish(started):
       raise
     results.append((process.returncode, out, err))
   return results
+
+
+def wait_for(happens, started):
+  """Waits until a function returns True, while the processes run."""
+  end = time.monotonic() + LIMIT
+  while not happens():
+    for process in started:
+      assert process.poll() is None, process.communicate()
+    assert time.monotonic() < end, f'{happens} not after {LIMIT} s'
+    time.sleep(0.05)
 
 
 def run(*arguments, **keywords):

@@ -14,6 +14,19 @@ from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop
 from tests import processes, tiny
 
+pytestmark = pytest.mark.usefixtures('python')
+
+# Without auxiliary heads, whose programs take as long again to compile.
+SMALL = {'model.aux_heads': False, 'checkpoint_every_epochs': 0.0111}
+FLAGS = [f'--config.{field}={value}' for field, value in SMALL.items()]
+
+
+def get_config():
+  """A run that saves after every step."""
+  config = tiny.get_config()
+  config.update_from_flattened_dict(SMALL)
+  return config
+
 
 def state_of(workdir):
   checkpoints = Checkpoints(paths.resolve(workdir))
@@ -38,69 +51,66 @@ def assert_close(workdir, other):
   assert list(ours.values()) == pytest.approx(list(theirs.values()), rel=1e-5)
 
 
-@pytest.fixture(scope='module')
-def two(tmp_path_factory):
-  """An unbroken run of two processes with two devices each."""
-  workdir = tmp_path_factory.mktemp('two') / 'run'
-  results = processes.run('train', workdir, processes=2, devices=2)
+def train_two(workdir, *arguments):
+  """Trains in two processes with two devices each."""
+  results = processes.run(
+    'train', workdir, *FLAGS, *arguments, processes=2, devices=2
+  )
   assert [status for status, _, _ in results] == [0, 0], results
-  # One process logs and writes.
-  assert 'in 2 processes' in results[0][1]
-  assert 'step' not in results[1][1].replace('Gloo', '')
-  return workdir
 
 
 @pytest.fixture(scope='module')
 def one(tmp_path_factory):
-  """The same run in one process with four devices."""
+  """An unbroken run of one process with four devices."""
   workdir = tmp_path_factory.mktemp('one') / 'run'
-  loop.train(tiny.get_config(), workdir, jax.devices())
+  loop.train(get_config(), workdir, jax.devices())
   return workdir
 
 
-def test_two_processes_train_as_one_does(one, two):
-  assert_close(two, one)
+def test_a_lost_process_ends_the_other_and_one_can_go_on(one, tmp_path):
+  """Two processes take the first steps and one the others: one run."""
+  workdir = tmp_path / 'run'
+  started = processes.start('train', workdir, *FLAGS, processes=2, devices=2)
+  processes.wait_for((workdir / 'checkpoints' / '2').exists, started)
+  started[1].kill()
+  (status, output, error), (_, other, _) = processes.finish(started)
+  assert status == RESTART
+  last = error.splitlines()[-1]
+  assert last.startswith('error: process 1 (host '), error
+  # One process logs and writes.
+  assert 'in 2 processes' in output
+  assert 'step' not in other.replace('Gloo', '')
+  loop.train(get_config(), workdir, jax.devices())
+  assert_close(workdir, one)
 
 
-def test_another_number_of_processes_goes_on_with_the_same_examples(
-  one, two, tmp_path
-):
-  broken = tmp_path / 'run'
-  loop.train(tiny.get_config(), broken, jax.devices(), stop_at_step=3)
-  results = processes.run('train', broken, processes=2, devices=2)
-  assert [status for status, _, _ in results] == [0, 0], results
-  assert_close(broken, one)
+@pytest.mark.slow
+def test_two_processes_go_on_as_if_none_had_been_lost(one, tmp_path):
+  """With the bits of an unbroken run, and from a checkpoint of one process."""
+  whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+  train_two(whole)
+  assert_close(whole, one)
+  train_two(broken, '--stop_at_step=2')
+  train_two(broken)
+  ours, theirs = state_of(broken), state_of(whole)
+  for name in theirs:
+    np.testing.assert_array_equal(ours[name], theirs[name], name)
+  assert losses(broken) == losses(whole)
+  loop.train(get_config(), tmp_path / 'c', jax.devices(), stop_at_step=3)
+  train_two(tmp_path / 'c')
+  assert_close(tmp_path / 'c', one)
 
 
-def test_evaluation_counts_every_example_once(two):
+def test_evaluation_counts_every_example_once(one):
   (first, second) = processes.run(
-    'eval', two, '--json', '--batch_size=12', processes=2, devices=2
+    'eval', one, '--json', '--batch_size=12', processes=2, devices=2
   )
   assert first[0] == second[0] == 0
   together = json.loads(first[1].splitlines()[-1])
-  alone = evaluate_workdir(two)
+  alone = evaluate_workdir(one)
   assert together['examples'] == alone['examples'] == 40
   assert together['top1'] == alone['top1']
   assert together['loss'] == pytest.approx(alone['loss'], rel=1e-5)
-
-
-def test_a_lost_process_ends_the_other_and_all_can_go_on(two, tmp_path):
-  workdir = tmp_path / 'run'
-  every = '--config.checkpoint_every_epochs=0.0111'  # One step.
-  started = processes.start('train', workdir, every, processes=2, devices=2)
-  while not (workdir / 'checkpoints' / '2').exists():
-    assert started[0].poll() is None, started[0].communicate()
-  started[1].kill()
-  (status, _, error), _ = processes.finish(started)
-  assert status == RESTART
-  assert 'error: process 1 (host ' in error.splitlines()[-1]
-  assert 'start all processes again' in error.splitlines()[-1]
-  results = processes.run('train', workdir, every, processes=2, devices=2)
-  assert [status for status, _, _ in results] == [0, 0], results
-  ours, theirs = state_of(workdir), state_of(two)
-  for name in theirs:
-    np.testing.assert_array_equal(ours[name], theirs[name], name)
-  assert losses(workdir) == losses(two)
 
 
 @pytest.mark.parametrize(

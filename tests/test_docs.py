@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -22,12 +21,16 @@ from inception.checkpoints import weights as checkpoint
 from inception.config import default
 from inception.predict import model_from_config
 from inception.spec.cost import network_cost
+from tests import warm
 from tests.variables import random_variables
+from tests.warm import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
+pytestmark = pytest.mark.usefixtures('python')
+
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NOT_RUN = '# Not run by the tests: '
+STRICT = 'import warnings\nwarnings.simplefilter("error", UserWarning)\n'
 # A few steps take less time than optimizing their program.
 FAST_COMPILATION = '--xla_backend_optimization_level=0'
 
@@ -99,7 +102,7 @@ def test_the_table_of_networks_has_the_numbers_of_the_tables():
 
 def start(command, folder):
   environment = {**os.environ, 'XLA_FLAGS': FAST_COMPILATION}
-  path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
+  path = f'{pathlib.Path(warm.python()).parent}:{os.environ["PATH"]}'
   environment.update(PATH=path, PYTHONPATH=str(ROOT))
   return subprocess.run(
     command, cwd=folder, env=environment, capture_output=True, text=True
@@ -158,7 +161,7 @@ def test_every_python_snippet_runs(name, folder):
   snippets = [code for language, code in blocks(page) if language == 'python']
   assert snippets
   for code in snippets:
-    run([sys.executable, '-c', code], folder)
+    run([warm.python(), '-c', code], folder)
 
 
 def test_the_snippet_about_weights_runs(folder, weights):
@@ -169,7 +172,7 @@ def test_the_snippet_about_weights_runs(folder, weights):
   ]
   checks = "assert outputs.endpoints['PreLogits'].shape[0] == 2"
   run(
-    [sys.executable, '-W', 'error::UserWarning', '-c', snippet + checks], folder
+    [warm.python(), '-c', STRICT + snippet + checks], folder
   )
 
 

@@ -3,20 +3,29 @@
 import csv
 import pathlib
 import re
-import sys
 
 import numpy as np
 from PIL import Image
 import pytest
 import skimage
 
-from tests.test_docs import NOT_RUN, ROOT, blocks, folder, start, weights
+from tests import warm
+from tests.test_docs import (
+  NOT_RUN,
+  ROOT,
+  STRICT,
+  blocks,
+  folder,
+  start,
+  weights,
+)
 
 PAGE = ROOT / 'docs' / 'own-pictures.md'
 PHOTOGRAPHS = pathlib.Path(skimage.__file__).parent / 'data'
 CLASSES = {'cat': 'chelsea.png', 'cup': 'coffee.png', 'launch': 'rocket.jpg'}
 
 __all__ = ['folder', 'weights']  # Fixtures.
+pytestmark = pytest.mark.usefixtures('python')
 
 
 def crops(name, count, seed):
@@ -131,7 +140,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
 
   ((_, snippet),) = [b for b in blocks(PAGE) if b[0] == 'python']
   done = start(
-    [sys.executable, '-W', 'error::UserWarning', '-c', snippet], pictures
+    [warm.python(), '-c', STRICT + snippet], pictures
   )
   assert (done.returncode, done.stderr) == (0, '')
   assert re.match(r'new/a.png (cat|cup|launch) 0\.\d+', done.stdout)

@@ -22,5 +22,5 @@ if __name__ == '__main__':
   }[sys.argv.pop(1)]
   from inception.data import batches
 
-  batches._CHUNK = 4  # The graph of the host pipeline grows with it.
+  batches._CHUNK = 1  # The graph of the host pipeline grows with it.
   commands.run(command.main, command.define_flags)

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import subprocess
-import sys
 
 import jax
 from jax import lax
@@ -17,7 +16,9 @@ from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.plan import Plan, largest_batch
 from inception.planning.programs import Compiled, Program, compile_for
 from inception.planning.schedule import operations
-from tests import tiny
+from tests import tiny, warm
+
+pytestmark = pytest.mark.usefixtures('python')
 
 # As XLA prints a program for a TPU, shortened.
 PROGRAM = """HloModule jit_function, is_scheduled=true
@@ -359,7 +360,7 @@ def test_topologies_are_compared(config, tmp_path):
 
 def command(*arguments):
   return subprocess.run(
-    [sys.executable, '-m', 'inception.planning', *arguments],
+    [warm.python(), '-m', 'inception.planning', *arguments],
     capture_output=True,
     text=True,
   )

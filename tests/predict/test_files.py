@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,10 @@ from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.predict import stream
 from inception.predict.explain import make_explainer
+from tests import warm
 from tests.predict.test_pretrained import WEIGHTS
+
+pytestmark = pytest.mark.usefixtures('python')
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +37,7 @@ def files(image_folder):
 
 def command(*arguments):
   return subprocess.run(
-    [sys.executable, '-m', 'tests.worker', 'predict', *arguments]
+    [warm.python(), '-m', 'tests.worker', 'predict', *arguments]
     + [f'--workdir={WEIGHTS}'],
     capture_output=True,
     text=True,

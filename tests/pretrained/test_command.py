@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -20,13 +19,16 @@ from inception.errors import UserError
 from inception.evaluation import workdir
 from inception.pretrained import matching
 from inception.pretrained.__main__ import make_config
+from tests import warm
 from tests.parity import peers
 from tests.pretrained.test_matching import write_checkpoint
+
+pytestmark = pytest.mark.usefixtures('python')
 
 
 def run(*arguments):
   return subprocess.run(
-    [sys.executable, '-m', 'inception.pretrained', *arguments],
+    [warm.python(), '-m', 'inception.pretrained', *arguments],
     capture_output=True,
     text=True,
     check=False,

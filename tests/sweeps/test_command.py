@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from tensorboard.backend.event_processing import (
@@ -12,12 +11,16 @@ from tensorboard.backend.event_processing import (
 )
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from tests import warm
+
+pytestmark = pytest.mark.usefixtures('python')
+
 
 def sweep(*arguments):
   environment = dict(os.environ)
   environment.pop('JAX_COMPILATION_CACHE_DIR', None)  # That of the tests.
   return subprocess.run(
-    [sys.executable, '-m', 'inception.sweeps', *arguments],
+    [warm.python(), '-m', 'inception.sweeps', *arguments],
     capture_output=True,
     text=True,
     env={**environment, 'JAX_PLATFORMS': 'cpu'},

@@ -25,7 +25,8 @@ def python() -> str:
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
   address, executable = folder / 'socket', folder / 'python'
   client = ROOT / 'tests' / 'warm' / 'client.py'
-  words = [sys.executable, '-I', '-S', client, address, sys.executable]
+  words = [sys.executable, '-I', '-S', client]
+  words += [address, executable, sys.executable]
   line = ' '.join(shlex.quote(str(word)) for word in words)
   executable.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
   executable.chmod(0o755)
@@ -38,4 +39,5 @@ def python() -> str:
   )
   if server.stdout.readline() != 'ready\n':
     raise RuntimeError(f'the server of {executable} has not started')
+  atexit.register(server.communicate)
   return os.fspath(executable)

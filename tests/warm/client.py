@@ -3,7 +3,7 @@
 Standard input and output, environment, folder, signals and exit status are
 those of this process. Run with `python -I -S`, so that it starts in 20 ms:
 
-Run:  client.py SOCKET PYTHON ARGUMENTS...
+Run:  client.py SOCKET EXECUTABLE PYTHON ARGUMENTS...; EXECUTABLE runs this.
 """
 
 import contextlib
@@ -19,7 +19,9 @@ SIGNALS = (
 )
 
 
-def main(address: str, python: str, arguments: list[str]) -> int:
+def main(
+  address: str, executable: str, python: str, arguments: list[str]
+) -> int:
   """Returns the exit status of the program that the arguments name."""
   options = [word for word in arguments[:1] if word.startswith('-')]
   if not arguments or options not in ([], ['-m'], ['-c']):
@@ -32,6 +34,7 @@ def main(address: str, python: str, arguments: list[str]) -> int:
       signal.signal(number, lambda number, _: server.send(bytes([number])))
   request = {
     'arguments': arguments,
+    'python': executable,
     'environment': dict(os.environ),
     'folder': os.getcwd(),
     'cpus': sorted(os.sched_getaffinity(0)),
@@ -50,4 +53,4 @@ def main(address: str, python: str, arguments: list[str]) -> int:
 
 
 if __name__ == '__main__':
-  sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+  sys.exit(main(*sys.argv[1:4], sys.argv[4:]))
