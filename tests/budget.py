@@ -3,7 +3,7 @@
 CPU seconds, those of child processes included, hardly depend on what else the
 machine does. Fixtures that tests share are counted by themselves. The ten most
 expensive rows and the sum are printed, all are written to `runs/tests.csv`, and
-a row above the budget fails the run. tests/conftest.py imports the hooks.
+a row above the budget fails the run.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Settings of every test process, and the hooks and fixtures of all tests."""
+"""Settings of every test process; tests/fixtures.py has the fixtures."""
 
 import atexit
 import os
@@ -21,27 +21,12 @@ os.environ['JAX_COMPILATION_CACHE_DIR'] = os.path.join(_CACHE, 'jax')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 os.environ['TFDS_DATA_DIR'] = os.path.join(_CACHE, 'tfds')
 
-from tests.budget import (
-  pytest_fixture_setup,
-  pytest_runtest_logreport,
-  pytest_runtest_makereport,
-  pytest_runtest_protocol,
-  pytest_sessionfinish,
-  pytest_terminal_summary,
-)
-
-__all__ = [
-  'pytest_fixture_setup',
-  'pytest_runtest_logreport',
-  'pytest_runtest_makereport',
-  'pytest_runtest_protocol',
-  'pytest_sessionfinish',
-  'pytest_terminal_summary',
-]
-
 
 def pytest_configure(config):
-  """Loads the fixtures where tests run, not where they are handed out."""
+  """Loads the budget, and the fixtures where tests run: not in the process that
+  only hands them out to others.
+  """
+  config.pluginmanager.import_plugin('tests.budget')
   is_worker = hasattr(config, 'workerinput')
   if is_worker or not config.getoption('numprocesses', 0):
     # Imports JAX and TensorFlow, which takes 12 CPU seconds.

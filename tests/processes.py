@@ -1,51 +1,70 @@
 """Starts tests.worker in processes, each with its own devices."""
 
+from collections.abc import Callable, Sequence
 import os
+import pathlib
 import socket
 import subprocess
 import time
 
 from tests import warm
 
-# Seconds that a process may take. Alone on an idle machine it needs a tenth.
+# Seconds that something may take: ten times what a run of two processes takes
+# on an idle machine.
 LIMIT = 300
+
+Results = list[tuple[int, str, str]]
 
 
 def start(
-  command, workdir, *arguments, processes=1, devices=1
+  command: str,
+  workdir: pathlib.Path,
+  *arguments: str | Sequence[str],
+  config: str = 'tests/tiny.py',
+  processes: int = 1,
+  devices: int = 1,
+  cwd: pathlib.Path = warm.ROOT,
 ) -> list[subprocess.Popen]:
-  """Starts `train` or `eval`; `arguments` may be a list per process."""
+  """Starts `train` or `eval`.
+
+  Args:
+    command: Name of the command.
+    workdir: Its workdir.
+    *arguments: Flags; a list has one for each process.
+    config: Config file of `train`.
+    processes: Number of processes.
+    devices: Devices of each process.
+    cwd: Current folder.
+  """
   with socket.socket() as probe:
     probe.bind(('localhost', 0))
     port = probe.getsockname()[1]
   environment = {
     **os.environ,
-    'JAX_PLATFORMS': 'cpu',
+    'PYTHONPATH': f'{warm.ROOT}:{os.environ.get("PYTHONPATH", "")}',
     # A few steps take less time than optimizing their program.
     'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'
     ' --xla_backend_optimization_level=0',
   }
+  line = [warm.python(), '-m', 'tests.worker', command, f'--workdir={workdir}']
+  if command == 'train':
+    line.append(f'--config={config}')
   started = []
   for process in range(processes):
-    line = [warm.python(), '-m', 'tests.worker', command]
-    line.append(f'--workdir={workdir}')
-    if command == 'train':
-      line += [
-        '--config=tests/tiny.py',
-        '--config.distributed.timeout_seconds=5',
-      ]
+    own = [
+      argument if isinstance(argument, str) else argument[process]
+      for argument in arguments
+    ]
     if processes > 1:
-      line += [
+      own += [
         f'--coordinator=localhost:{port}',
         f'--num_processes={processes}',
         f'--process_id={process}',
       ]
-    for argument in arguments:
-      line.append(argument if isinstance(argument, str) else argument[process])
     started.append(
       subprocess.Popen(
-        line,
-        cwd=warm.ROOT,
+        [*line, *own],
+        cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -55,22 +74,33 @@ def start(
   return started
 
 
-def finish(started):
-  """Returns (exit status, standard output, standard error) per process."""
-  results = []
+def finish(started: Sequence[subprocess.Popen]) -> Results:
+  """Returns (exit status, standard output, standard error) per process.
+
+  Raises:
+    AssertionError: A process hangs; says what all have printed.
+  """
+  results, hangs = [], []
   for process in started:
     try:
-      out, err = process.communicate(timeout=LIMIT)
+      out, err = process.communicate(timeout=0 if hangs else LIMIT)
     except subprocess.TimeoutExpired:
-      for other in started:
-        other.kill()
-      raise
+      process.kill()
+      out, err = process.communicate()
+      hangs.append(process.args)
     results.append((process.returncode, out, err))
+  assert not hangs, f'not done after {LIMIT} s: {hangs}; {results}'
   return results
 
 
-def wait_for(happens, started):
-  """Waits until a function returns True, while the processes run."""
+def wait_for(
+  happens: Callable[[], bool], started: Sequence[subprocess.Popen]
+) -> None:
+  """Waits until a function returns True, while the processes run.
+
+  Raises:
+    AssertionError: A process has ended before, or it takes too long.
+  """
   end = time.monotonic() + LIMIT
   while not happens():
     for process in started:
@@ -79,6 +109,6 @@ def wait_for(happens, started):
     time.sleep(0.05)
 
 
-def run(*arguments, **keywords):
+def run(*arguments, **keywords) -> Results:
   """Starts processes and waits for them."""
   return finish(start(*arguments, **keywords))

@@ -1,6 +1,7 @@
 """Several processes on this machine, connected by gloo."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -16,8 +17,14 @@ from tests import processes, tiny
 
 pytestmark = pytest.mark.usefixtures('python')
 
-# Without auxiliary heads, whose programs take as long again to compile.
-SMALL = {'model.aux_heads': False, 'checkpoint_every_epochs': 0.0111}
+# Less to compile.
+SMALL = {
+  'model.aux_heads': False,
+  'model.dropout': 0.0,
+  'checkpoint_every_epochs': 0.0111,  # One step.
+  'keep_checkpoints': 10,
+  'distributed.timeout_seconds': 5.0,
+}
 FLAGS = [f'--config.{field}={value}' for field, value in SMALL.items()]
 
 
@@ -28,9 +35,8 @@ def get_config():
   return config
 
 
-def state_of(workdir):
-  checkpoints = Checkpoints(paths.resolve(workdir))
-  return arrays.flatten(checkpoints.load(checkpoints.steps()[-1]).state)
+def state_of(workdir, step=6):
+  return arrays.flatten(Checkpoints(paths.resolve(workdir)).load(step).state)
 
 
 def losses(workdir):
@@ -40,12 +46,15 @@ def losses(workdir):
   }
 
 
-def assert_close(workdir, other):
+def assert_close_states(ours, theirs):
   """Equal to float tolerance: gloo adds in another order than XLA's threads."""
-  ours, theirs = state_of(workdir), state_of(other)
   assert ours.keys() == theirs.keys()
   for name in ours:
     np.testing.assert_allclose(ours[name], theirs[name], 1e-4, 1e-5, True, name)
+
+
+def assert_close(workdir, other):
+  assert_close_states(state_of(workdir), state_of(other))
   ours, theirs = losses(workdir), losses(other)
   assert ours.keys() == theirs.keys()
   assert list(ours.values()) == pytest.approx(list(theirs.values()), rel=1e-5)
@@ -67,8 +76,7 @@ def one(tmp_path_factory):
   return workdir
 
 
-def test_a_lost_process_ends_the_other_and_one_can_go_on(one, tmp_path):
-  """Two processes take the first steps and one the others: one run."""
+def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   workdir = tmp_path / 'run'
   started = processes.start('train', workdir, *FLAGS, processes=2, devices=2)
   processes.wait_for((workdir / 'checkpoints' / '2').exists, started)
@@ -80,25 +88,28 @@ def test_a_lost_process_ends_the_other_and_one_can_go_on(one, tmp_path):
   # One process logs and writes.
   assert 'in 2 processes' in output
   assert 'step' not in other.replace('Gloo', '')
-  loop.train(get_config(), workdir, jax.devices())
-  assert_close(workdir, one)
+  assert_close_states(state_of(workdir, 2), state_of(one, 2))
 
 
 @pytest.mark.slow
 def test_two_processes_go_on_as_if_none_had_been_lost(one, tmp_path):
-  """With the bits of an unbroken run, and from a checkpoint of one process."""
+  """With the bits of an unbroken run."""
   whole, broken = tmp_path / 'whole', tmp_path / 'broken'
   train_two(whole)
   assert_close(whole, one)
   train_two(broken, '--stop_at_step=2')
+  copy = shutil.copytree(broken, tmp_path / 'copy')
   train_two(broken)
   ours, theirs = state_of(broken), state_of(whole)
   for name in theirs:
     np.testing.assert_array_equal(ours[name], theirs[name], name)
   assert losses(broken) == losses(whole)
-  loop.train(get_config(), tmp_path / 'c', jax.devices(), stop_at_step=3)
-  train_two(tmp_path / 'c')
-  assert_close(tmp_path / 'c', one)
+  # Another number of processes goes on with the same examples.
+  loop.train(get_config(), copy, jax.devices())
+  assert_close(copy, one)
+  loop.train(get_config(), tmp_path / 'one', jax.devices(), stop_at_step=3)
+  train_two(tmp_path / 'one')
+  assert_close(tmp_path / 'one', one)
 
 
 def test_evaluation_counts_every_example_once(one):

@@ -118,15 +118,24 @@ def run(command, folder):
   return result.stdout
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def with_commands():
+  """Pages whose shell commands run all at once."""
+  for page in PAGES:
+    if page.stem in ('resuming', 'own-pictures'):
+      continue  # Other tests run their commands one by one.
+    # It draws augmented images, which takes 25 CPU seconds to compile.
+    marks = [pytest.mark.slow] if page.stem == 'data' else []
+    yield pytest.param(page, id=page.stem, marks=marks)
+
+
+@pytest.mark.parametrize('page', with_commands())
 def test_every_shell_command_runs_or_says_why_not(page, folder):
-  if page.stem in ('resuming', 'own-pictures'):
-    return  # Other tests run their commands one by one.
   for language, code in blocks(page):
     if language == 'sh' and not code.startswith(NOT_RUN):
       run(['bash', '-euc', code], folder)
 
 
+@pytest.mark.slow
 def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
   """The real run: stopped, resumed, evaluated, drawn, then damaged."""
   ((_, code),) = blocks(ROOT / 'docs' / 'resuming.md')
@@ -143,6 +152,9 @@ def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
   assert json.loads(written) == results
   run(['bash', '-c', draw], folder)
   assert (workdir / 'curves.png').stat().st_size > 10_000
+  verify = ['python', '-m', 'inception.checkpoints.verify']
+  verify.append(f'--workdir={workdir}')
+  run(verify, folder)
 
   for path in (workdir / 'checkpoints' / '4' / 'state').rglob('d/*'):
     content = bytearray(path.read_bytes())
@@ -153,9 +165,13 @@ def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
   assert damaged.returncode == 2
   assert damaged.stderr.count('\n') == 1, damaged.stderr
   assert 'checkpoints/4 is damaged' in damaged.stderr
+  assert start(verify, folder).returncode == 1
 
 
-@pytest.mark.parametrize('name', ['README', 'config', 'code'])
+# The one of the README compiles a whole network.
+@pytest.mark.parametrize(
+  'name', [pytest.param('README', marks=pytest.mark.slow), 'config', 'code']
+)
 def test_every_python_snippet_runs(name, folder):
   page = next(page for page in PAGES if page.stem == name)
   snippets = [code for language, code in blocks(page) if language == 'python']

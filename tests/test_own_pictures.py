@@ -97,6 +97,7 @@ def pictures(folder, weights):
   return folder
 
 
+@pytest.mark.slow
 def test_the_page_leads_to_a_named_picture(pictures):
   code = [
     block

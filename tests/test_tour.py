@@ -15,6 +15,7 @@ def notebook():
   return nbformat.read(TOUR, as_version=4)
 
 
+@pytest.mark.slow
 def test_every_cell_runs(notebook, monkeypatch):
   # Few steps: they take less time than optimizing their program.
   monkeypatch.setenv('XLA_FLAGS', '--xla_backend_optimization_level=0')

@@ -36,12 +36,8 @@ def main() -> None:
     TFDS_DATA_DIR=str(folder / 'data'),
   )
   from tests.chaos import configs, damage, disks, kills, sweeps
-  from tests.chaos.children import make_context
-
-  context = make_context()
   parts = {
     'kills': lambda: kills.run(
-      context,
       folder,
       arguments.kills,
       arguments.seed,
@@ -53,9 +49,7 @@ def main() -> None:
       if os.geteuid() == 0
       else disks.in_namespace(['--parts=disks', f'--folder={folder}'])
     ),
-    'configs': lambda: configs.run(
-      context, folder, arguments.configs, arguments.seed
-    ),
+    'configs': lambda: configs.run(folder, arguments.configs, arguments.seed),
     'sweeps': lambda: sweeps.run(folder, arguments.kills, arguments.seed),
   }
   for name in arguments.parts.split(','):

@@ -1,8 +1,10 @@
 """SIGKILL at random moments: the run ends as if nothing had happened."""
 
+import contextlib
 import json
 import pathlib
 import random
+import subprocess
 import time
 
 import numpy as np
@@ -11,98 +13,98 @@ from tensorboard.backend.event_processing import event_accumulator
 from inception import paths
 from inception.checkpoints import arrays
 from inception.checkpoints.store import Checkpoints
-from tests import tiny
-from tests.chaos.children import Children
-
-_HANGS = 180.0  # Seconds.
+from tests import processes
 
 
-def make_config():
-  """A run of 120 steps that saves and evaluates often."""
-  config = tiny.get_config()
-  step = config.batch_size / 1437  # In epochs.
-  config.num_steps = 120
-  config.log_every_steps = 7
-  config.checkpoint_every_epochs = 5 * step
-  config.eval_every_epochs = 20 * step
-  config.distributed.timeout_seconds = 5.0
-  return config
+# Saves and evaluates often.
+_STEP = 16 / 1437  # In epochs.
+_FLAGS = (
+  '--config.num_steps=120',
+  '--config.log_every_steps=7',
+  f'--config.checkpoint_every_epochs={5 * _STEP}',
+  f'--config.eval_every_epochs={20 * _STEP}',
+  '--config.distributed.timeout_seconds=5',
+)
 
 
-def run(context, folder: pathlib.Path, kills: int, seed: int, processes: int):
-  """Kills runs until `kills` is reached; returns what happened.
+def run(folder: pathlib.Path, kills: int, seed: int, count: int):
+  """Kills runs of `count` processes; returns what happened.
 
   Raises:
     AssertionError: A run differs from the unbroken one.
   """
-  config = make_config()
   whole = folder / 'whole'
-  children = Children(context, config, whole, folder / 'whole.log', processes)
   begin = time.monotonic()
-  statuses = children.join(_HANGS)
+  results = processes.finish(_start(whole, count))
   seconds = time.monotonic() - begin
-  assert statuses == [0] * processes, (folder / 'whole.log').read_text()
+  assert [status for status, _, _ in results] == [0] * count, results
   generator = random.Random(seed)
   counts = {'kills': 0, 'during saves': 0, 'runs': 0, 'starts': 0}
   while counts['kills'] < kills:
     counts['runs'] += 1
     workdir = folder / f'run{counts["runs"]}'
-    _kill_until_done(
-      context, config, workdir, kills, generator, seconds, processes, counts
-    )
+    _kill_until_done(workdir, kills, generator, seconds, count, counts)
     check_equal(workdir, whole)
   assert counts['during saves'] >= kills // 3, counts
   return counts
 
 
-def _kill_until_done(
-  context, config, workdir, kills, generator, seconds, processes, counts
-):
-  log = workdir.with_suffix('.log')
+def _start(workdir, count):
+  return processes.start(
+    'train', workdir, *_FLAGS, processes=count, devices=4 // count
+  )
+
+
+def _kill_until_done(workdir, kills, generator, seconds, count, counts):
   while True:
     counts['starts'] += 1
-    children = Children(context, config, workdir, log, processes)
+    started = _start(workdir, count)
     if counts['kills'] < kills:
-      victim = generator.randrange(processes)
+      victim = started[generator.randrange(count)]
       saving = generator.random() < 0.6
       if saving:
-        killed = _kill_while_saving(children, victim, workdir, generator)
+        killed = _kill_while_saving(started, victim, workdir, generator)
       else:
-        killed = _kill_later(children, victim, generator.uniform(0, seconds))
+        killed = _kill_later(started, victim, generator.uniform(0, seconds))
       counts['kills'] += killed
       counts['during saves'] += killed and saving
-    statuses = children.join(_HANGS)
-    assert None not in statuses, f'hangs: {log.read_text()}'
-    text = log.read_text()
+    results = processes.finish(started)
+    text = str(results)
     assert 'Traceback' not in text and 'damaged' not in text, text
-    if statuses == [0] * processes:
+    statuses = {status for status, _, _ in results}
+    if statuses == {0}:
       return
     # The others say so, and end with the status that asks for a restart.
-    assert set(statuses) <= {-9, 75, 0}, (statuses, text)
+    assert statuses <= {-9, 75, 0}, results
 
 
-def _kill_later(children, victim, seconds) -> bool:
-  children.processes[victim].join(seconds)
-  return _kill(children, victim)
+def _kill_later(started, victim, seconds) -> bool:
+  with contextlib.suppress(subprocess.TimeoutExpired):
+    victim.wait(seconds)
+  return _kill(started, victim)
 
 
-def _kill_while_saving(children, victim, workdir, generator) -> bool:
+def _kill_while_saving(started, victim, workdir, generator) -> bool:
   """Kills after one of the next saves has begun."""
   saves = generator.randrange(1, 6)
   seen = set()
-  while children.running():
+  while _all_run(started):
     seen |= set((workdir / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
     if len(seen) >= saves:
       time.sleep(generator.uniform(0, 0.01))
-      return _kill(children, victim)
+      return _kill(started, victim)
   return False
 
 
-def _kill(children, victim) -> bool:
-  if not children.running():
+def _kill(started, victim) -> bool:
+  if not _all_run(started):
     return False
-  children.kill(victim)
+  victim.kill()
   return True
+
+
+def _all_run(started) -> bool:
+  return all(process.poll() is None for process in started)
 
 
 def check_equal(workdir: pathlib.Path, whole: pathlib.Path) -> None:

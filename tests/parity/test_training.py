@@ -205,6 +205,7 @@ def differences(golden, tensors, found):
   return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('peer', trajectory.RECIPES)
 def test_training_is_that_of_the_peer(peer):
   golden, recipe = load_golden(peer), trajectory.RECIPES[peer]

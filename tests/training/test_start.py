@@ -59,6 +59,7 @@ def pretrained(config, pretrained_workdir, tmp_path):
   return config
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_training_from_scratch_at_equal_steps(
   pretrained, tmp_path
 ):
