@@ -24,6 +24,8 @@ _NOT_READ = compare.MAY_CHANGE - {'model.remat'} | {
   *('seed', 'pretrained', 'log_every_steps', 'eval_every_epochs'),
   *('data.dataset', 'data.eval_split', 'data.max_broken'),
 }
+# Those of the first state of a run, besides the model.
+_OF_STATES = ('precision', 'data.image_size', 'optimizer.', 'divergence.')
 
 
 def share() -> None:
@@ -36,7 +38,7 @@ def share() -> None:
   )
   build.jit_initial_state = _remember(
     build.jit_initial_state,
-    lambda config, model, optimizer: (_fields(config), model),
+    lambda config, model, optimizer: (_fields(config, _OF_STATES), model),
   )
   # A schedule depends on the length of an epoch, which a config does not say.
   schedule.make_schedule = _remember(
@@ -68,9 +70,13 @@ def _remember(make, key_of):
   return find_or_make
 
 
-def _fields(config) -> str:
-  fields = compare.flatten(config)
-  kept = {k: v for k, v in fields.items() if k not in _NOT_READ}
+def _fields(config, begin: tuple[str, ...] = ('',)) -> str:
+  """Returns the fields that a program may read, whose names begin so."""
+  kept = {
+    name: value
+    for name, value in compare.flatten(config).items()
+    if name.startswith(begin) and name not in _NOT_READ
+  }
   return json.dumps(kept, sort_keys=True)
 
 

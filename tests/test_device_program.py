@@ -3,18 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from inception.training.step import step_program
 from tests.training import test_step
 
 
-@pytest.mark.parametrize('devices', [1, 4])
-def test_pmap_and_shard_map_give_the_same_bits(config, devices):
+def test_pmap_and_shard_map_give_the_same_bits(config):
   config.data.flip = True
-  config.data.mixup_alpha = 0.4
-  training = test_step.build(config, devices)
-  batch = test_step.batch(devices)
+  config.model.aux_heads = False  # Compiles faster.
+  training = test_step.build(config, 4)
+  batch = test_step.batch(4)
   program = step_program(training.recipe)
   results = []
   for make in (program.pmap, program.shard_map):

@@ -128,7 +128,7 @@ def with_commands():
     yield pytest.param(page, id=page.stem, marks=marks)
 
 
-@pytest.mark.parametrize('page', with_commands())
+@pytest.mark.parametrize('page', list(with_commands()))
 def test_every_shell_command_runs_or_says_why_not(page, folder):
   for language, code in blocks(page):
     if language == 'sh' and not code.startswith(NOT_RUN):
@@ -187,9 +187,7 @@ def test_the_snippet_about_weights_runs(folder, weights):
     if language == 'python'
   ]
   checks = "assert outputs.endpoints['PreLogits'].shape[0] == 2"
-  run(
-    [warm.python(), '-c', STRICT + snippet + checks], folder
-  )
+  run([warm.python(), '-c', STRICT + snippet + checks], folder)
 
 
 def test_no_page_has_a_snippet_that_no_test_runs():

@@ -140,8 +140,6 @@ def test_the_page_leads_to_a_named_picture(pictures):
   assert np.load(pictures / 'features.npz')['features'].shape[0] == 1
 
   ((_, snippet),) = [b for b in blocks(PAGE) if b[0] == 'python']
-  done = start(
-    [warm.python(), '-c', STRICT + snippet], pictures
-  )
+  done = start([warm.python(), '-c', STRICT + snippet], pictures)
   assert (done.returncode, done.stderr) == (0, '')
   assert re.match(r'new/a.png (cat|cup|launch) 0\.\d+', done.stdout)

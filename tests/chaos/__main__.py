@@ -36,6 +36,7 @@ def main() -> None:
     TFDS_DATA_DIR=str(folder / 'data'),
   )
   from tests.chaos import configs, damage, disks, kills, sweeps
+
   parts = {
     'kills': lambda: kills.run(
       folder,

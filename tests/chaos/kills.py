@@ -15,7 +15,6 @@ from inception.checkpoints import arrays
 from inception.checkpoints.store import Checkpoints
 from tests import processes
 
-
 # Saves and evaluates often.
 _STEP = 16 / 1437  # In epochs.
 _FLAGS = (

@@ -39,8 +39,7 @@ def run(block, x, train=False, batch_norm=False, options=OPTIONS):
     def __call__(self, x):
       return blocks.run(node, options, x, train)
 
-  output, variables = Network().init_with_output(jax.random.key(0), x)
-  return output, variables
+  return jax.jit(Network().init_with_output)(jax.random.key(0), x)
 
 
 def concatenate(block, params, x):

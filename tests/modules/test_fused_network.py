@@ -11,7 +11,6 @@ from tests.tables import PIECES
 from tests.variables import random_variables
 
 
-
 def images(size, rows=4):
   generator = np.random.default_rng(1)
   return generator.normal(size=(rows, size, size, 3)).astype(np.float32)

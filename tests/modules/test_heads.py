@@ -23,7 +23,10 @@ def test_attention_pooling_starts_as_averaging_and_then_weighs():
   best = jnp.argmax(flat[:, :, 0], axis=1)
   np.testing.assert_allclose(pooled, flat[jnp.arange(2), best], atol=1e-4)
   model = create_model('tiny', head_pooling='attention')
-  params = model.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))['params']
+  shapes = jax.eval_shape(
+    model.init, jax.random.key(0), jnp.zeros((1, 16, 16, 3))
+  )
+  params = shapes['params']
   assert params['Logits']['AttentionPool']['query']['kernel'].shape == (16, 8)
 
 
@@ -53,7 +56,7 @@ def test_every_pooling_has_finite_gradients_where_nothing_is_active(pooling):
     outputs = model.apply({**variables, 'params': params}, images)
     return outputs.logits[:, 0].sum()
 
-  gradients = jax.grad(loss)(variables['params'])
+  gradients = jax.jit(jax.grad(loss))(variables['params'])
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
@@ -89,7 +92,7 @@ def test_no_gradient_enters_a_frozen_stage_through_an_auxiliary_head():
     )
     return outputs.logits[:, 0].sum() + outputs.aux_logits[0][:, 0].sum()
 
-  gradients = jax.grad(loss)(variables['params'])
+  gradients = jax.jit(jax.grad(loss))(variables['params'])
   learns = {
     name: any(map(np.any, jax.tree.leaves(tree)))
     for name, tree in gradients.items()
@@ -119,7 +122,8 @@ def test_a_frozen_stage_keeps_its_statistics_and_gets_no_gradient():
     total = outputs.logits.sum() + outputs.aux_logits[0].sum()
     return total, updated['batch_stats']
 
-  gradients, statistics = jax.grad(loss, has_aux=True)(variables['params'])
+  gradient = jax.jit(jax.grad(loss, has_aux=True))
+  gradients, statistics = gradient(variables['params'])
   for name in ('Conv2d_1a_3x3', 'Mixed_2b', 'Logits'):
     frozen = name == 'Conv2d_1a_3x3'
     assert frozen == (not any(map(np.any, jax.tree.leaves(gradients[name]))))

@@ -19,6 +19,8 @@ from tests.tables import PIECES, shorten
 from tests.variables import random_variables
 
 _SIZE = 75
+
+
 @functools.cache
 def images(size):
   generator = np.random.default_rng(0)

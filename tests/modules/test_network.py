@@ -10,9 +10,11 @@ import numpy as np
 import optax
 import pytest
 
+from inception.architectures import get_architecture
 from inception.modules import create
 from inception.spec import unroll
 from tests.architectures.reference import NUMBERS
+from tests.tables import shorten
 
 
 def make(architecture, precision='float32', **fields):
@@ -53,19 +55,24 @@ def flat_shapes(tree):
 
 
 @pytest.mark.parametrize('name', NUMBERS)
-@pytest.mark.parametrize('fields', [{}, {'batch_norm_scale': False}])
-def test_modules_make_exactly_the_parameters_of_the_table(name, fields):
-  check_parameters(name, NUMBERS[name].input_size, fields)
+def test_modules_make_exactly_the_parameters_of_the_table(name):
+  check_parameters(name, NUMBERS[name].input_size)
 
 
 @pytest.mark.parametrize(
-  'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
+  'fields',
+  [
+    {'batch_norm_scale': False},
+    {'squeeze_excite': 4},
+    {'squeeze_excite': 4, 'scan_blocks': True},
+  ],
 )
-def test_squeeze_excite_is_where_the_table_says(name):
-  check_parameters(name, 99, {'squeeze_excite': 16, 'scan_blocks': True})
+@pytest.mark.parametrize('name', ['inception_v1', 'inception_resnet_v2'])
+def test_options_change_the_parameters_as_the_table_says(name, fields):
+  check_parameters(shorten(get_architecture(name)), 99, **fields)
 
 
-def check_parameters(name, size, fields):
+def check_parameters(name, size, **fields):
   model = make(name, **fields)
   variables = abstract_variables(model, size)
   params, statistics = shapes_of_table(
@@ -75,10 +82,17 @@ def check_parameters(name, size, fields):
   assert flat_shapes(variables.get('batch_stats', {})) == statistics
 
 
-@pytest.mark.parametrize('name', NUMBERS)
-@pytest.mark.parametrize('size', [107])
-def test_endpoints_have_the_shapes_of_the_table(name, size):
-  model = make(name)
+@pytest.mark.parametrize(
+  'name',
+  [
+    *('googlenet', 'inception_v1_torchvision', 'inception_v2_slim'),
+    *('inception_v3_fid', 'inception_v4'),
+    *('inception_resnet_v1_facenet', 'inception_resnet_v2'),
+  ],
+)
+def test_endpoints_have_the_shapes_of_the_table(name):
+  size = 107
+  model = make(shorten(get_architecture(name)))
   outputs = jax.eval_shape(
     lambda variables: model.apply(
       variables, jnp.zeros((2, size, size, 3)), endpoints=True
@@ -108,13 +122,10 @@ def test_parameters_are_found_by_stage_branch_and_convolution():
 
 @pytest.mark.parametrize('name', ['googlenet', 'inception_v1'])
 def test_initial_loss_is_that_of_a_guess(name):
-  model = make(name, width=0.25)
+  model = make(shorten(get_architecture(name)))
   images = jax.random.uniform(jax.random.key(1), (8, 64, 64, 3), minval=-1)
 
-  # XLA takes longer to optimize hundreds of random draws than to run them.
-  @functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
-  )
+  @jax.jit
   def loss():
     variables = model.init(jax.random.key(0), images)
     outputs, _ = model.apply(
@@ -139,9 +150,10 @@ def test_initial_loss_is_that_of_a_guess(name):
 def test_low_precision_is_inside_only_and_close(precision):
   images = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3), minval=-1)
   exact, rough = make('tiny'), make('tiny', precision)
-  variables = exact.init(jax.random.key(0), images)
+  variables = jax.jit(exact.init)(jax.random.key(0), images)
   assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype('f4')}
 
+  @functools.partial(jax.jit, static_argnums=0)
   def apply(model):
     return model.apply(
       variables,
@@ -162,12 +174,11 @@ def test_low_precision_is_inside_only_and_close(precision):
 
 
 def test_auxiliary_heads_are_for_training_only_and_can_be_left_out():
-  images = jnp.zeros((2, 16, 16, 3))
   model = make('tiny')
-  variables = model.init(jax.random.key(0), images)
-  assert model.apply(variables, images).aux_logits == ()
-  assert model.apply(variables, images).endpoints == {}
-  without = make('tiny', aux_heads=False).init(jax.random.key(0), images)
+  variables = abstract_variables(model, 16)
+  outputs = jax.eval_shape(model.apply, variables, jnp.zeros((2, 16, 16, 3)))
+  assert outputs.aux_logits == () and outputs.endpoints == {}
+  without = abstract_variables(make('tiny', aux_heads=False), 16)
   assert 'AuxLogits_2b' in variables['params']
   assert 'AuxLogits_2b' not in without['params']
 

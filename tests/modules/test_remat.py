@@ -12,16 +12,15 @@ from tests.modules.test_fused_network import distance, images, step
 from tests.variables import random_variables
 
 # Many convolutions in a stage whose output is small beside what is inside.
-_INSIDE = v.Chain(*[v.Conv(16, 3) for _ in range(4)], v.Conv(4))
+_INSIDE = v.Chain(*[v.Conv(16, 3) for _ in range(3)], v.Conv(4))
 _BRANCH = v.Chain(v.Conv(16), v.Conv(16, 3))
 _BLOCK = v.Residual(v.Concat(v.Conv(4), _BRANCH), 0.3)
 TABLE = v.Architecture(
   32,
   (
     v.Stage('a', _INSIDE),
-    v.Stage('b', v.Concat(v.Conv(8), _INSIDE)),
-    v.Stage('c', v.MaxPool(3, stride=2)),
-    v.Stage('d', v.Repeat(_BLOCK, 3, 'block')),
+    v.Stage('b', v.MaxPool(3, stride=2)),
+    v.Stage('c', v.Repeat(_BLOCK, 2, 'block')),
   ),
   dropout=0.3,
 )

@@ -8,14 +8,16 @@ from inception.modules import int8, int8_layers
 from inception.modules.create import create_model
 from inception.predict import int8_check
 from inception.quantization.quantize import Calibration, quantize
+from tests.tables import PIECES
 from tests.variables import random_variables
 
-SIZE = 32
+PIECE = PIECES['inception_v1-Mixed_5b']
+SIZE = PIECE.input_size
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def quantized():
-  model = create_model('inception_v1', num_classes=3, width=0.1)
+  model = create_model(PIECE, num_classes=3)
   images = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3))
   images = jnp.asarray(images, jnp.float32)
   variables = quantize(

@@ -90,7 +90,13 @@ def test_all_formats_of_keras_give_the_same_arrays(tmp_path):
       np.testing.assert_array_equal(array, arrays[key], err_msg=key)
 
 
-@pytest.mark.parametrize('name', ENDPOINTS)
+@pytest.mark.parametrize(
+  'name',
+  [
+    'inception_v3',
+    pytest.param('inception_resnet_v2', marks=pytest.mark.slow),
+  ],
+)
 def test_logits_and_endpoints_equal_those_of_keras(name, tmp_path):
   keras_model = make_keras(name)
   images = formula.images(299)

@@ -59,7 +59,7 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope='module', params=['3', '2'])
+@pytest.fixture(scope='module')
 def models(request):
   """One network in all forms, made by a version of Keras."""
   k = {'3': keras, '2': tf_keras}[request.param]
@@ -79,8 +79,22 @@ def import_file(path):
   return matching.import_arrays(arrays, found.projects)
 
 
-@pytest.mark.parametrize('suffix', ['.h5', '.keras', '.weights.h5'])
-@pytest.mark.parametrize('form', FORMS)
+def cases():
+  """Yields version of Keras, form and format.
+
+  Every form in one format, and every format for one form; others are slow.
+  """
+  for version in ('3', '2'):
+    for form in FORMS:
+      for suffix in ('.h5', '.keras', '.weights.h5'):
+        quick = form == 'nested' or (version == '3' and suffix == '.keras')
+        marks = [] if quick else [pytest.mark.slow]
+        yield pytest.param(version, form, suffix, marks=marks)
+
+
+@pytest.mark.parametrize(
+  'models, form, suffix', list(cases()), indirect=['models'], scope='module'
+)
 def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
   base, made, version = models
   path = tmp_path / f'model{suffix}'

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -14,6 +13,8 @@ from inception.errors import UserError
 from inception.sweeps import folder as f
 from inception.sweeps import hyper
 from inception.sweeps.engines import Job, Options
+from tests import warm
+from tests.processes import LIMIT
 from tests.sweeps.driver import BASE, STUB
 from tests.sweeps.test_local import (
   alive,
@@ -22,6 +23,9 @@ from tests.sweeps.test_local import (
   start,
   starts,
 )
+
+# `make test` does without these packages.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('python')]
 
 
 def needs(package):
@@ -43,8 +47,8 @@ def test_a_killed_sweep_of_ray_goes_on_and_leaves_no_orphans(tmp_path):
 @needs('ray')
 def test_asha_ends_bad_runs_early(tmp_path):
   bad = [500, 900]
-  process = start('asha', tmp_path / 's', [0, 1, *bad], seconds=20)
-  output, error = process.communicate(timeout=200)
+  process = start('asha', tmp_path / 's', [0, 1, *bad], seconds=10)
+  output, error = process.communicate(timeout=LIMIT)
   assert process.returncode == 0, error
   (best,) = runs_of(0)
   assert f'{best.name} finished' in output  # Others may be worse than it.
@@ -103,7 +107,7 @@ def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
     'task()\n'
   )
   process = subprocess.Popen(
-    [sys.executable, '-c', code],
+    [warm.python(), '-c', code],
     env={**os.environ, 'STUB_SECONDS': '600'},
     stdout=subprocess.PIPE,
     text=True,
@@ -113,7 +117,7 @@ def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
     time.sleep(0.1)
   time.sleep(1)
   process.send_signal(signal.SIGUSR2)
-  assert process.communicate(timeout=60)[0] == 'DelayedSubmission\n'
+  assert process.communicate(timeout=LIMIT)[0] == 'DelayedSubmission\n'
   assert todo.folder.status(run.name).status == f.INTERRUPTED
   monkeypatch.setenv('STUB_SECONDS', '1')
   assert slurm.Task(str(todo.folder.path), run, STUB)() == f.FINISHED

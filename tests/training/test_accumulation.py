@@ -23,6 +23,7 @@ def augmented(config):
   """Everything that is drawn for a row of the whole batch is on."""
   config.data.flip = True
   config.data.mixup_alpha = 0.4
+  config.model.aux_heads = False  # Compiles faster.
   return config
 
 
@@ -68,7 +69,6 @@ def test_parts_are_like_devices_that_do_not_synchronize(augmented):
 
 def test_frozen_batch_norm_sees_no_parts(augmented):
   augmented.freeze_through = 'Mixed_2b'
-  augmented.model.aux_heads = False
   whole = take_steps(augmented, 1)
   augmented.accumulation_steps = 8
   assert_close(whole, take_steps(augmented, 1), rtol=1e-5, atol=1e-6)
@@ -94,6 +94,7 @@ def test_statistics_of_a_part_are_those_of_all_devices(config):
 
 def test_an_overflow_of_one_part_skips_the_step(config):
   config.precision = 'float16'
+  config.model.aux_heads = False
   config.accumulation_steps = 2
   config.model.num_classes = 10
   training = build(config, jax.devices()[:2], num_examples=80)

