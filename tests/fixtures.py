@@ -1,12 +1,17 @@
 """Fixtures of all tests: a small network, pictures, a `python` that is warm."""
 
+import contextlib
+import io
+
+import jax
 from ml_collections import ConfigDict
 import numpy as np
 from PIL import Image
 import pytest
 
 from inception.data import batches
-from tests import programs, tiny, warm
+from inception.training import loop
+from tests import programs, runs, tiny, warm
 
 # The graph of the host pipeline grows with the images per call, and every test
 # that trains builds one.
@@ -18,6 +23,16 @@ programs.share()
 def config() -> ConfigDict:
   """See `tiny.get_config`."""
   return tiny.get_config()
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory) -> runs.Finished:
+  """A run of `config` on one device, to its end. Tests only read it."""
+  workdir = tmp_path_factory.mktemp('finished')
+  printed = io.StringIO()
+  with contextlib.redirect_stdout(printed):
+    state = loop.train(tiny.get_config(), workdir, runs.ONE)
+  return runs.Finished(workdir, jax.device_get(state), printed.getvalue())
 
 
 @pytest.fixture

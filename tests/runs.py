@@ -1,17 +1,37 @@
 """What tests of whole runs share."""
 
+import dataclasses
 import json
+import pathlib
 
 import jax
 import numpy as np
 
+from inception.training.state import TrainState
+
 ONE = jax.devices()[:1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+  """A run that has ended: its folder, its last state, what it printed."""
+
+  workdir: pathlib.Path
+  state: TrainState
+  printed: str
 
 
 def assert_equal_states(a, b):
   a, b = jax.device_get((a, b))
   assert jax.tree.structure(a) == jax.tree.structure(b)
   jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def pictures(config, image_folder):
+  """Lets a config train on the folder of the fixture `image_folder`."""
+  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
+  config.data.eval_split = 'val'
+  config.batch_size, config.num_steps = 4, 2
 
 
 def rows(workdir):

@@ -37,7 +37,12 @@ TINY = Architecture(
   ),
 )
 
-architectures.ARCHITECTURES['tiny'] = TINY
+# For programs that only one test runs.
+TINIEST = Architecture(
+  16, (Stage('Conv2d_1a_3x3', Conv(8, 3, stride=2)),), dropout=0.2
+)
+
+architectures.ARCHITECTURES |= {'tiny': TINY, 'tiniest': TINIEST}
 
 
 def get_config() -> ConfigDict:

@@ -22,7 +22,7 @@ def folder_source(config, image_folder):
 
 def evaluate_split(config, source, batch_size, devices=1):
   model = model_from_config(config)
-  variables = model.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
+  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
   # An untrained classifier gives all classes nearly the same logit.
   variables['params']['Logits']['Logits']['kernel'] *= 1000
   chosen = jax.devices()[:devices]
@@ -41,7 +41,7 @@ def test_batch_size_and_devices_do_not_change_the_result(config, folder_source):
   wanted = evaluate_split(config, folder_source, 1)
   assert wanted['examples'] == 13
   assert 0 < wanted['top1'] < 1 and wanted['top5'] == 1
-  for batch_size, devices in ((7, 1), (64, 1), (7, 4), (1, 2), (64, 4)):
+  for batch_size, devices in ((7, 1), (1, 2), (64, 4)):
     results = evaluate_split(config, folder_source, batch_size, devices)
     assert results['loss'] == pytest.approx(wanted['loss'], rel=1e-5)
     for name in ('examples', 'top1', 'top5'):

@@ -44,6 +44,7 @@ def write(folder, config, seed=0):
 
 @pytest.fixture
 def of_folder(config, image_folder):
+  config.model.architecture = 'tiniest'
   config.data.dataset = 'folder'
   config.data.data_dir = str(image_folder)
   config.data.eval_split = 'val'
@@ -172,7 +173,7 @@ def test_crops_of_pictures_of_one_color_do_not_matter(
     path.unlink()
     Image.new('RGB', (40, 30), color).save(path.with_suffix('.png'))
   plain = scores(one)
-  for crops in (10, 12, 144):
+  for crops in (10, 12):
     close(scores(one, crops=crops), plain)
   close(scores(one, crops=144, devices=jax.devices()), plain)
 

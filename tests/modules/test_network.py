@@ -120,7 +120,11 @@ def test_parameters_are_found_by_stage_branch_and_convolution():
   assert flat['Logits/Logits/kernel'].shape == (1024, 1000)
 
 
-@pytest.mark.parametrize('name', ['googlenet', 'inception_v1'])
+@pytest.mark.parametrize(
+  'name',
+  # Without batch norm, and with it.
+  ['googlenet', pytest.param('inception_v1', marks=pytest.mark.slow)],
+)
 def test_initial_loss_is_that_of_a_guess(name):
   model = make(shorten(get_architecture(name)))
   images = jax.random.uniform(jax.random.key(1), (8, 64, 64, 3), minval=-1)

@@ -375,13 +375,10 @@ def test_a_missing_compiler_is_named():
     devices.describe(chips.parse('h100'))
 
 
-# `make test` installs it, in a folder of its own.
-needs_compiler = pytest.mark.skipif(
-  importlib.util.find_spec('libtpu') is None, reason='libtpu is not installed'
-)
+# These need libtpu, the compiler; `make test-all` installs it.
 
 
-@needs_compiler
+@pytest.mark.slow
 def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
   chart, table = tmp_path / 'plan.png', tmp_path / 'plan.csv'
   done = command(
@@ -404,7 +401,7 @@ def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
   assert len(table.read_text().splitlines()) == 2
 
 
-@needs_compiler
+@pytest.mark.slow
 def test_parts_of_a_batch_are_counted():
   """As a compiler for TPUs writes the loop over them."""
 
@@ -421,7 +418,7 @@ def test_parts_of_a_batch_are_counted():
   assert max(op.times for op in operations(done.text)) == 12
 
 
-@needs_compiler
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_said_to_be_too_large():
   done = command(
     '--config=tests/tiny.py',

@@ -63,7 +63,20 @@ def test_the_checkpoint_records_its_origin(imported):
   assert list(config.data.mean) == [127.5] * 3
 
 
-def test_evaluation_needs_only_the_data(imported, image_folder):
+@pytest.fixture(scope='module')
+def classified(imported):
+  """The network and its compiled outputs, with all endpoints."""
+  network = load_pretrained(imported[0])
+
+  @jax.jit
+  def outputs(variables, images):
+    with_variables = dataclasses.replace(network, variables=variables)
+    return with_variables(images, endpoints=True)
+
+  return network, functools.partial(outputs, network.variables)
+
+
+def test_evaluation_needs_only_the_data(imported, classified, image_folder):
   path, _, arrays = imported
   results = workdir.evaluate_workdir(
     path,
@@ -73,14 +86,9 @@ def test_evaluation_needs_only_the_data(imported, image_folder):
     data_dir=str(image_folder),
     devices=jax.local_devices()[:1],
   )
-  network = load_pretrained(path)
+  network, outputs = classified
   listed = listing.list_images(image_folder / 'val')
-
-  @jax.jit  # Compiles faster than hundreds of single operations.
-  def classify(variables, images):
-    return dataclasses.replace(network, variables=variables)(images).logits
-
-  logits = classify(network.variables, network.read(listed.files))
+  logits = outputs(network.read(listed.files)).logits
   labels = np.array(listed.labels) + 1  # The background is class 0.
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   assert results['examples'] == 13
@@ -122,20 +130,20 @@ def headless(imported, tmp_path_factory):
 
 
 def test_a_network_without_a_classifier_gives_features(
-  headless, imported, image_folder, tmp_path
+  headless, classified, image_folder
 ):
   network = load_pretrained(headless)
   data = network.config.data
   assert (data.mean, data.std) == ([0.0] * 3, [255.0, 254.0, 253.0])
   assert (data.channel_order, data.class_names) == ('BGR', None)
-  file = image_folder / 'val' / 'cat' / '0.png'
-  whole = load_pretrained(imported[0])
-  pixels = whole.read([file]) * 127.5 + 127.5
-  scaled = (pixels / np.array([255, 254, 253]))[..., ::-1]
-  wanted = whole(scaled, endpoints=True).endpoints['PreLogits']
-  np.testing.assert_allclose(network.features([file]), wanted, atol=1e-4)
+  files = listing.list_images(image_folder / 'val').files
+  whole, outputs = classified
+  pixels = whole.read(files) * 127.5 + 127.5
+  scaled = (pixels / np.array([255, 254, 253], np.float32))[..., ::-1]
+  wanted = outputs(scaled).endpoints['PreLogits']
+  np.testing.assert_allclose(network.features(files), wanted, atol=1e-4)
   with pytest.raises(UserError, match='no classifier, only features'):
-    network.predict([file])
+    network.predict(files)
   with pytest.raises(UserError, match='no classifier.*--config.pretrained'):
     workdir.evaluate_workdir(
       headless, dataset='folder', data_dir=str(image_folder), split='val'

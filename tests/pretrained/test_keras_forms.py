@@ -1,5 +1,7 @@
 """Files that Keras 2 and 3 write of networks with heads of any kind."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -61,17 +63,21 @@ FOUND = {
 
 @pytest.fixture(scope='module')
 def models(request):
-  """One network in all forms, made by a version of Keras."""
+  """One network, how to make its forms, and the version of Keras."""
   k = {'3': keras, '2': tf_keras}[request.param]
   k.utils.set_random_seed(0)
   k.layers.Conv2D(3, 1)(np.zeros((1, 2, 2, 3), np.float32))  # Moves the count.
   base = k.applications.InceptionV3(include_top=False, weights=None)
   pooled = k.layers.GlobalAveragePooling2D()(base.output)
-  made = {name: make(k, base, pooled) for name, make in FORMS.items()}
-  if not made['nested'].built:  # Keras 2 waits.
-    for name in ('nested', 'normalized', 'largest', 'stack'):
-      made[name].build((None, 299, 299, 3))
-  return base, made, request.param
+
+  @functools.cache
+  def make(form):
+    model = FORMS[form](k, base, pooled)
+    if not model.built:  # Keras 2 waits.
+      model.build((None, 299, 299, 3))
+    return model
+
+  return base, make, request.param
 
 
 def import_file(path):
@@ -96,16 +102,17 @@ def cases():
   'models, form, suffix', list(cases()), indirect=['models'], scope='module'
 )
 def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
-  base, made, version = models
+  base, make, version = models
+  model = make(form)
   path = tmp_path / f'model{suffix}'
   if suffix == '.weights.h5':
-    made[form].save_weights(path)
+    model.save_weights(path)
     if version == '2':
       with pytest.raises(UserError, match='does not name its layers.*.keras'):
         import_file(path)
       return
   else:
-    made[form].save(path)
+    model.save(path)
   imported = import_file(path)
   assert imported.architecture == 'inception_v3'
   found = FOUND[form]
@@ -126,7 +133,7 @@ def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
   theirs = sum(float(np.abs(np.asarray(x, np.float64)).sum()) for x in kernels)
   assert ours == pytest.approx(theirs)
   if imported.num_classes:
-    dense = made[form].layers[-1]
+    dense = model.layers[-1]
     np.testing.assert_array_equal(
       params['Logits']['Logits']['kernel'], dense.kernel
     )

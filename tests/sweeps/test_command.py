@@ -99,14 +99,19 @@ def test_a_second_seed_shares_the_programs_of_the_first(swept):
     (['--seeds=2', '--engine=pbs'], "--engine='pbs' is not one of local, ray"),
     (['--sweep=model.width=uniform(0.5,1)'], 'add --search=optuna'),
     (['--seeds=2', '--parallel=9999'], '--parallel=9999 is more than the'),
-    (
+    pytest.param(
       ['--seeds=2', '--search=optuna', '--parallel=9999'],
       '--parallel=9999 is more than the',
+      marks=pytest.mark.slow,
     ),
     (['--seeds=2', '--stop_early'], '--stop_early needs --engine=ray'),
     (['--seeds=2', '--trials=3'], '--trials needs --search=optuna'),
     (['--seeds=2', '--metric=f1'], '--metric=f1: value should be one of'),
-    (['--seeds=2', '--engine=slurm'], 'cannot submit to Slurm'),
+    pytest.param(
+      ['--seeds=2', '--engine=slurm'],
+      'cannot submit to Slurm',
+      marks=pytest.mark.slow,
+    ),
     (
       ['--sweep=model.width=1', '--config=configs/sweeps/digits.py'],
       'has a get_hyper, so --sweep must not be given',

@@ -23,14 +23,14 @@ def augmented(config):
   """Everything that is drawn for a row of the whole batch is on."""
   config.data.flip = True
   config.data.mixup_alpha = 0.4
-  config.model.aux_heads = False  # Compiles faster.
+  config.model.architecture = 'tiniest'  # Compiles faster.
   return config
 
 
 def test_without_batch_norm_parts_are_the_whole(augmented, monkeypatch):
   # As with frozen batch norm, images do not see each other.
-  table = transforms.without_batch_norm(get_architecture('tiny'))
-  monkeypatch.setitem(architectures.ARCHITECTURES, 'tiny', table)
+  table = transforms.without_batch_norm(get_architecture('tiniest'))
+  monkeypatch.setitem(architectures.ARCHITECTURES, 'tiniest', table)
   whole = take_steps(augmented, 2)
   augmented.accumulation_steps = 4
   parts = take_steps(augmented, 2)
@@ -68,14 +68,14 @@ def test_parts_are_like_devices_that_do_not_synchronize(augmented):
 
 
 def test_frozen_batch_norm_sees_no_parts(augmented):
-  augmented.freeze_through = 'Mixed_2b'
+  augmented.freeze_through = 'Conv2d_1a_3x3'
   whole = take_steps(augmented, 1)
   augmented.accumulation_steps = 8
   assert_close(whole, take_steps(augmented, 1), rtol=1e-5, atol=1e-6)
 
 
 def test_statistics_of_a_part_are_those_of_all_devices(config):
-  config.model.dropout, config.model.aux_heads = 0.0, False
+  config.model.architecture, config.model.dropout = 'tiniest', 0.0
   config.data.flip = False
   config.accumulation_steps = 2
   config.model.num_classes = 10
@@ -93,8 +93,7 @@ def test_statistics_of_a_part_are_those_of_all_devices(config):
 
 
 def test_an_overflow_of_one_part_skips_the_step(config):
-  config.precision = 'float16'
-  config.model.aux_heads = False
+  config.model.architecture, config.precision = 'tiniest', 'float16'
   config.accumulation_steps = 2
   config.model.num_classes = 10
   training = build(config, jax.devices()[:2], num_examples=80)

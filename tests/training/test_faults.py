@@ -19,7 +19,7 @@ from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, meter, resolve, saving
-from tests.runs import ONE, assert_equal_states, rows
+from tests.runs import ONE, assert_equal_states, pictures, rows
 
 
 def test_two_runs_do_not_share_a_workdir(config, tmp_path):
@@ -29,20 +29,6 @@ def test_two_runs_do_not_share_a_workdir(config, tmp_path):
     pytest.raises(UserError, match='is in use by process'),
   ):
     loop.train(config, tmp_path, ONE)
-
-
-def test_a_stop_is_a_checkpoint_and_no_row(config, tmp_path):
-  """The mean of an interval does not depend on where the run was stopped."""
-  config.log_every_steps = 4
-  loop.train(config, tmp_path / 'whole', ONE)
-  for stop in (1, 3, 5, None):
-    loop.train(config, tmp_path / 'broken', ONE, stop_at_step=stop)
-  logged = [
-    [(r['step'], r['split'], r['loss'], r['top1']) for r in rows(tmp_path / n)]
-    for n in ('whole', 'broken')
-  ]
-  assert [row[0] for row in logged[0]] == [4, 6, 6]
-  assert logged[0] == logged[1]
 
 
 def test_tensorboard_has_the_rows_and_no_more(config, tmp_path, monkeypatch):
@@ -84,9 +70,8 @@ def test_the_checkpoint_comes_before_the_evaluation(
 def test_a_failed_evaluation_ends_the_run_only_at_its_end(
   config, image_folder, tmp_path, capsys
 ):
-  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
-  config.data.eval_split = 'val'
-  config.num_steps, config.eval_every_epochs = 2, 1.0  # 13 images: every step.
+  pictures(config, image_folder)
+  config.eval_every_epochs = 4 / 13  # Every step.
   path = image_folder / 'val' / 'dog' / '1.jpg'
   path.write_bytes(path.read_bytes()[:100])
   with pytest.raises(UserError, match='2 evaluations were skipped.*1.jpg'):
@@ -112,25 +97,25 @@ def terminate():
   time.sleep(0.2)  # For the thread that reads signals.
 
 
-def test_a_signal_ends_the_run_after_a_step(config, tmp_path, monkeypatch):
+def test_a_signal_ends_the_run_after_a_step(
+  config, finished, tmp_path, monkeypatch
+):
   config.log_every_steps = 100
   with monkeypatch.context() as patch:
     at_step(2, terminate, patch)
     with pytest.raises(SystemExit) as stop:
-      loop.train(config, tmp_path / 'broken', ONE)
+      loop.train(config, tmp_path, ONE)
   assert stop.value.code == 128 + signal.SIGTERM
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-  assert Checkpoints(paths.resolve(tmp_path / 'broken')).steps() == [3]
-  whole = loop.train(config, tmp_path / 'whole', ONE)
-  assert_equal_states(whole, loop.train(config, tmp_path / 'broken', ONE))
+  assert Checkpoints(paths.resolve(tmp_path)).steps() == [3]
+  assert_equal_states(finished.state, loop.train(config, tmp_path, ONE))
 
 
 def test_a_signal_does_not_wait_for_an_evaluation(
   config, tmp_path, monkeypatch
 ):
-  config.eval_every_epochs = 2 * 16 / 1437
-  config.batch_size = 4  # Ten batches.
-  config.schedule.base_batch_size = 16
+  config.eval_every_epochs = 6 * 16 / 1437
+  config.data.eval_split = 'test[:160]'  # Ten batches.
   scored = []
 
   def score(eval_step, variables, batches):
@@ -146,7 +131,7 @@ def test_a_signal_does_not_wait_for_an_evaluation(
   assert len(scored) == 2  # The second batch was asked for with the signal.
   (step,) = Checkpoints(paths.resolve(tmp_path)).steps()
   loop.train(config, tmp_path, ONE)
-  assert rows(tmp_path)[-1]['split'] == 'test[:40]'
+  assert rows(tmp_path)[-1]['split'] == 'test[:160]'
   assert rows(tmp_path)[-1]['step'] == step == 6
 
 
@@ -237,8 +222,9 @@ def test_more_non_finite_updates_than_allowed_end_the_run(
   config, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(resolve, 'check', lambda *args: None)
+  config.model.architecture = 'tiniest'
   config.divergence.skip_updates = 2
-  config.loss.aux_weight = 1e38
+  config.schedule.base_learning_rate = 1e38
   with pytest.raises(
     UserError,
     match='2 non-finite updates were skipped.*base_learning_rate.*aux_weight',
@@ -259,12 +245,6 @@ def test_a_run_is_recorded(config, tmp_path):
   assert (train['examples'], evaluation['examples']) == (1437, 40)
   assert train['digest'] != evaluation['digest']
   assert first['config']['batch_size'] == 16
-
-
-def pictures(config, image_folder):
-  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
-  config.data.eval_split = 'val'
-  config.batch_size, config.num_steps = 4, 2
 
 
 def test_a_resumed_run_goes_on_with_the_same_data(
@@ -302,7 +282,7 @@ def test_a_resumed_run_and_its_evaluation_have_the_same_classes(
 
 def test_odd_data_is_said(config, image_folder, tmp_path, capsys):
   pictures(config, image_folder)
-  config.batch_size = 64
+  config.model.architecture, config.batch_size = 'tiniest', 64
   for split in ('train', 'val'):
     shutil.rmtree(image_folder / split / 'cat')
   loop.train(config, tmp_path / 'run', ONE, stop_at_step=1)

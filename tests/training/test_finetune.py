@@ -35,6 +35,7 @@ def weights(tmp_path_factory):
 
   folder_ = tmp_path_factory.mktemp('weights')
   config = tiny.get_config()
+  config.model.architecture = 'tiniest'
   config.data.image_size, config.num_steps = 24, 1
   config.data.eval_transform, config.data.crop_pct = 'torchvision', 0.6
   loop.train(config, folder_, ONE)
@@ -62,7 +63,7 @@ def test_network_and_preparation_are_those_of_the_weights(
   finetune.pretrained = str(copy)
   loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
   found = load_config(resolve_path(tmp_path / 'run'))
-  assert found.model.architecture == 'tiny'
+  assert found.model.architecture == 'tiniest'
   assert found.data.image_size == 24
   assert found.data.eval_transform == 'torchvision'
   assert found.data.channel_order == 'RGB'
@@ -180,6 +181,7 @@ def test_patience_counts_evaluations_without_a_better_one():
 def test_a_run_that_no_longer_improves_ends_and_stays_ended(
   config, tmp_path, capsys
 ):
+  config.model.architecture = 'tiniest'
   config.eval_every_epochs = 16 / 1437  # One step.
   config.early_stopping_patience = 2
   config.schedule.base_learning_rate = 1e-6

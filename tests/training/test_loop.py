@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -13,25 +14,38 @@ from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
 from inception.training import loop, meter, resolve, saving
 from tests import tiny
-from tests.runs import ONE, assert_equal_states, rows
+from tests.runs import ONE, assert_equal_states, pictures, rows
 
 
-@pytest.mark.parametrize('precision', ['float32', 'float16'])
+def logged(workdir):
+  names = ('step', 'split', 'loss', 'top1')
+  return [tuple(row[name] for name in names) for row in rows(workdir)]
+
+
 def test_a_resumed_run_is_the_unbroken_one_to_the_bit(
-  config, tmp_path, precision
+  config, finished, tmp_path
 ):
-  config.precision = precision
-  whole = loop.train(config, tmp_path / 'whole', ONE)
+  """A stop is a checkpoint and no row: intervals have the same means."""
   for stop in (1, 3, 5, None):
-    broken = loop.train(config, tmp_path / 'broken', ONE, stop_at_step=stop)
-  assert int(broken.step) == 6
+    state = loop.train(config, tmp_path, ONE, stop_at_step=stop)
+  assert int(state.step) == 6
+  assert_equal_states(finished.state, state)
+  assert [row[0] for row in logged(tmp_path)] == [2, 4, 6, 6]
+  assert logged(tmp_path) == logged(finished.workdir)
+
+
+def test_a_resumed_run_has_the_scale_of_its_float16_loss(config, tmp_path):
+  config.model.architecture, config.precision = 'tiniest', 'float16'
+  whole = loop.train(config, tmp_path / 'whole', ONE)
+  loop.train(config, tmp_path / 'broken', ONE, stop_at_step=3)
+  broken = loop.train(config, tmp_path / 'broken', ONE)
   assert_equal_states(whole, broken)
 
 
-def test_a_killed_run_takes_its_steps_again(config, tmp_path, monkeypatch):
-  config.log_every_steps = 1
-  whole = loop.train(config, tmp_path / 'whole', ONE)
-  loop.train(config, tmp_path / 'broken', ONE, stop_at_step=2)
+def test_a_killed_run_takes_its_steps_again(
+  config, finished, tmp_path, monkeypatch
+):
+  loop.train(config, tmp_path, ONE, stop_at_step=2)
 
   def die(*args):
     raise RuntimeError('killed')
@@ -39,17 +53,10 @@ def test_a_killed_run_takes_its_steps_again(config, tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(saving.Saver, 'save', die)
     with pytest.raises(RuntimeError, match='killed'):
-      loop.train(config, tmp_path / 'broken', ONE, stop_at_step=5)
-  assert_equal_states(whole, loop.train(config, tmp_path / 'broken', ONE))
-  steps = [
-    r['step'] for r in rows(tmp_path / 'broken') if r['split'] == 'train'
-  ]
-  assert steps == [1, 2, 3, 4, 5, 6]
-  train = [
-    [(r['step'], r['loss']) for r in rows(tmp_path / name) if 'epoch' in r]
-    for name in ('whole', 'broken')
-  ]
-  assert train[0] == train[1]
+      loop.train(config, tmp_path, ONE, stop_at_step=5)
+  assert [row[0] for row in logged(tmp_path)] == [2, 4]
+  assert_equal_states(finished.state, loop.train(config, tmp_path, ONE))
+  assert logged(tmp_path) == logged(finished.workdir)
 
 
 def test_four_devices_train_and_one_evaluates(config, tmp_path):
@@ -64,9 +71,9 @@ def test_four_devices_train_and_one_evaluates(config, tmp_path):
     assert results['loss'] == pytest.approx(logged[0]['loss'], rel=1e-5)
 
 
-def test_the_log_has_all_numbers(config, tmp_path, capsys):
-  loop.train(config, tmp_path, ONE)
-  train = [r for r in rows(tmp_path) if r['split'] == 'train']
+def test_the_log_has_all_numbers(finished):
+  workdir, output = finished.workdir, finished.printed
+  train = [r for r in rows(workdir) if r['split'] == 'train']
   assert [r['step'] for r in train] == [2, 4, 6]
   assert set(train[0]) == {
     'step',
@@ -81,11 +88,10 @@ def test_the_log_has_all_numbers(config, tmp_path, capsys):
     'crc32',
   }
   assert train[1]['epoch'] == pytest.approx(4 * 16 / 1437)
-  output = capsys.readouterr().out
   assert 'step 4/6' in output and 'images/s' in output and 'left' in output
   assert 'test[:40]: 40 examples' in output
-  assert list((tmp_path / 'tensorboard').glob('events*'))
-  assert json.loads((tmp_path / 'config.json').read_text())['batch_size'] == 16
+  assert list((workdir / 'tensorboard').glob('events*'))
+  assert json.loads((workdir / 'config.json').read_text())['batch_size'] == 16
 
 
 def test_a_line_cut_short_by_a_kill_does_not_stop_a_resumed_run(
@@ -99,14 +105,12 @@ def test_a_line_cut_short_by_a_kill_does_not_stop_a_resumed_run(
   assert train == [2, 4, 6]
 
 
-def test_a_finished_run_says_so(config, tmp_path, capsys):
-  config.num_steps = 2
-  first = loop.train(config, tmp_path, ONE)
-  written = (tmp_path / 'metrics.jsonl').read_text()
-  again = loop.train(config, tmp_path, ONE)
-  assert 'already at step 2 of 2: nothing to do' in capsys.readouterr().out
-  assert_equal_states(first, again)
-  assert (tmp_path / 'metrics.jsonl').read_text() == written
+def test_a_finished_run_says_so(config, finished, tmp_path, capsys):
+  workdir = shutil.copytree(finished.workdir, tmp_path / 'run')
+  again = loop.train(config, workdir, ONE)
+  assert 'already at step 6 of 6: nothing to do' in capsys.readouterr().out
+  assert_equal_states(finished.state, again)
+  assert rows(workdir) == rows(finished.workdir)
 
 
 def test_another_config_is_refused_with_the_fields(config, tmp_path):
@@ -120,20 +124,19 @@ def test_another_config_is_refused_with_the_fields(config, tmp_path):
     loop.train(config, tmp_path, ONE)
 
 
-@pytest.mark.parametrize('log_every', [1, 100])
 def test_a_loss_that_is_not_finite_stops_at_its_step(
-  config, tmp_path, log_every
+  config, tmp_path, monkeypatch
 ):
   loop.train(config, tmp_path, ONE, stop_at_step=2)
   # The checkpoint's config is what a run goes on with: change the rate alone.
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(compare, 'differences', lambda old, new: [])
-    patch.setattr(resolve, 'check', lambda *args: None)
-    config.schedule.base_learning_rate = 1e38
+  monkeypatch.setattr(compare, 'differences', lambda old, new: [])
+  monkeypatch.setattr(resolve, 'check', lambda *args: None)
+  config.schedule.base_learning_rate = 1e38
+  for log_every in (1, 100):
     config.log_every_steps = log_every
     with pytest.raises(UserError, match='the loss is (nan|inf) at step [3-5];'):
       loop.train(config, tmp_path, ONE)
-  assert Checkpoints(tmp_path).steps() == [2]
+    assert Checkpoints(tmp_path).steps() == [2]
 
 
 def test_the_first_bad_step_is_named_however_late_it_is_read():
@@ -172,8 +175,6 @@ def test_splits_must_have_the_same_classes(config, image_folder, tmp_path):
 
 
 def test_a_folder_of_images_trains(config, image_folder, tmp_path):
-  config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
-  config.data.eval_split = 'val'
-  config.num_steps = 2
-  loop.train(config, tmp_path, jax.devices()[:2])
+  pictures(config, image_folder)
+  loop.train(config, tmp_path, ONE)
   assert evaluate_workdir(tmp_path, split='val')['examples'] == 13

@@ -8,6 +8,7 @@ import pytest
 
 from inception.errors import UserError
 from inception.training import loop, profiling
+from tests.runs import ONE
 
 
 def recorded_steps(workdir):
@@ -22,19 +23,18 @@ def recorded_steps(workdir):
 
 
 def test_the_steps_are_recorded(config, tmp_path, capsys):
-  loop.train(config, tmp_path, profile_steps=range(3, 5))
+  loop.train(config, tmp_path, ONE, profile_steps=range(3, 5))
   assert recorded_steps(tmp_path).keys() == {3, 4}
   assert 'tensorboard --logdir' in capsys.readouterr().out
 
 
 def test_a_run_that_ends_early_still_writes_its_profile(config, tmp_path):
-  loop.train(config, tmp_path, stop_at_step=3, profile_steps=range(2, 100))
+  loop.train(config, tmp_path, ONE, stop_at_step=3, profile_steps=range(2, 100))
   assert recorded_steps(tmp_path).keys() == {2, 3}
 
 
 def test_steps_that_are_not_taken_are_said(config, tmp_path, capsys):
-  config.num_steps = 1
-  loop.train(config, tmp_path, profile_steps=range(10, 16))
+  loop.train(config, tmp_path, ONE, stop_at_step=1, profile_steps=range(10, 16))
   assert 'no profile was written: of the steps 10 to 15' in (
     capsys.readouterr().err
   )

@@ -20,10 +20,12 @@ def cached():
   return {path.name for path in folder.glob('*-cache')}
 
 
+@pytest.mark.usefixtures('own_programs')
 def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
   # No other test compiles these programs.
   config.optimizer.momentum = 0.8642
   config.model.batch_norm_epsilon = 0.0017
+  config.model.architecture = 'tiniest'
   config.num_steps = 2
   before = cached()
   ahead.compile_only(config, tmp_path / 'run', jax.devices()[:2])
@@ -42,8 +44,9 @@ def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
   assert max(sizes, default=0) < 20_000
 
 
+@pytest.mark.usefixtures('own_programs')
 def test_a_start_says_what_it_took(config, tmp_path, capsys):
-  config.num_steps = 1
+  config.model.architecture, config.num_steps = 'tiniest', 1
   loop.train(config, tmp_path, began=time.monotonic() - 100)
   printed = capsys.readouterr().out
   line = re.search(r'first step after ([\d.]+) s: (.*)', printed)

@@ -60,6 +60,7 @@ def test_any_number_of_devices_gives_the_same_step(config):
 
 
 def test_statistics_per_device_are_another_network(config):
+  config.model.architecture = 'tiniest'
   one = take_steps(config, 1)[0]
   config.model.batch_norm_sync = False
   four = take_steps(config, 4)[0]
@@ -75,6 +76,7 @@ def test_statistics_per_device_are_another_network(config):
   ],
 )
 def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
+  config.model.architecture = 'tiniest'
   config.model.batch_norm_sync = sync
   config.precision = precision
   config.data.flip = True
@@ -99,7 +101,7 @@ def test_the_state_is_donated(config):
 
 
 def test_float16_skips_a_step_that_overflows(config):
-  config.precision = 'float16'
+  config.model.architecture, config.precision = 'tiniest', 'float16'
   training = build(config, 2)
   state = training.initial_state()
   scale = dataclasses.replace(state.loss_scale, scale=jnp.float32(2.0**60))

@@ -30,10 +30,10 @@ PACKAGES = (
 )
 # Read when a package is imported, which is over.
 _READ_AT_IMPORT = ('JAX_', 'TF_', 'TFDS_', 'KERAS_')
-# But these are read when they are used.
+# But these are read when they are used. Keras sets the last, for GPUs.
 _READ_LATER = (
   *('JAX_COMPILATION_CACHE_DIR', 'JAX_COORDINATOR_ADDRESS'),
-  *('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID'),
+  *('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID', 'TF_FORCE_GPU_ALLOW_GROWTH'),
 )
 
 Program = Callable[[], object]
