@@ -1,5 +1,5 @@
-# Commands of the project. `make demo` and `make test` install all they need
-# into .venv, the project itself included (editable).
+# Commands of the project. Each installs what it needs into .venv, the project
+# itself included (editable); what is there is not installed again.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -7,13 +7,15 @@ PYTHON := $(VENV)/bin/python
 PEERS := .venv-parity
 PEERS_PYTHON := python3.11
 VERSION := $(shell cat .python-version)
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := -m pip install --disable-pip-version-check
+# Draws the page of a sweep; the engines of sweeps are for `make test-all` only.
+PLOTLY := $(shell grep -o '^plotly[^ ]*' requirements-sweeps.txt)
 
 # XLA's arrays come and go with every step. On large pages the kernel has less
 # to do: a step on CPUs is up to a tenth faster. See docs/speed-of-training.md.
 export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 
-.PHONY: demo sweep test lint parity clean
+.PHONY: demo sweep test test-all lint parity clean
 
 demo: $(VENV)/runtime
 	$(PYTHON) train.py --workdir=runs/digits
@@ -24,9 +26,14 @@ sweep: $(VENV)/sweeps
 	$(PYTHON) -m inception.sweeps --config=configs/sweeps/digits.py \
 	  --workdir=runs/sweep
 
-# libtpu, the compiler that plans are made with, is not in the environment
-# itself: JAX would look for a TPU at every start.
-test: $(VENV)/development $(VENV)/libtpu
+# Every mechanism, on small networks.
+test: $(VENV)/development
+	$(PYTHON) -m pytest -m 'not slow'
+
+# Also what is slow: see `slow` in pyproject.toml. libtpu, the compiler that
+# plans are made with, is not in the environment itself: JAX would look for a
+# TPU at every start.
+test-all: $(VENV)/everything $(VENV)/libtpu
 	PYTHONPATH=$(CURDIR)/$(VENV)/libtpu $(PYTHON) -m pytest
 
 lint: $(VENV)/development
@@ -57,21 +64,31 @@ $(VENV)/pyvenv.cfg: .python-version
 	  "(python.org, pyenv install $(VERSION) or uv python install $(VERSION))" \
 	  "and put python$(VERSION) on the PATH" >&2; exit 2; }
 	python$(VERSION) -m venv --clear $(VENV)
+	@# Resolves in a third of the time of the one that comes with Python 3.12.
+	$(PYTHON) $(PIP_INSTALL) --upgrade 'pip>=25.3'
 
 # pyproject.toml reads the dependencies from the requirements files.
-$(VENV)/runtime: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt
-	$(PYTHON) $(PIP_INSTALL) --editable .
+comma := ,
+define install
+	@echo "Installing into $(VENV), once: JAX, TensorFlow and others, $(1) GB when unpacked. Some minutes."
+	$(PYTHON) $(PIP_INSTALL) --editable $(2)
 	touch $@
+endef
+
+$(VENV)/runtime: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt
+	$(call install,3,.)
 
 $(VENV)/sweeps: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
   requirements-sweeps.txt
-	$(PYTHON) $(PIP_INSTALL) --editable '.[sweeps]'
-	touch $@
+	$(call install,4,'.[sweeps]')
 
 $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
-  requirements-dev.txt requirements-sweeps.txt requirements-trackers.txt
-	$(PYTHON) $(PIP_INSTALL) --editable '.[dev,sweeps,trackers]'
-	touch $@
+  requirements-dev.txt requirements-sweeps.txt
+	$(call install,3,'.[dev]' '$(PLOTLY)')
+
+# The engines of sweeps, and trackers.
+$(VENV)/everything: $(VENV)/development requirements-trackers.txt
+	$(call install,4,'.[dev$(comma)sweeps$(comma)trackers]')
 
 $(VENV)/libtpu: $(VENV)/pyvenv.cfg requirements-tpu.txt
 	rm -rf $@

@@ -94,7 +94,7 @@ def finish(started: Sequence[subprocess.Popen]) -> Results:
 
 
 def wait_for(
-  happens: Callable[[], bool], started: Sequence[subprocess.Popen]
+  what: str, happens: Callable[[], bool], started: Sequence[subprocess.Popen]
 ) -> None:
   """Waits until a function returns True, while the processes run.
 
@@ -105,7 +105,7 @@ def wait_for(
   while not happens():
     for process in started:
       assert process.poll() is None, process.communicate()
-    assert time.monotonic() < end, f'{happens} not after {LIMIT} s'
+    assert time.monotonic() < end, f'{what}: not yet after {LIMIT} s'
     time.sleep(0.05)
 
 

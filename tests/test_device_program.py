@@ -33,6 +33,7 @@ def collectives(text):
 
 
 def test_the_step_adds_up_gradients_statistics_and_metrics_alone(config):
+  config.model.architecture = 'tiniest'
   config.model.batch_norm_sync = False
   training = test_step.build(config, 4)
   state, batch = training.abstract_state, test_step.batch(4)

@@ -79,7 +79,8 @@ def one(tmp_path_factory):
 def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   workdir = tmp_path / 'run'
   started = processes.start('train', workdir, *FLAGS, processes=2, devices=2)
-  processes.wait_for((workdir / 'checkpoints' / '2').exists, started)
+  saved = workdir / 'checkpoints' / '2'
+  processes.wait_for('checkpoint 2', saved.exists, started)
   started[1].kill()
   (status, output, error), (_, other, _) = processes.finish(started)
   assert status == RESTART

@@ -80,7 +80,7 @@ def test_the_number_of_classes_is_that_of_the_table():
 @pytest.mark.parametrize(
   'argument, message',
   [
-    ('--architecture=vgg', "unknown architecture 'vgg'"),
+    ('--architecture=vgg', "'vgg'"),
     ('--image_size=74', 'smallest --image_size of inception_v3 is 75'),
     ('--csv=/nowhere/stages.csv', 'cannot write /nowhere/stages.csv'),
   ],

@@ -42,7 +42,9 @@ TINIEST = Architecture(
   16, (Stage('Conv2d_1a_3x3', Conv(8, 3, stride=2)),), dropout=0.2
 )
 
-architectures.ARCHITECTURES |= {'tiny': TINY, 'tiniest': TINIEST}
+_TABLES = {'tiny': TINY, 'tiniest': TINIEST}
+architectures.ARCHITECTURES |= _TABLES
+NAMES = frozenset(_TABLES)
 
 
 def get_config() -> ConfigDict:

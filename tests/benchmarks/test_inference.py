@@ -66,7 +66,7 @@ def test_every_precision_is_timed_and_described(flags, capsys):
 
 
 def test_training_steps_are_timed_too(flags, capsys):
-  flags.what = 'training'
+  flags.architectures, flags.what = ['tiniest'], 'training'
   flags.precisions = ['bfloat16']
   (row,) = results(capsys)
   assert (row['kind'], row['precision']) == ('training', 'bfloat16')
@@ -114,10 +114,10 @@ def test_a_trained_network_has_its_accuracy(flags, capsys, config, tmp_path):
 @pytest.mark.parametrize(
   'field, value, message',
   [
-    ('batch_sizes', ['0'], '--batch_sizes=0 must be numbers from 1 on'),
-    ('precisions', ['int4'], "--precisions='int4' is not one of"),
-    ('architectures', ['vgg'], "unknown architecture 'vgg'"),
-    ('peers', ['nobody'], "--peers='nobody' is not one of"),
+    ('batch_sizes', ['0'], '--batch_sizes=0'),
+    ('precisions', ['int4'], "--precisions='int4'"),
+    ('architectures', ['vgg'], "'vgg'"),
+    ('peers', ['nobody'], "--peers='nobody'"),
   ],
 )
 def test_wrong_input_is_named(flags, field, value, message):

@@ -43,9 +43,7 @@ def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
     assert config.data.image_size == table.input_size
   peak = modern.schedule.base_learning_rate * modern.batch_size / 256
   assert (modern.num_epochs, modern.data.mixup_alpha, peak) == (200, 0.2, 0.4)
-  with pytest.raises(
-    UserError, match="recipe='fast' is not one of modern, paper"
-  ):
+  with pytest.raises(UserError, match="recipe='fast'.*modern, paper"):
     module.get_config('fast')
 
 
@@ -70,7 +68,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
   'field, value, message',
   [
     ('precision', 'float8', "precision='float8' is not one of float32"),
-    ('model.architecture', 'vgg', "unknown architecture 'vgg'"),
+    ('model.architecture', 'vgg', "'vgg'"),
     ('model.head_pooling', 'median', 'model.head_pooling'),
     ('model.initializer', 'zeros', 'model.initializer'),
     ('optimizer.name', 'adam', 'sgd, rmsprop'),
@@ -129,7 +127,7 @@ def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
   monkeypatch.setitem(architectures.ARCHITECTURES, 'valid', table)
   config = digits.get_config()
   config.model.architecture, config.data.image_size = 'valid', 6
-  with pytest.raises(UserError, match='too small for valid.*smallest is 7'):
+  with pytest.raises(UserError, match='valid.* 7'):
     resolve.check(config, EIGHT[:1])
 
 
@@ -157,31 +155,29 @@ def test_a_misspelt_field_of_a_config_file_is_an_error():
   # Also in a config that is not the default one.
   config.unlock()
   config.optimizer.weight_decy = 1e-3
-  with pytest.raises(
-    UserError, match='unknown field optimizer.weight_decy; did you mean .*decay'
-  ):
+  with pytest.raises(UserError, match='optimizer.weight_decy.*weight_decay'):
     resolve.check(config, EIGHT)
 
 
 def test_a_missing_field_or_another_type_is_an_error():
   tree = default.get_config().to_dict()
   del tree['seed']
-  with pytest.raises(UserError, match='lacks the field seed'):
+  with pytest.raises(UserError, match='seed'):
     resolve.check(ConfigDict(tree), EIGHT)
   for field, value in {'seed': '1', 'num_epochs': True, 'precision': 3}.items():
     tree = {**default.get_config().to_dict(), field: value}
-    with pytest.raises(UserError, match=f'{field}=.* must be'):
+    with pytest.raises(UserError, match=f'{field}='):
       resolve.check(ConfigDict(tree), EIGHT)
   config = default.get_config()
   config.batch_size = None
-  with pytest.raises(UserError, match='batch_size is unset'):
+  with pytest.raises(UserError, match='batch_size'):
     resolve.check(config, EIGHT)
 
 
 def test_a_batch_that_fits_no_host_is_refused():
   config = digits.get_config()
   config.batch_size, config.data.image_size = 2**20, 64
-  with pytest.raises(UserError, match='is 12 GiB of images per step and'):
+  with pytest.raises(UserError, match='12 GiB'):
     resolve.check(config, EIGHT)
 
 
@@ -190,7 +186,7 @@ def test_a_large_evaluation_image_is_refused():
   config.data.image_size, config.data.crop_pct = 4096, 0.2
   resolve.check(config, EIGHT)
   config.data.eval_transform = 'torchvision'
-  with pytest.raises(UserError, match='to 20,480 pixels, more than 8,192'):
+  with pytest.raises(UserError, match='20,480 .* 8,192'):
     resolve.check(config, EIGHT)
 
 

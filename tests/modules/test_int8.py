@@ -15,21 +15,13 @@ from inception.modules.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import unroll
 from inception.spec import vocabulary as v
+
+# The cache of compiled programs has what is compared there.
+from tests.modules.test_fused_network import evaluate, images
 from tests.tables import PIECES, shorten
 from tests.variables import random_variables
 
 _SIZE = 75
-
-
-@functools.cache
-def images(size):
-  generator = np.random.default_rng(0)
-  return generator.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
-
-
-def logits(model, variables, x):
-  run = jax.jit(lambda variables, x: model.apply(variables, x).logits)
-  return np.asarray(run(variables, x))
 
 
 def check(table, size, **fields):
@@ -37,20 +29,20 @@ def check(table, size, **fields):
   model = create_model(table, num_classes=10, **fields)
   x = images(size)
   variables = random_variables(model, x)
-  plain = logits(model, variables, x)
+  plain = np.asarray(evaluate(model, variables, x))
   _, folded = fold_batch_norm(
     model.architecture, variables, model.options.batch_norm_epsilon
   )
   largest = np.abs(plain).max()
   # Without scales, the int8 network is the folded one.
   network = int8.make_quantized(model)
-  real = logits(network, folded, x)
+  real = evaluate(network, folded, x)
   np.testing.assert_allclose(real, plain, atol=1e-4 * largest)
   quantized = quantize(model, variables, [x], Calibration(1, 'max'))
-  integers = logits(network, quantized, x)
+  integers = evaluate(network, quantized, x)
   np.testing.assert_allclose(integers, plain, atol=0.1 * largest)
   # The same integers in float32: sums of fewer than 2^24 are exact.
-  floats = logits(int8.make_quantized(model, False), quantized, x)
+  floats = evaluate(int8.make_quantized(model, False), quantized, x)
   np.testing.assert_array_equal(integers, floats)
 
 
@@ -151,7 +143,7 @@ def test_training_with_rounding_is_not_evaluation():
   x = images(16)
   variables = random_variables(plain, x)
   np.testing.assert_array_equal(
-    logits(aware, variables, x), logits(plain, variables, x)
+    evaluate(aware, variables, x), evaluate(plain, variables, x)
   )
 
   @functools.partial(jax.jit, static_argnums=0)

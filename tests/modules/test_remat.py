@@ -32,8 +32,12 @@ def model(**fields):
 
 @pytest.mark.parametrize(
   'fields',
-  [{}, {'fuse': False}, {'scan_blocks': True}]
-  + [{'fuse': False, 'scan_blocks': True}],
+  [
+    {},
+    {'fuse': False},
+    {'fuse': False, 'scan_blocks': True},
+    pytest.param({'scan_blocks': True}, marks=pytest.mark.slow),
+  ],
 )
 def test_a_step_is_the_same(fields):
   plain, again = (model(remat=remat, **fields) for remat in (False, True))

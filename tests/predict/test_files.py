@@ -144,15 +144,15 @@ def test_features_are_the_endpoints_of_each_file(network, files):
   stage = network.model.architecture.stages[0].name
   grid = network.features(files, stage)
   np.testing.assert_allclose(grid, outputs.endpoints[stage], atol=1e-4)
-  with pytest.raises(UserError, match=f"'x' does not exist.*{stage}.*PreLogit"):
+  with pytest.raises(UserError, match=f"'x'.*{stage}.*PreLogit"):
     network.features(files, 'x')
 
 
 def test_what_is_no_image_is_an_error_in_python(network, files, tmp_path):
   (tmp_path / 'notes.jpg').write_text('x')
-  with pytest.raises(UserError, match='notes.jpg is no image: it does not beg'):
+  with pytest.raises(UserError, match='notes.jpg'):
     network.predict([files[0], tmp_path / 'notes.jpg'])
-  with pytest.raises(UserError, match='gone.jpg is no image: it cannot be rea'):
+  with pytest.raises(UserError, match='gone.jpg'):
     network.predict([files[0], tmp_path / 'gone.jpg'])
 
 

@@ -171,15 +171,15 @@ def test_classes_are_named_by_a_file(imported, tmp_path):
 
 
 def test_data_with_other_classes_is_refused(imported):
-  with pytest.raises(UserError, match='has 10 classes, the network .* has 2'):
+  with pytest.raises(UserError, match='10 classes.* 2'):
     workdir.evaluate_workdir(imported[0], split='test', dataset='digits')
 
 
 @pytest.mark.parametrize(
   'arguments, message',
   [
-    (['--from=slim', '--output=o'], '--file is missing'),
-    (['--file=README.md', '--output=o'], 'README.md is no weights file'),
+    (['--from=slim', '--output=o'], '--file'),
+    (['--file=README.md', '--output=o'], 'README.md'),
     (
       ['--from=slim', '--file=a.ckpt', '--output=o'],
       'read a.ckpt: No such file',
@@ -187,7 +187,7 @@ def test_data_with_other_classes_is_refused(imported):
     (['--from=caffe'], 'slim|keras|torchvision|timm|fid|facenet'),
     (
       ['--from=timm', '--preprocessing=x'],
-      '--preprocessing=x: value should be',
+      '--preprocessing=x',
     ),
   ],
 )

@@ -86,7 +86,7 @@ def test_accuracies_of_other_data_are_refused():
     ]
   )
   points.check_data([ours.data, copied.data])
-  with pytest.raises(UserError, match='digits and folder emoji: draw them'):
+  with pytest.raises(UserError, match='digits and folder emoji'):
     points.check_data([digits.data, emoji.data])
   with pytest.raises(UserError, match='digits and imagenet2012'):
     points.check_data([ours.data, digits.data])

@@ -9,6 +9,7 @@ from inception import architectures
 from inception.errors import UserError
 from inception.spec import transforms, unroll
 from inception.spec import vocabulary as v
+from tests import tiny
 from tests.architectures.reference import (
   ENDPOINTS,
   NUMBERS,
@@ -42,7 +43,7 @@ def parameters(some_layers, batch_norm_scale=True):
 
 
 def test_every_network_has_its_reference_numbers():
-  assert set(architectures.ARCHITECTURES) - {'tiny'} == set(NUMBERS)
+  assert set(architectures.ARCHITECTURES) - tiny.NAMES == set(NUMBERS)
 
 
 @pytest.mark.parametrize('name', NUMBERS)
@@ -147,7 +148,7 @@ def test_valid_padding_names_the_stage_where_nothing_is_left():
   )
   assert unroll.smallest_input(table) == 7
   assert unroll.stage_shapes(table, 7, 9)['second'] == (1, 2, 8)
-  with pytest.raises(ValueError, match='6x7 pixels leaves no grid at second'):
+  with pytest.raises(ValueError, match='6x7 .* second'):
     unroll.stage_shapes(table, 6, 7)
 
 

@@ -17,7 +17,7 @@ from inception.sweeps import hyper, local, plan, results
 from inception.sweeps.places import find_places
 from inception.sweeps.process import Place
 from tests import warm
-from tests.processes import LIMIT
+from tests.processes import LIMIT, wait_for
 from tests.sweeps.driver import BASE, STUB
 
 pytestmark = pytest.mark.usefixtures('python')
@@ -153,9 +153,7 @@ def test_one_process_at_a_time_writes_the_page(tmp_path):
 
 def test_a_signal_stops_the_runs_too(tmp_path):
   process = start('local', tmp_path / 's', range(2), 60)
-  while len(starts(tmp_path / 's')) < 2:
-    assert process.poll() is None, process.communicate()
-    time.sleep(0.1)
+  wait_for('both runs', lambda: len(starts(tmp_path / 's')) == 2, [process])
   process.send_signal(signal.SIGTERM)
   assert process.wait(LIMIT) == 128 + signal.SIGTERM
   assert not alive(tmp_path / 's')
@@ -187,14 +185,14 @@ def test_places_share_what_the_machine_has(monkeypatch):
   halves = find_places(2, 1)
   cpus = sorted(cpu for place in halves for cpu in place.cpus)
   assert cpus == sorted(os.sched_getaffinity(0))
-  with pytest.raises(UserError, match='more than the .* CPUs'):
+  with pytest.raises(UserError, match='CPUs'):
     find_places(10_000, 1)
-  with pytest.raises(UserError, match='there are no accelerators'):
+  with pytest.raises(UserError, match='accelerators'):
     find_places(1, 2)
   monkeypatch.delenv('JAX_PLATFORMS')
   monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,5,6,7')
   shown = [p.environment['CUDA_VISIBLE_DEVICES'] for p in find_places(None, 2)]
   assert shown == ['3,5', '6,7']
   assert len(find_places(None, 1)) == 4
-  with pytest.raises(UserError, match='needs more than the 4 accelerators'):
+  with pytest.raises(UserError, match='4 accelerators'):
     find_places(3, 2)

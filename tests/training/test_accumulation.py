@@ -108,7 +108,7 @@ def test_an_overflow_of_one_part_skips_the_step(config):
 
 def test_parts_that_do_not_divide_the_batch_are_refused(config):
   config.accumulation_steps = 3
-  with pytest.raises(UserError, match='does not split the 8 images'):
+  with pytest.raises(UserError, match='accumulation_steps=3'):
     limits.check_sizes(config, jax.devices()[:2])
   config.accumulation_steps = 32
   with pytest.raises(UserError, match=r'try --config.accumulation_steps=8'):

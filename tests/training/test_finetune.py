@@ -83,7 +83,7 @@ def test_a_picture_more_is_said_and_the_run_may_go_on(finetune, tmp_path):
   loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
   folder_ = pathlib.Path(finetune.data.data_dir) / 'train' / 'cat'
   shutil.copy(folder_ / '0.png', folder_ / 'new.png')
-  with pytest.raises(UserError, match='had 13 examples, now 14'):
+  with pytest.raises(UserError, match='13 .* 14'):
     loop.train(finetune, tmp_path / 'run', ONE)
   finetune.data.on_change = 'continue'
   loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=2)
@@ -108,7 +108,7 @@ def test_fields_of_the_weights_can_be_set_on_the_command_line(finetune):
 def test_without_weights_it_says_what_is_missing(finetune, tmp_path):
   finetune.pretrained = None
   with pytest.raises(
-    UserError, match='model.architecture and .* set --config.pretrained=DIR'
+    UserError, match='model.architecture .*--config.pretrained='
   ):
     loop.train(finetune, tmp_path, ONE)
 
@@ -201,7 +201,7 @@ def test_a_batch_that_clearly_does_not_fit_is_refused(config):
   config.model.num_classes = 10
   training = build(config, ONE, 100)
   memory.check_memory(training, available=10**9)
-  with pytest.raises(UserError, match='batch_size=16 .* take a smaller'):
+  with pytest.raises(UserError, match='batch_size=16'):
     memory.check_memory(training, available=1000)
   config.batch_size = 4096
   training = build(config, ONE, 100)
@@ -217,7 +217,7 @@ def test_frozen_stages_take_no_memory_for_gradients(config):
   config.freeze_through, config.pretrained = 'Mixed_2b', 'weights'
   memory.check_memory(build(config, ONE, 100), available=state)
   config.freeze_through = None
-  with pytest.raises(UserError, match='needs at least'):
+  with pytest.raises(UserError, match='batch_size=4096'):
     memory.check_memory(build(config, ONE, 100), available=state)
 
 

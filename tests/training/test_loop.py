@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
   config.schedule.base_learning_rate = 1e38
   for log_every in (1, 100):
     config.log_every_steps = log_every
-    with pytest.raises(UserError, match='the loss is (nan|inf) at step [3-5];'):
+    with pytest.raises(UserError, match='loss .* step [3-5]'):
       loop.train(config, tmp_path, ONE)
     assert Checkpoints(tmp_path).steps() == [2]
 
@@ -143,7 +143,7 @@ def test_the_first_bad_step_is_named_however_late_it_is_read():
   readings = meter.Meter(10, tiny.get_config())
   for loss in (1.0, 2.0, math.nan, math.inf):
     readings.add({'loss': jax.numpy.float32(loss)})
-  with pytest.raises(UserError, match='the loss is nan at step 13'):
+  with pytest.raises(UserError, match='step 13'):
     readings.fetch()
 
 
@@ -160,7 +160,7 @@ def test_the_meter_averages_an_interval_and_starts_again():
 
 def test_the_number_of_classes_must_be_that_of_the_data(config, tmp_path):
   config.model.num_classes = 7
-  with pytest.raises(UserError, match='num_classes=7 contradicts .* needs 10'):
+  with pytest.raises(UserError, match='num_classes=7 .* 10'):
     loop.train(config, tmp_path / 'run', ONE)
   assert not (tmp_path / 'run').exists()
 
@@ -169,7 +169,7 @@ def test_splits_must_have_the_same_classes(config, image_folder, tmp_path):
   (image_folder / 'val' / 'cat').rename(image_folder / 'val' / 'cow')
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
   config.data.eval_split = 'val'
-  with pytest.raises(UserError, match="class 0, 'cow' here and 'cat' there"):
+  with pytest.raises(UserError, match="class 0, 'cow' .*'cat'"):
     loop.train(config, tmp_path / 'run', ONE)
   assert not (tmp_path / 'run').exists()
 

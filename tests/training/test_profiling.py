@@ -43,6 +43,6 @@ def test_steps_that_are_not_taken_are_said(config, tmp_path, capsys):
 
 @pytest.mark.parametrize('text', ['10', '5:3', '0:4', 'a:b', '1:2:3', ''])
 def test_wrong_steps_are_refused(text):
-  with pytest.raises(UserError, match='try --profile_steps=10:15'):
+  with pytest.raises(UserError, match='--profile_steps='):
     profiling.parse_steps(text)
   assert profiling.parse_steps('10:15') == range(10, 16)

@@ -50,12 +50,13 @@ def assert_close(a, b, **tolerance):
 
 
 def test_any_number_of_devices_gives_the_same_step(config):
-  config.data.flip = True  # Dropout is on in the tiny network, twice.
+  config.model.architecture = 'tiniest'  # Compiles faster; it has dropout.
+  config.data.flip = True
   config.data.mixup_alpha = 0.4
   one = take_steps(config, 1)
   start = take_steps(config, 1, count=0)[0]
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one[0], start)
-  assert moved.params['Conv2d_1a_3x3']['kernel'] > 0.003
+  assert moved.params['Conv2d_1a_3x3']['kernel'] > 5e-4
   assert_close(one, take_steps(config, 4), rtol=2e-4, atol=2e-5)
 
 
@@ -65,7 +66,7 @@ def test_statistics_per_device_are_another_network(config):
   config.model.batch_norm_sync = False
   four = take_steps(config, 4)[0]
   kernels = [s.params['Conv2d_1a_3x3']['kernel'] for s in (one, four)]
-  assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
+  assert np.abs(kernels[0] - kernels[1]).max() > 1e-4
 
 
 @pytest.mark.parametrize(
