@@ -30,7 +30,7 @@ sweep: $(VENV)/sweeps
 test: $(VENV)/development
 	$(PYTHON) -m pytest -m 'not slow'
 
-# Also what is slow: see `slow` in pyproject.toml. libtpu, the compiler that
+# Also what is slow by nature; see CONTRIBUTING.md. libtpu, the compiler that
 # plans are made with, is not in the environment itself: JAX would look for a
 # TPU at every start.
 test-all: $(VENV)/everything $(VENV)/libtpu

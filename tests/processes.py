@@ -105,7 +105,7 @@ def wait_for(
   while not happens():
     for process in started:
       assert process.poll() is None, process.communicate()
-    assert time.monotonic() < end, f'{what}: not yet after {LIMIT} s'
+    assert time.monotonic() < end, f'{what} did not happen within {LIMIT} s'
     time.sleep(0.05)
 
 

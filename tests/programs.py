@@ -10,22 +10,29 @@ import functools
 import json
 
 import jax.numpy as jnp
+import ml_collections
 
 from inception import distributed
 from inception.config import compare
 from inception.evaluation import evaluate, members
 from inception.training import build, run, schedule
+from inception.training.step import Recipe
 
 # False in tests of how programs are made; see the fixture `own_programs`.
 shared = True
 
 # No program reads these fields.
-_NOT_READ = compare.MAY_CHANGE - {'model.remat'} | {
-  *('seed', 'pretrained', 'log_every_steps', 'eval_every_epochs'),
-  *('data.dataset', 'data.eval_split', 'data.max_broken'),
+_NOT_READ = {
+  *('checkpoint.on_full', 'checkpoint_every_epochs'),
+  *('checkpoint_every_minutes', 'data.cache_bytes', 'data.class_names'),
+  *('data.data_dir', 'data.dataset', 'data.eval_split', 'data.max_broken'),
+  *('data.on_change', 'data.retry_seconds', 'distributed.timeout_seconds'),
+  *('early_stopping_patience', 'eval_every_epochs', 'keep_checkpoints'),
+  *('log_every_steps', 'pretrained', 'seed', 'tracker', 'watchdog_minutes'),
 }
-# Those of the first state of a run, besides the model.
-_OF_STATES = ('precision', 'data.image_size', 'optimizer.', 'divergence.')
+# Nor does the one that makes the first state read these, but for one field.
+_NOT_IN_STATES = ('data.', 'loss.', 'schedule.')
+_BUT_IN_STATES = 'data.image_size'
 
 
 def share() -> None:
@@ -38,24 +45,31 @@ def share() -> None:
   )
   build.jit_initial_state = _remember(
     build.jit_initial_state,
-    lambda config, model, optimizer: (_fields(config, _OF_STATES), model),
+    lambda config, model, optimizer: (_fields_of_states(config), model),
   )
   # A schedule depends on the length of an epoch, which a config does not say.
   schedule.make_schedule = _remember(
     schedule.make_schedule, lambda config, *others: (_fields(config), *others)
   )
-  make_step = _remember(build.make_train_step, _step_key)
+  make_step = build.make_train_step
+  make_shared_step = _remember(make_step, _step_key)
 
   def make_train_step(recipe, devices):
+    if not shared:
+      return make_step(recipe, devices)
     seed = jnp.asarray(recipe.config.seed, jnp.int32)
     return dataclasses.replace(
-      make_step(recipe, devices), seed=distributed.replicate(seed, devices)
+      make_shared_step(recipe, devices),
+      seed=distributed.replicate(seed, devices),
     )
 
   build.make_train_step = make_train_step
 
 
 def _remember(make, key_of):
+  """Returns `make` with a memory. What is made later reads copies of configs:
+  those of tests may have changed by then.
+  """
   made = {}
 
   @functools.wraps(make)
@@ -64,26 +78,45 @@ def _remember(make, key_of):
       return make(*arguments)
     key = key_of(*arguments)
     if key not in made:
-      made[key] = make(*arguments)
+      made[key] = make(*map(_with_own_config, arguments))
     return made[key]
 
   return find_or_make
 
 
-def _fields(config, begin: tuple[str, ...] = ('',)) -> str:
-  """Returns the fields that a program may read, whose names begin so."""
+def _with_own_config(argument):
+  match argument:
+    case ml_collections.ConfigDict():
+      return argument.copy_and_resolve_references()
+    case Recipe(config=config):
+      own = config.copy_and_resolve_references()
+      optimizer = functools.partial(
+        argument.optimizer.func, own.optimizer, **argument.optimizer.keywords
+      )
+      return dataclasses.replace(argument, config=own, optimizer=optimizer)
+  return argument
+
+
+def _fields(config) -> str:
+  """Returns the fields that a program may read."""
+  fields = compare.flatten(config)
+  kept = {k: v for k, v in fields.items() if k not in _NOT_READ}
+  return json.dumps(kept, sort_keys=True)
+
+
+def _fields_of_states(config) -> str:
+  fields = compare.flatten(config)
   kept = {
-    name: value
-    for name, value in compare.flatten(config).items()
-    if name.startswith(begin) and name not in _NOT_READ
+    k: v
+    for k, v in fields.items()
+    if k == _BUT_IN_STATES
+    or not (k in _NOT_READ or k.startswith(_NOT_IN_STATES))
   }
   return json.dumps(kept, sort_keys=True)
 
 
 def _predictor_key(model, data):
-  return model, json.dumps(
-    [data.mean, data.std, data.channel_order, data.eval_transform]
-  )
+  return model, _fields({'data': data.to_dict()})
 
 
 def _step_key(recipe, devices):

@@ -1,7 +1,7 @@
 """Short and narrow forms of the networks, for tests that compile them.
 
-Compiling takes as long as there are convolutions, and most of a network repeats
-itself: 1,466 convolutions in the fourteen tables, 195 in the pieces.
+The time to compile grows with the number of convolutions, and most of a network
+repeats itself: 1,466 convolutions in the fourteen tables, 195 in the pieces.
 """
 
 from collections.abc import Callable, Iterator
@@ -91,6 +91,7 @@ def _shape(block: v.Block) -> v.Block:
 def make_pieces() -> dict[str, v.Architecture]:
   """Returns small tables that together have every block of the networks once.
 
+  Blocks that differ in the sizes of kernels alone are one; see `_shape`.
   A block is followed by the max pooling that follows it in its network, if any.
   Names are those of the first network that has the first block, and its stage.
   """

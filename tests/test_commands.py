@@ -1,10 +1,14 @@
 """Commands with wrong input: one line and exit status 2."""
 
 import os
+import shutil
 import subprocess
+import sys
 
 import pytest
 
+from inception import paths
+from inception.checkpoints.store import Checkpoints
 from tests import warm
 
 IMPORTED = warm.ROOT / 'tests/checkpoints/old/imported_0_1'
@@ -55,6 +59,37 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):
   assert result.stderr.count('\n') == 1, result.stderr
   assert result.stderr.startswith('error: ') and message in result.stderr
   assert not workdir.exists()
+
+
+def test_a_command_starts_cold():
+  """As users start it; other tests fork a process that has the packages."""
+  result = subprocess.run(
+    [sys.executable, 'train.py', '--workdir=W', '--config.seed=x'],
+    cwd=warm.ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert result.returncode == 2
+  assert result.stderr.startswith('error: ') and 'seed=x' in result.stderr
+  assert result.stderr.count('\n') == 1
+
+
+def test_a_run_stops_at_a_step(tmp_path):
+  result = run(
+    *('train.py', f'--workdir={tmp_path}', '--config=tests/tiny.py'),
+    *('--config.model.architecture=tiniest', '--config.batch_size=4'),
+    '--stop_at_step=1',
+  )
+  assert result.returncode == 0 and result.stderr == '', result.stderr
+  assert Checkpoints(paths.resolve(tmp_path)).steps() == [1]
+
+
+def test_verifying_has_a_status(finished, tmp_path):
+  workdir = shutil.copytree(finished.workdir, tmp_path / 'run')
+  verify = ['-m', 'inception.checkpoints.verify', f'--workdir={workdir}']
+  assert run(*verify).returncode == 0
+  (workdir / 'checkpoints' / '6' / 'scores.json').write_text('{')
+  assert run(*verify).returncode == 1
 
 
 @pytest.mark.parametrize(

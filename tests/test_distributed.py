@@ -78,14 +78,17 @@ def one(tmp_path_factory):
 
 def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   workdir = tmp_path / 'run'
+  # Another number of processes goes on with the same examples.
+  loop.train(get_config(), workdir, jax.devices(), stop_at_step=1)
   started = processes.start('train', workdir, *FLAGS, processes=2, devices=2)
   saved = workdir / 'checkpoints' / '2'
-  processes.wait_for('checkpoint 2', saved.exists, started)
+  processes.wait_for('the save of step 2', saved.exists, started)
   started[1].kill()
   (status, output, error), (_, other, _) = processes.finish(started)
   assert status == RESTART
   last = error.splitlines()[-1]
   assert last.startswith('error: process 1 (host '), error
+  assert 'start all processes again' in last
   # One process logs and writes.
   assert 'in 2 processes' in output
   assert 'step' not in other.replace('Gloo', '')

@@ -39,7 +39,10 @@ TINY = Architecture(
 
 # For programs that only one test runs.
 TINIEST = Architecture(
-  16, (Stage('Conv2d_1a_3x3', Conv(8, 3, stride=2)),), dropout=0.2
+  input_size=16,
+  stages=(Stage('Conv2d_1a_3x3', Conv(8, 3, stride=2)),),
+  dropout=0.2,
+  aux_heads=(AuxHead('AuxLogits_2b', 'Conv2d_1a_3x3', Chain(), dropout=0.5),),
 )
 
 _TABLES = {'tiny': TINY, 'tiniest': TINIEST}

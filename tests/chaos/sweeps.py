@@ -83,11 +83,12 @@ def _kill(workdir: pathlib.Path, engine: str, seconds: float) -> int:
   time.sleep(seconds)
   os.killpg(process.pid, signal.SIGKILL)
   process.communicate()
+  after = _ended(workdir)
   latest = time.monotonic() + _ENDS
   while left := _processes(workdir):
     assert time.monotonic() < latest, f'still there after {_ENDS} s: {left}'
     time.sleep(0.1)
-  after = _ended(workdir)
+  assert _ended(workdir) == after, 'a run went on without its sweep'
   for name, log in before.items():
     assert after[name] == log, f'{name} was started again'
   return len(after)

@@ -33,6 +33,23 @@ def test_flip_mirrors_about_half_and_depends_on_the_row_alone():
   np.testing.assert_array_equal(backward[::-1], flipped)
 
 
+def test_what_happens_to_an_image_depends_on_its_row_alone(config):
+  data = config.data
+  data.flip, data.color_jitter, data.random_erase_prob = True, 1.0, 0.5
+  generator = np.random.default_rng(0)
+  images = generator.integers(0, 256, (8, 6, 6, 3), np.uint8)
+  targets = np.eye(8, dtype=np.float32)
+
+  @jax.jit
+  def run(images, targets, rows):
+    key = jax.random.key(5)
+    return augment.augment(key, images, targets, rows, data, AXIS)[0]
+
+  whole = run(images, targets, np.arange(8))
+  part = run(images[4:], targets[4:], np.arange(4, 8))
+  np.testing.assert_allclose(part, whole[4:], atol=1e-3)
+
+
 def test_color_is_jittered_per_image_in_one_of_four_orders():
   """Every image equals one of slim's orders with amounts of its own."""
   generator = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from inception.quantization.quantize import Calibration, quantize
 from inception.spec import unroll
 from inception.spec import vocabulary as v
 
-# The cache of compiled programs has what is compared there.
+# The same programs as there are compiled already.
 from tests.modules.test_fused_network import evaluate, images
 from tests.tables import PIECES, shorten
 from tests.variables import random_variables
@@ -49,6 +49,19 @@ def check(table, size, **fields):
 @pytest.mark.parametrize('name', PIECES)
 def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
   check(PIECES[name], PIECES[name].input_size)
+
+
+def test_the_folded_table_is_a_network():
+  table = PIECES['inception_v1_torchvision-Conv2d_1a_7x7']
+  model = create_model(table, num_classes=10)
+  x = images(table.input_size)
+  variables = random_variables(model, x)
+  table, folded = fold_batch_norm(
+    model.architecture, variables, model.options.batch_norm_epsilon
+  )
+  plain = np.asarray(evaluate(model, variables, x))
+  again = evaluate(model.clone(architecture=table), folded, x)
+  np.testing.assert_allclose(again, plain, atol=1e-4 * np.abs(plain).max())
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
     text=True,
   )
   steps = todo.folder.workdir(run.name) / 'steps'
-  wait_for('the first step', steps.exists, [process])
+  wait_for('a first step', steps.exists, [process])
   time.sleep(1)
   process.send_signal(signal.SIGUSR2)
   assert process.communicate(timeout=LIMIT)[0] == 'DelayedSubmission\n'

@@ -105,8 +105,10 @@ def is_gone(path):
 def kill_until_done(engine, path, seeds, kills, most_seconds):
   """Kills a sweep at random moments, and then lets it end."""
   generator = random.Random(0)
-  for _ in range(kills):
-    process = start(engine, path, seeds)
+  for kill in range(kills):
+    # After the last kill no run ends by itself.
+    seconds = 600.0 if kill == kills - 1 else 1.0
+    process = start(engine, path, seeds, seconds)
     time.sleep(generator.uniform(most_seconds / 2, most_seconds))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -153,7 +155,11 @@ def test_one_process_at_a_time_writes_the_page(tmp_path):
 
 def test_a_signal_stops_the_runs_too(tmp_path):
   process = start('local', tmp_path / 's', range(2), 60)
-  wait_for('both runs', lambda: len(starts(tmp_path / 's')) == 2, [process])
+  wait_for(
+    'the start of both runs',
+    lambda: len(starts(tmp_path / 's')) == 2,
+    [process],
+  )
   process.send_signal(signal.SIGTERM)
   assert process.wait(LIMIT) == 128 + signal.SIGTERM
   assert not alive(tmp_path / 's')

@@ -76,6 +76,7 @@ def test_frozen_batch_norm_sees_no_parts(augmented):
 
 def test_statistics_of_a_part_are_those_of_all_devices(config):
   config.model.architecture, config.model.dropout = 'tiniest', 0.0
+  config.model.aux_heads = False  # They have dropout.
   config.data.flip = False
   config.accumulation_steps = 2
   config.model.num_classes = 10

@@ -223,11 +223,11 @@ def test_more_non_finite_updates_than_allowed_end_the_run(
 ):
   monkeypatch.setattr(resolve, 'check', lambda *args: None)
   config.model.architecture = 'tiniest'
-  config.divergence.skip_updates = 2
+  config.divergence.skip_updates, config.loss.aux_weight = 2, 2.0
   config.schedule.base_learning_rate = 1e38
   with pytest.raises(
     UserError,
-    match='2 non-finite .*base_learning_rate',
+    match='2 non-finite .*base_learning_rate.*loss.aux_weight=2',
   ):
     loop.train(config, tmp_path, ONE)
 

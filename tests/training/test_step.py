@@ -50,7 +50,7 @@ def assert_close(a, b, **tolerance):
 
 
 def test_any_number_of_devices_gives_the_same_step(config):
-  config.model.architecture = 'tiniest'  # Compiles faster; it has dropout.
+  config.model.architecture = 'tiniest'  # It has dropout, twice.
   config.data.flip = True
   config.data.mixup_alpha = 0.4
   one = take_steps(config, 1)
@@ -91,6 +91,12 @@ def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
   for leaf in jax.tree.leaves(replicas):
     for replica in range(1, 4):
       np.testing.assert_array_equal(leaf[0], leaf[replica])
+
+
+@pytest.mark.usefixtures('own_programs')
+def test_the_seed_of_a_step_is_that_of_the_config(config):
+  config.seed = 7
+  assert build(config).step.seed == 7
 
 
 def test_the_state_is_donated(config):

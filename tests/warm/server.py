@@ -28,7 +28,7 @@ PACKAGES = (
   *('matplotlib.pyplot', 'sklearn.datasets', 'cv2', 'h5py', 'PIL.Image'),
   *('tensorboard.summary.writer.event_file_writer', 'safetensors.numpy'),
 )
-# Read when a package is imported, which is over.
+# Read when a package is imported: later changes would have no effect.
 _READ_AT_IMPORT = ('JAX_', 'TF_', 'TFDS_', 'KERAS_')
 # But these are read when they are used. Keras sets the last, for GPUs.
 _READ_LATER = (
@@ -55,7 +55,7 @@ def main(address: str) -> None:
 def run(program: Program) -> NoReturn:
   """Runs a program and ends as the interpreter does.
 
-  But for taking the interpreter apart, which takes 0.4 s of a process as large.
+  Skips the interpreter's teardown, which takes 0.4 s in a process this large.
   """
   status: object = 0
   try:
@@ -75,7 +75,7 @@ def run(program: Program) -> NoReturn:
 
 
 def import_packages() -> None:
-  """Imports what takes long. C++ code prints while it is imported."""
+  """Imports the slow packages, whose C++ code prints meanwhile."""
   os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # As inception.data.tensorflow.
   kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
   os.dup2(nowhere, 2)
@@ -127,9 +127,14 @@ class Server:
     """Forks for the next client; returns its request in the child."""
     connection, _ = self._listener.accept()
     header, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
-    content = b''
-    while len(content) < int.from_bytes(header, 'big'):
-      content += connection.recv(1 << 16)
+    content, size = b'', int.from_bytes(header, 'big')
+    while len(content) < size and (more := connection.recv(1 << 16)):
+      content += more
+    if not size or len(content) < size:  # The client was killed.
+      connection.close()
+      for descriptor in descriptors:
+        os.close(descriptor)
+      return None
     request = json.loads(content)
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')  # The threads of BLAS are idle.
@@ -144,6 +149,10 @@ class Server:
       os.close(descriptor)
     if pid == 0:
       return request
+    if request['leads_a_group']:
+      # Here too: the group has to exist before it can be killed.
+      with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
     self._connections[pid] = (connection, request['leads_a_group'])
     self._selector.register(connection, selectors.EVENT_READ, pid)
     return None
@@ -159,6 +168,8 @@ class Server:
 
   def _pass_on(self, pid: int) -> None:
     """Passes signals of a client to its child; kills it with the client."""
+    if pid not in self._connections:  # It has just ended.
+      return
     connection, _ = self._connections[pid]
     signals = connection.recv(64)
     for number in signals or [signal.SIGKILL]:

@@ -49,7 +49,7 @@ def test_hidden_files_are_ignored(config, image_folder):
 
 
 def test_errors_name_what_is_wrong(config, image_folder, tmp_path):
-  with pytest.raises(UserError, match='nowhere'):
+  with pytest.raises(UserError, match='no folder .*nowhere'):
     open_folder(config, tmp_path / 'nowhere')
   with pytest.raises(UserError, match="'test'.*train, val"):
     open_folder(config, image_folder, 'test')
@@ -59,7 +59,7 @@ def test_errors_name_what_is_wrong(config, image_folder, tmp_path):
     UserError, match='1 of 14 files .*emu/notes.jpg.*data.max_bro'
   ):
     open_folder(config, image_folder)
-  with pytest.raises(UserError, match='pictures'):
+  with pytest.raises(UserError, match='pictures .*class folder'):
     (tmp_path / 'pictures' / 'pictures').mkdir(parents=True)
     open_folder(config, tmp_path / 'pictures', 'pictures')
 
