@@ -36,9 +36,7 @@ def start(
     devices: Devices of each process.
     cwd: Current folder.
   """
-  with socket.socket() as probe:
-    probe.bind(('localhost', 0))
-    port = probe.getsockname()[1]
+  port = _free_port()
   environment = {
     **os.environ,
     'PYTHONPATH': f'{warm.ROOT}:{os.environ.get("PYTHONPATH", "")}',
@@ -72,6 +70,12 @@ def start(
       )
     )
   return started
+
+
+def _free_port() -> int:
+  with socket.socket() as probe:
+    probe.bind(('localhost', 0))
+    return probe.getsockname()[1]
 
 
 def finish(started: Sequence[subprocess.Popen]) -> Results:

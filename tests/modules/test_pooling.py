@@ -14,11 +14,16 @@ def images(*shape):
   return jax.random.normal(jax.random.key(1), shape)
 
 
-def test_average_pooling_does_not_count_the_border_unless_told():
+@pytest.mark.parametrize(
+  'avg_pool',
+  [pooling.avg_pool, pooling.plain_avg_pool],
+  ids=['here', 'other devices'],
+)
+def test_average_pooling_does_not_count_the_border_unless_told(avg_pool):
   x = jnp.ones((1, 4, 4, 1))
-  same = pooling.avg_pool(x, v.AvgPool(3))
+  same = avg_pool(x, v.AvgPool(3))
   np.testing.assert_allclose(same, 1)
-  counted = pooling.avg_pool(x, v.AvgPool(3, count_include_pad=True))
+  counted = avg_pool(x, v.AvgPool(3, count_include_pad=True))
   np.testing.assert_allclose(counted[0, 0, 0], 4 / 9)
   np.testing.assert_allclose(counted[0, 1, 1], 1)
 
