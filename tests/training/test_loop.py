@@ -36,6 +36,7 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(
 
 def test_a_resumed_run_has_the_scale_of_its_float16_loss(config, tmp_path):
   config.model.architecture, config.precision = 'tiniest', 'float16'
+  config.optimizer.ema_decay = None  # Compiles faster.
   whole = loop.train(config, tmp_path / 'whole', ONE)
   loop.train(config, tmp_path / 'broken', ONE, stop_at_step=3)
   broken = loop.train(config, tmp_path / 'broken', ONE)

@@ -52,7 +52,6 @@ def assert_close(a, b, **tolerance):
 def test_any_number_of_devices_gives_the_same_step(config):
   config.model.architecture = 'tiniest'  # It has dropout, twice.
   config.data.flip = True
-  config.data.mixup_alpha = 0.4
   one = take_steps(config, 1)
   start = take_steps(config, 1, count=0)[0]
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one[0], start)
