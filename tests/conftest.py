@@ -23,11 +23,10 @@ os.environ['TFDS_DATA_DIR'] = os.path.join(_CACHE, 'tfds')
 
 
 def pytest_configure(config):
-  """Loads the budget, and the fixtures where tests run: not in the process that
-  only hands them out to others.
-  """
+  """Loads the budget everywhere, and the fixtures where tests run."""
   config.pluginmanager.import_plugin('tests.budget')
   is_worker = hasattr(config, 'workerinput')
   if is_worker or not config.getoption('numprocesses', 0):
-    # Imports JAX and TensorFlow, which takes 12 CPU seconds.
+    # Imports JAX and TensorFlow, which takes 12 CPU seconds: not where tests
+    # are only handed out to workers.
     config.pluginmanager.import_plugin('tests.fixtures')

@@ -67,8 +67,9 @@ def share() -> None:
 
 
 def _remember(make, key_of):
-  """Returns `make` with a memory. What is made later reads copies of configs:
-  those of tests may have changed by then.
+  """Returns `make` with a memory.
+
+  What is made reads copies of configs: a test may change its own later.
   """
   made = {}
 
