@@ -28,6 +28,13 @@ def warn(message: str) -> None:
   print('warning:', ' '.join(message.split()), file=sys.stderr, flush=True)
 
 
+def count(number: int, noun: str) -> str:
+  """Returns '1 image', '1,000 images' or '2 entries'."""
+  if number != 1:
+    noun = f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'
+  return f'{number:,} {noun}'
+
+
 @contextlib.contextmanager
 def standard_error_closed() -> Iterator[int]:
   """Drops what is written to standard error, by C++ code too.

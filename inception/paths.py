@@ -5,9 +5,12 @@ project to local and mounted file systems is record access by position, locks
 and atomic renames; `resolve` refuses the rest until they are replaced.
 """
 
+import contextlib
 import errno
+import io
 import os
 import re
+import stat
 
 from etils.epath import Path, PathLike
 
@@ -17,7 +20,11 @@ __all__ = [
   'GrowingFile',
   'Path',
   'PathLike',
+  'entries',
   'make_writable',
+  'open_file',
+  'read_bytes',
+  'read_text',
   'resolve',
   'write_atomically',
 ]
@@ -44,6 +51,61 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
   return Path(text).expanduser()
 
 
+def open_file(path: PathLike) -> io.BufferedReader:
+  """Opens a regular file for reading.
+
+  A pipe would block until something is written to it, and a device may never
+  end.
+
+  Raises:
+    OSError: It cannot be opened, or is something else.
+  """
+  file = open(  # noqa: SIM115, the caller closes it.
+    path, 'rb', opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK)
+  )
+  if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    return file
+  file.close()
+  raise OSError(errno.EINVAL, 'it is not a regular file', os.fspath(path))
+
+
+def read_bytes(path: PathLike) -> bytes:
+  """Returns the content of a file.
+
+  Raises:
+    UserError: It cannot be read.
+  """
+  try:
+    with open_file(path) as file:
+      return file.read()
+  except OSError as error:
+    raise UserError(f'cannot read {path}: {error.strerror}') from error
+
+
+def read_text(path: PathLike) -> str:
+  """Returns the content of a text file.
+
+  Raises:
+    UserError: It cannot be read, or is not UTF-8.
+  """
+  try:
+    return read_bytes(path).decode()
+  except UnicodeDecodeError as error:
+    raise UserError(f'{path} is not a text file in UTF-8') from error
+
+
+def entries(folder: PathLike) -> list[Path]:
+  """Returns what is in a folder, in order, by names as they are written.
+
+  Raises:
+    UserError: It cannot be listed.
+  """
+  try:
+    return [Path(folder) / name for name in sorted(os.listdir(folder))]
+  except OSError as error:
+    raise UserError(f'cannot list {folder}: {error.strerror}') from error
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
   """Writes a file that is never seen half-written, even after a crash.
 
@@ -59,7 +121,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
       os.fsync(file.fileno())
     os.replace(temporary, path)
   except OSError as error:
-    temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      temporary.unlink(missing_ok=True)
     raise UserError(
       f'cannot write {path}: {error.strerror}; free some space or choose'
       ' another folder'

@@ -41,7 +41,11 @@ def share() -> None:
   run.make_predictor = members.make_predictor = make_predictor
   evaluate.make_eval_step = _remember(
     evaluate.make_eval_step,
-    lambda predictor, devices: (predictor, tuple(devices)),
+    lambda predictor, devices, *activation: (
+      predictor,
+      tuple(devices),
+      *activation,
+    ),
   )
   build.jit_initial_state = _remember(
     build.jit_initial_state,

@@ -130,7 +130,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
   classes, features = predict.splitlines()
   done = start(['bash', '-euc', classes], pictures)
   assert done.returncode == 1
-  assert 'new/c.png is no image: it does not begin as' in done.stderr
+  assert 'new/c.png: it is not an image: it does not begin as' in done.stderr
   assert done.stderr.count('\n') == 2
   with open(pictures / 'names.csv') as file:
     named = {row['file'] for row in csv.DictReader(file)}

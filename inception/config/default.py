@@ -127,6 +127,9 @@ def _model() -> ml_collections.ConfigDict:
   # From the last grid to a vector: 'average', 'max', or with learned
   # parameters 'attention' or 'gem' (generalized mean).
   model.head_pooling = 'average'
+  # From logits to probabilities: 'softmax', or 'sigmoid', which decides each
+  # class by itself. Imported weights record theirs; training has softmax.
+  model.activation = 'softmax'
   # Dropout rate before the classifier. Unset: the table's. Auxiliary heads
   # always have their table's.
   model.dropout = placeholder(float)

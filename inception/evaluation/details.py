@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from inception.evaluation import score
+from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor
 
 Array = jax.Array
@@ -30,6 +31,7 @@ def collect(
   devices: Sequence[jax.Device],
   class_names: Sequence[str],
   describe: Callable[[int], str],
+  activation: str = 'softmax',
 ) -> dict[str, Any]:
   """Evaluates a split again, example by example. In one process only.
 
@@ -40,13 +42,14 @@ def collect(
     devices: All devices.
     class_names: A name per logit.
     describe: Maps the index of an example to its name.
+    activation: That of the network.
 
   Returns:
     JSON: `classes`, names; `confusion`, counts [label][predicted]; `bins`, see
     `reliability`; `worst`, the most confident mistakes, each with `name`,
     `label`, `predicted`, `probability` and `png`, its picture in base64.
   """
-  run = _make_step(predictor, devices)
+  run = _make_step(predictor, devices, activation)
   confusion = np.zeros((len(class_names), len(class_names)), np.int64)
   bins = np.zeros((BINS, 3))
   worst: list[Mistake] = []
@@ -107,7 +110,10 @@ def reliability(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
   Returns:
     float64 [bins, 3]: for `BINS` equal ranges of probability the number of
     examples, the sum of their probabilities, and the number that are right.
+    Probabilities that are not finite count in none.
   """
+  finite = np.isfinite(probability)
+  probability, right = probability[finite], right[finite]
   places = np.minimum((probability * BINS).astype(int), BINS - 1)
   return np.stack(
     [
@@ -118,10 +124,12 @@ def reliability(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
   )
 
 
-def _make_step(predictor: Predictor, devices: Sequence[jax.Device]) -> Any:
+def _make_step(
+  predictor: Predictor, devices: Sequence[jax.Device], activation: str
+) -> Any:
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
     logits = predictor(variables, batch['image'])
-    probabilities = jax.nn.softmax(logits)
+    probabilities = ACTIVATIONS[activation].probabilities(logits)
     return {
       'label': score.right_labels(logits, batch),
       'mask': batch['mask'],

@@ -18,13 +18,16 @@ EvalStep = Callable[[Any, dict[str, Array]], dict[str, Array]]
 
 
 def make_eval_step(
-  predictor: Predictor, devices: Sequence[jax.Device]
+  predictor: Predictor,
+  devices: Sequence[jax.Device],
+  activation: str = 'softmax',
 ) -> EvalStep:
   """Makes the evaluation of one batch.
 
   Args:
     predictor: Maps variables and uint8 images to logits.
     devices: Devices of all processes.
+    activation: That of the network.
 
   Returns:
     A function of the predictor's variables, without a device axis, and of a
@@ -32,16 +35,18 @@ def make_eval_step(
     devices, batch, ...]; with `right` bool [..., classes], any of these classes
     is right. Returns the sums of `score.masked_sums` over the whole batch.
   """
-  return eval_program(predictor).pmap(devices)
+  return eval_program(predictor, activation).pmap(devices)
 
 
-def eval_program(predictor: Predictor) -> DeviceProgram:
+def eval_program(
+  predictor: Predictor, activation: str = 'softmax'
+) -> DeviceProgram:
   """Returns the evaluation as a program of (variables, batch)."""
 
   def step(variables: Any, batch: dict[str, Array]) -> dict[str, Array]:
     logits = predictor(variables, batch['image'])
     labels = score.right_labels(logits, batch)
-    sums = score.masked_sums(logits, labels, batch['mask'])
+    sums = score.masked_sums(logits, labels, batch['mask'], activation)
     return lax.psum(sums, AXIS)
 
   return DeviceProgram(step, split=(False, True))

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception import paths
+from inception import distributed, paths
 from inception.checkpoints.restore import Loaded, load_variables
 from inception.data import class_names, classes
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
-from inception.errors import UserError
+from inception.errors import UserError, warn
+from inception.modules.activations import ACTIVATIONS
 from inception.modules.int8 import QuantizedNetwork
 from inception.predict import Predictor, make_predictor, model_from_config
 from inception.predict.int8_check import warn_of_wrong_integers
@@ -84,6 +85,11 @@ class Member:
     return str([self.config.data[name] for name in _PIXELS])
 
   @property
+  def activation(self) -> str:
+    """The network's last activation, a name in `ACTIVATIONS`."""
+    return self.config.model.activation
+
+  @property
   def offset(self) -> int:
     """Index of the logit of the first class."""
     return self.config.data.class_offset
@@ -124,7 +130,7 @@ def open_member(
     warn_of_wrong_integers(folder, model, variables, data.image_size)
   predictor = make_predictor(model, data)
   if protocol.crops > 1:
-    predictor = average_crops(predictor)
+    predictor = average_crops(predictor, model.activation)
   if protocol.only is not None:
     predictor = _choose_from(
       protocol.only, data.class_offset, len(source.classes), predictor
@@ -165,6 +171,12 @@ def _match_classes(
       f'{source.name} has {len(source.classes)} classes, the network of'
       f' {folder} has {expected}'
     )
+  if distributed.is_first():
+    warn(
+      f'the classes of {folder} have no names: they are taken for those of'
+      f' {source.name} in its order, from {source.classes[0]!r} to'
+      f' {source.classes[-1]!r}; --classes names them at the import'
+    )
   return source
 
 
@@ -196,9 +208,14 @@ def check_ensemble(members: Sequence[Member]) -> None:
   """Checks that the outputs of networks can be averaged.
 
   Raises:
-    UserError: They have different classes.
+    UserError: They have different classes or activations.
   """
   for other in members[1:]:
+    if other.activation != members[0].activation:
+      raise UserError(
+        'the networks of an ensemble must have the same last activation, not'
+        f' {members[0].activation} and {other.activation}'
+      )
     if other.source.classes != members[0].source.classes:
       raise UserError(
         'the networks of an ensemble must have the same classes in the same'
@@ -220,13 +237,14 @@ def average_members(members: Sequence[Member]) -> Predictor:
     member.
   """
   seen = distinct_pixels(members)
+  last = ACTIVATIONS[members[0].activation]
 
   def predict(variables: Any, images: Any) -> Array:
     total: Any = 0.0
     for member, own in zip(members, variables):
       logits = member.predictor(own, images[seen.index(member.pixels)])
-      total += jax.nn.softmax(logits[:, member.offset :])
-    logits = jnp.log(total / len(members))
+      total += last.probabilities(logits[:, member.offset :])
+    logits = last.logits(total / len(members))
     background = ((0, 0), (members[0].offset, 0))
     return jnp.pad(logits, background, constant_values=-jnp.inf)
 

@@ -119,8 +119,10 @@ class Pair:
     chosen = np.arange(len(self.labels)) % 2 == 0
     first = self.runners[0]
     logits = first.logits(self.images[0][chosen])
-    first.temperature = route.best_temperature(logits, self.labels[chosen])
-    confidence = route.confidence(logits / first.temperature)
+    first.temperature = route.best_temperature(
+      logits, self.labels[chosen], first.activation
+    )
+    confidence = route.confidence(logits / first.temperature, first.activation)
     inner = np.linspace(0, 1, _POINTS)[1:-1]
     thresholds = [0.0, *np.quantile(confidence, inner), 1.0]
     half = dataclasses.replace(
@@ -183,7 +185,7 @@ def open_pair(
   check_ensemble(members)
   read, labels = pictures.read(members, images)
   runners = [
-    route.Runner(m.predictor, m.variables, m.offset, batch_size)
+    route.Runner(m.predictor, m.variables, m.offset, batch_size, m.activation)
     for m in members
   ]
   for runner, own in zip(runners, read):

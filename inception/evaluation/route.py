@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inception import distributed
+from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor
 
 Array = jax.Array
@@ -41,6 +42,7 @@ class Runner:
     variables: Any,
     offset: int,
     batch_size: int,
+    activation: str = 'softmax',
   ):
     """Puts the network on all local devices.
 
@@ -49,7 +51,9 @@ class Runner:
       variables: Its variables.
       offset: Index of the logit of the first class.
       batch_size: Images at a time.
+      activation: That of the network.
     """
+    self.activation = activation
     self._devices = jax.local_devices()
     self._rows = -(-batch_size // len(self._devices))
     self._variables = distributed.replicate(variables, self._devices)
@@ -61,7 +65,7 @@ class Runner:
 
     def answer(variables: Any, images: Array, temperature: Array) -> Any:
       scaled = logits_of(variables, images) / temperature
-      probabilities = jax.nn.softmax(scaled)
+      probabilities = ACTIVATIONS[activation].probabilities(scaled)
       return jnp.argmax(probabilities, 1), jnp.max(probabilities, 1)
 
     self._logits = self._compiled(logits_of, 0)
@@ -162,12 +166,15 @@ def _batches(places: np.ndarray, size: int) -> list[np.ndarray]:
   return [places[i : i + size] for i in range(0, len(places), size)]
 
 
-def confidence(logits: np.ndarray) -> np.ndarray:
+def confidence(logits: np.ndarray, activation: str = 'softmax') -> np.ndarray:
   """Returns the largest probability, float32 [examples], of logits."""
-  return 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
+  probabilities = ACTIVATIONS[activation].probabilities(jnp.asarray(logits))
+  return np.asarray(probabilities).max(1)
 
 
-def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def best_temperature(
+  logits: np.ndarray, labels: np.ndarray, activation: str = 'softmax'
+) -> float:
   """Returns the temperature with the least cross-entropy, from 0.25 to 8.
 
   Guo et al., 2017, "On calibration of modern neural networks", section 4.2.
@@ -175,13 +182,13 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
   Args:
     logits: float32 [examples, classes].
     labels: int [examples].
+    activation: That of the network.
   """
   candidates = np.geomspace(0.25, 8, 101)
 
   def loss(temperature: float) -> float:
-    scaled = logits / temperature
-    scaled = scaled - scaled.max(1, keepdims=True)
-    own = np.take_along_axis(scaled, labels[:, None], 1)[:, 0]
-    return float(np.mean(np.log(np.exp(scaled).sum(1)) - own))
+    scaled = jnp.asarray(logits / temperature, jnp.float32)
+    nats = ACTIVATIONS[activation].cross_entropy(scaled, jnp.asarray(labels))
+    return float(jnp.mean(nats))
 
   return float(min(candidates, key=loss))

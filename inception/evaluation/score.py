@@ -4,20 +4,24 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import optax
+
+from inception.modules.activations import ACTIVATIONS
 
 Array = jax.Array
 
 
-def masked_sums(logits: Array, labels: Array, mask: Array) -> dict[str, Array]:
+def masked_sums(
+  logits: Array, labels: Array, mask: Array, activation: str = 'softmax'
+) -> dict[str, Array]:
   """Returns float32 sums: `examples`, `loss` (nats), `top1` and `top5`.
 
   Args:
     logits: float32 [batch, classes].
     labels: int32 [batch].
     mask: float32 [batch], 1 for an example, 0 for padding.
+    activation: That of the network, which decides the loss.
   """
-  loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  loss = ACTIVATIONS[activation].cross_entropy(logits, labels)
   rank = label_rank(logits, labels)
   return {
     'examples': jnp.sum(mask),

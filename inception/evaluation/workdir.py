@@ -117,7 +117,9 @@ class Evaluation:
       `step`, `dataset`, `data_dir`, `split`, `precision`, `crops`, `examples`,
       `loss` (mean nats), `top1` and `top5` (fractions).
     """
-    step = evaluate.make_eval_step(self.predictor, self.devices)
+    step = evaluate.make_eval_step(
+      self.predictor, self.devices, self.members[0].activation
+    )
     scores = evaluate.evaluate(step, self.variables, self.batches())
     return {**self.about(), **scores}
 
@@ -160,6 +162,7 @@ class Evaluation:
       self.devices,
       names,
       first.source.describe,
+      first.activation,
     )
 
 

@@ -3,6 +3,7 @@
 from inception.architectures import get_architecture
 from inception.errors import UserError, lookup
 from inception.modules import heads
+from inception.modules.activations import ACTIVATIONS
 from inception.modules.network import Network
 from inception.modules.options import INITIALIZERS, PRECISIONS, Options
 from inception.spec import transforms
@@ -18,6 +19,7 @@ def create_model(
   width: float = 1.0,
   squeeze_excite: int | None = None,
   head_pooling: str = 'average',
+  activation: str = 'softmax',
   dropout: float | None = None,
   aux_heads: bool = True,
   fuse: bool = True,
@@ -45,6 +47,7 @@ def create_model(
       channels, 16 in its paper; None has none.
     head_pooling: 'average', 'max', 'attention' with learned queries, or 'gem'
       with a learned exponent.
+    activation: 'softmax' or 'sigmoid': from the logits to probabilities.
     dropout: Rate before the classifier; None takes the table's.
     aux_heads: Run auxiliary heads in training, where the table has any.
     fuse: Run convolutions and poolings in fewer and larger operations; the
@@ -79,6 +82,7 @@ def create_model(
   if freeze_through is not None:
     check_stage(table, freeze_through)
   lookup(heads.HEAD_POOLINGS, head_pooling, 'head_pooling')
+  lookup(ACTIVATIONS, activation, 'activation')
   return Network(
     architecture=table,
     num_classes=table.num_classes if num_classes is None else num_classes,
@@ -94,6 +98,7 @@ def create_model(
       quantization_aware=quantization_aware,
     ),
     head_pooling=head_pooling,
+    activation=activation,
     dropout=dropout,
     use_aux_heads=aux_heads,
     fuse=fuse,

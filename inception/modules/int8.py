@@ -43,6 +43,7 @@ class QuantizedNetwork(nn.Module):
     num_classes: Logits per image.
     options: How layers in float32 compute.
     head_pooling: A name in `heads.HEAD_POOLINGS`.
+    activation: As that of `Network`.
     integers: False computes with the same integers, but in float32: slower, and
       right on any device.
   """
@@ -51,6 +52,7 @@ class QuantizedNetwork(nn.Module):
   num_classes: int
   options: Options
   head_pooling: str = 'average'
+  activation: str = 'softmax'
   integers: bool = True
 
   @nn.compact
@@ -96,6 +98,7 @@ def make_quantized(model: Network, integers: bool = True) -> QuantizedNetwork:
     model.num_classes,
     model.options,
     model.head_pooling,
+    model.activation,
     integers,
   )
 

@@ -42,6 +42,8 @@ class Network(nn.Module):
     num_classes: Logits per image.
     options: How its layers compute.
     head_pooling: A name in `heads.HEAD_POOLINGS`.
+    activation: A name in `ACTIVATIONS`: from the logits to probabilities, for
+      whoever uses them.
     dropout: Rate before the classifier; None takes the table's.
     use_aux_heads: Run auxiliary heads in training.
     fuse: Run the trunk in fewer and larger operations, see `spec.fused`. Asked
@@ -56,6 +58,7 @@ class Network(nn.Module):
   num_classes: int
   options: Options
   head_pooling: str = 'average'
+  activation: str = 'softmax'
   dropout: float | None = None
   use_aux_heads: bool = True
   fuse: bool = True

@@ -5,8 +5,7 @@ Run:  python -m inception.predict --workdir=runs/digits --images=pictures
       python -m inception.predict --workdir=weights/v3 --images='*.jpg'
         --endpoint=PreLogits --output=features.npz
 
-Files that are no images are named, and the rest goes on; the exit status is
-then 1.
+Files that are not images are reported and skipped; the exit status is then 1.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from absl import flags
 import tqdm
 
 from inception import commands, paths
-from inception.errors import UserError, warn
+from inception.errors import UserError, count, warn
 
 # Flags that go with classes, and with --endpoint.
 _OF_CLASSES = ('top', 'crops', 'csv', 'explain')
@@ -76,7 +75,7 @@ def main() -> int:
   else:
     results, failures = _write_classes(network, files)
   if failures:
-    warn(f'{len(failures)} of {len(files)} files are no images')
+    warn(f'{len(failures)} of {count(len(files), "file")} without an answer')
   if values.json:
     failed = {failure.file: failure.reason for failure in failures}
     print(json.dumps({**results, 'failed': failed}))
@@ -125,6 +124,8 @@ def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
     table = _open_csv(stack, values.csv)
     for file, result in _stream(network, files, function, failures, crops):
       prediction = network.name(file, result)
+      if _is_failure(prediction, failures):
+        continue
       _print(prediction, width)
       pairs = list(zip(prediction.classes, prediction.probabilities))
       rows.append({'file': file, 'classes': [[n, p] for n, p in pairs]})
@@ -174,11 +175,19 @@ def _stream(
   with tqdm.tqdm(total=len(files), unit='image', disable=hidden) as bar:
     for file, result in rows:
       bar.update()
-      if hasattr(result, 'reason'):
-        warn(f'{_printable(file)} is no image: {result.reason}')
-        failures.append(result)
-      else:
+      if not _is_failure(result, failures):
         yield file, result
+
+
+def _is_failure(result: Any, failures: list[Any]) -> bool:
+  """True for a file without an answer, which is counted and reported."""
+  from inception.predict.failure import Failure
+
+  if not isinstance(result, Failure):
+    return False
+  warn(f'{_printable(result.file)}: {result.reason}')
+  failures.append(result)
+  return True
 
 
 def _open_csv(stack: contextlib.ExitStack, name: str | None) -> Any:

@@ -18,6 +18,7 @@ from inception.errors import UserError
 from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Outputs
 from inception.predict import explain as explanation
+from inception.predict.failure import Failure
 from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import (
   CROPS,
@@ -110,7 +111,7 @@ class Pretrained:
         probabilities are averaged.
 
     Raises:
-      UserError: A file is no image.
+      UserError: A file is no image, or the network answers nothing.
     """
     if crops not in CROPS:
       known = ', '.join(map(str, CROPS))
@@ -120,7 +121,7 @@ class Pretrained:
     rows = self.stream(
       _names(files), self.classify(top, crops), squares=CROPS[crops]
     )
-    return [self.name(file, result) for file, result in map(_or_raise, rows)]
+    return [_or_raise(file, self.name(file, result)) for file, result in rows]
 
   def features(
     self,
@@ -143,7 +144,7 @@ class Pretrained:
       UserError: A file is no image, or there is no such stage.
     """
     rows = self.stream(_names(files), self.extract(endpoint, normalize))
-    return np.stack([result for _, result in map(_or_raise, rows)])
+    return np.stack([_or_raise(file, result) for file, result in rows])
 
   def stream(
     self,
@@ -171,9 +172,9 @@ class Pretrained:
     def make() -> Any:
       predict = make_predictor(self.model, self.config.data)
       if crops > 1:
-        predict = average_crops(predict)
+        predict = average_crops(predict, self.model.activation)
       return lambda variables, images: top_classes(
-        predict(variables, images), top
+        predict(variables, images), top, self.model.activation
       )
 
     return self._once(('classify', top, crops), make)
@@ -214,7 +215,8 @@ class Pretrained:
 
       def explain_top(variables: Any, images: Array) -> dict[str, Array]:
         results = explain(variables, images)
-        return {**top_classes(results.pop('logits'), top), **results}
+        logits = results.pop('logits')
+        return {**top_classes(logits, top, model.activation), **results}
 
       return explain_top
 
@@ -237,8 +239,12 @@ class Pretrained:
         ' --endpoint, or train a classifier with --config.pretrained'
       )
 
-  def name(self, file: str, result: Any) -> Prediction:
+  def name(self, file: str, result: Any) -> Prediction | Failure:
     """Returns a result of `classify` or `explain` with names."""
+    if isinstance(result, Failure):
+      return result
+    if result['label'][0] < 0:
+      return Failure(file, 'the network does not compute finite numbers for it')
     return Prediction(
       file,
       tuple(self.class_names[label] for label in result['label']),
@@ -259,11 +265,10 @@ def _names(files: Sequence[paths.PathLike]) -> list[str]:
   return [os.fspath(file) for file in files]
 
 
-def _or_raise(row: tuple[str, Any]) -> tuple[str, Any]:
-  file, result = row
-  if reason := getattr(result, 'reason', None):
-    raise UserError(f'{file} is no image: {reason}')
-  return row
+def _or_raise(file: str, result: Any) -> Any:
+  if isinstance(result, Failure):
+    raise UserError(f'{file}: {result.reason}')
+  return result
 
 
 def load_pretrained(

@@ -12,6 +12,7 @@ from inception import paths
 from inception.data import device
 from inception.errors import UserError
 from inception.modules import int8
+from inception.modules.activations import ACTIVATIONS
 from inception.modules.create import create_model
 from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Network
@@ -50,7 +51,7 @@ def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
   return predict
 
 
-def average_crops(predict: Predictor) -> Predictor:
+def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
   """Makes a predictor of several squares per image, and their mirror images.
 
   GoogLeNet paper, section 7: probabilities are averaged over all. A few squares
@@ -58,11 +59,13 @@ def average_crops(predict: Predictor) -> Predictor:
 
   Args:
     predict: The predictor of one square.
+    activation: That of the network.
 
   Returns:
     A predictor of uint8 images [batch, squares, height, width, 3], whose logits
-    are the logarithms of the mean probabilities.
+    stand for the mean probabilities.
   """
+  last = ACTIVATIONS[activation]
 
   def predict_all(variables: Any, images: Array) -> Array:
     batch, squares, *shape = images.shape
@@ -71,27 +74,37 @@ def average_crops(predict: Predictor) -> Predictor:
     def sum_of(part: Array) -> Array:
       flat = part.reshape(group * batch, *shape)
       both = jnp.concatenate([flat, flat[:, :, ::-1]])
-      probabilities = jax.nn.softmax(predict(variables, both))
+      probabilities = last.probabilities(predict(variables, both))
       return jnp.sum(probabilities.reshape(2 * group, batch, -1), axis=0)
 
     parts = jnp.moveaxis(images, 1, 0)
     parts = parts.reshape(squares // group, group, batch, *shape)
     total = jnp.sum(lax.map(sum_of, parts), axis=0)
-    return jnp.log(total / (2 * squares))
+    return last.logits(total / (2 * squares))
 
   return predict_all
 
 
-def top_classes(logits: Array, top: int) -> dict[str, Array]:
+def top_classes(
+  logits: Array, top: int, activation: str = 'softmax'
+) -> dict[str, Array]:
   """Returns `probability` float32 and `label` int32 [batch, top], descending.
 
   Args:
     logits: float32 [batch, num_classes].
     top: Largest number of classes.
+    activation: That of the network.
+
+  Returns:
+    Labels are -1 for logits that are not finite: they answer nothing.
   """
-  probabilities = jax.nn.softmax(logits)
+  probabilities = ACTIVATIONS[activation].probabilities(logits)
   values, labels = lax.top_k(probabilities, min(top, logits.shape[1]))
-  return {'probability': values, 'label': labels}
+  good = jnp.all(jnp.isfinite(probabilities), axis=1, keepdims=True)
+  return {
+    'probability': jnp.where(good, values, jnp.nan),
+    'label': jnp.where(good, labels, -1),
+  }
 
 
 def make_extractor(

@@ -1,7 +1,6 @@
 """Any number of image files through a network, on all local devices."""
 
 from collections.abc import Callable, Iterator, Sequence
-import dataclasses
 import functools
 import glob
 import os
@@ -16,6 +15,7 @@ from inception.data import device, pipeline
 from inception.data.batches import HostShard
 from inception.data.sources import folder, listing
 from inception.errors import UserError
+from inception.predict.failure import Failure
 
 # Images per device and step, unless there are fewer.
 ROWS = 32
@@ -23,19 +23,6 @@ ROWS = 32
 # Maps (variables, uint8 images [batch, height, width, 3]) to a tree of arrays
 # [batch, ...].
 Function = Callable[[Any, jax.Array], Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-  """A file that is no image.
-
-  Attributes:
-    file: Its path.
-    reason: What is wrong with it, as the end of a sentence.
-  """
-
-  file: str
-  reason: str
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
@@ -130,6 +117,7 @@ def _rows(
   leaves = [np.reshape(leaf, (-1, *leaf.shape[2:])) for leaf in leaves]
   for row, file in enumerate(files[first : first + len(leaves[0])]):
     if first + row in failed:
-      yield file, Failure(file, failed[first + row])
+      reason = f'it is not an image: {failed[first + row]}'
+      yield file, Failure(file, reason)
     else:
       yield file, jax.tree.unflatten(tree, [leaf[row] for leaf in leaves])

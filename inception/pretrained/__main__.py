@@ -3,7 +3,8 @@
 Run:  python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
         --output=weights/inception_v3
 
-What wrote the file, and which network it holds, is found from its content.
+What wrote the file, and which network it holds, is found from its content. What
+a model of Keras says about its input and output is recorded.
 Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
 as the weights expect them, and `--config.pretrained=weights/inception_v3`
 trains from it.
@@ -18,8 +19,11 @@ import ml_collections
 from inception import architectures, commands, paths
 from inception.config import checks, default
 from inception.data import class_names, device, eval_transforms
-from inception.errors import UserError, warn
+from inception.errors import UserError, count, warn
+from inception.pretrained.content import Statement
 from inception.pretrained.projects import PROJECTS
+
+_NOTHING = Statement()
 
 
 def define_flags() -> None:
@@ -32,6 +36,12 @@ def define_flags() -> None:
   )
   flags.DEFINE_string(
     'file', None, 'A .ckpt, .h5, .keras, .pth, .pt or .safetensors file.'
+  )
+  flags.DEFINE_string(
+    'copy',
+    None,
+    'Which of several copies of the weights to take, such as state_dict; the'
+    ' moving average if unset.',
   )
   flags.DEFINE_string(
     'architecture', None, 'Name of the network; detected if unset.'
@@ -75,11 +85,12 @@ def main() -> None:
   from inception.pretrained import files, matching
 
   values = flags.FLAGS
-  arrays, file_format = files.read_arrays(path)
+  content, file_format = files.read_content(path, values.copy)
   projects = [values['from'].value] if values['from'].value else None
   imported = matching.import_arrays(
-    arrays, projects or file_format.projects, values.architecture
+    content.arrays, projects or file_format.projects, values.architecture
   )
+  statement = files.read_statement(path, content, file_format)
   provenance = {
     'project': imported.project,
     'file': str(path),
@@ -87,25 +98,31 @@ def main() -> None:
     'preprocessing': values.preprocessing
     or eval_transforms.transform_name(imported.project, imported.architecture),
   }
-  config = make_config(imported, provenance)
+  config = make_config(imported, provenance, statement)
   _apply_flags(config)
   weights.write(output, imported.variables, config)
   if projects is None:
-    others = matching.alternatives(imported, arrays)
+    others = matching.alternatives(imported, content.arrays)
     if others:
       warn(
         f'the weights may also be those of {" or ".join(others)}, which prepare'
         f' images differently; if so, import them with --from={others[0]}'
       )
-  _report(imported, arrays, {**provenance, 'output': str(output)})
+  _report(imported, content, {**provenance, 'output': str(output)})
 
 
-def _report(imported: Any, arrays: Any, origin: dict[str, str]) -> None:
+def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
   """Prints what was imported, and what was not."""
   left_out = imported.left_out
-  if left_out:
-    names = ', '.join(left_out[:4]) + (', ...' if len(left_out) > 4 else '')
-    warn(f'{len(left_out)} tensors are no part of the network: {names}')
+  for kind, names in (('tensor', left_out), ('entry', content.left_out)):
+    if names:
+      some = ', '.join(names[:4]) + (', ...' if len(names) > 4 else '')
+      warn(f'not part of the network: {count(len(names), kind)}: {some}')
+  if content.others:
+    print(
+      f'copy: {content.copy}; the file also has {", ".join(content.others)},'
+      ' see --copy'
+    )
   if not imported.num_classes:
     warn(
       'no classifier was found: the weights give features, and a start for'
@@ -115,12 +132,13 @@ def _report(imported: Any, arrays: Any, origin: dict[str, str]) -> None:
     'architecture': imported.architecture,
     'num_classes': imported.num_classes,
     'auxiliary_heads': imported.with_aux,
-    'tensors': len(arrays) - len(left_out),
+    'tensors': len(content.arrays) - len(left_out),
     **origin,
   }
   print('\n'.join(f'{name}: {value}' for name, value in report.items()))
   if flags.FLAGS.json:
-    print(json.dumps({**report, 'left_out': left_out}))
+    everything = (*left_out, *content.left_out)
+    print(json.dumps({**report, 'copy': content.copy, 'left_out': everything}))
 
 
 def _apply_flags(config: ml_collections.ConfigDict) -> None:
@@ -135,8 +153,9 @@ def _apply_flags(config: ml_collections.ConfigDict) -> None:
     if given is not None:
       config.data[name] = _channels(name, given)
   config.data.channel_order = values.channel_order
-  if values.class_offset is not None:
+  if values.class_offset not in (None, config.data.class_offset):
     config.data.class_offset = values.class_offset
+    config.data.class_names = None  # Of another offset.
   if values.classes is not None:
     config.data.class_names = _read_names(
       values.classes, config.model.num_classes - config.data.class_offset
@@ -158,10 +177,7 @@ def _channels(name: str, given: list[str]) -> tuple[float, ...]:
 
 def _read_names(name: str, count: int) -> tuple[str, ...]:
   path = paths.resolve(name, '--classes')
-  try:
-    names = tuple(path.read_text().splitlines())
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f'cannot read {path}: {error}') from error
+  names = tuple(paths.read_text(path).splitlines())
   if len(names) != count or len(set(names)) != count:
     raise UserError(
       f'{path} has {len(names)} lines, {len(set(names))} of them different;'
@@ -171,7 +187,7 @@ def _read_names(name: str, count: int) -> tuple[str, ...]:
 
 
 def make_config(
-  imported: Any, provenance: dict[str, str]
+  imported: Any, provenance: dict[str, str], statement: Statement = _NOTHING
 ) -> ml_collections.ConfigDict:
   """Returns the config that is stored with the weights.
 
@@ -179,6 +195,7 @@ def make_config(
     imported: Result of `matching.import_arrays`.
     provenance: Origin of the weights: `project`, `file`, `sha256`, and
       `preprocessing`, a name in `EVAL_TRANSFORMS`.
+    statement: What the file says about the model's input and output.
   """
   project = PROJECTS[provenance['project']]
   table = architectures.get_architecture(imported.architecture)
@@ -187,14 +204,20 @@ def make_config(
   config.model.num_classes = imported.num_classes
   config.model.aux_heads = imported.with_aux
   config.model.batch_norm_scale = imported.batch_norm_scale
+  config.model.activation = statement.activation or 'softmax'
   names = class_names.imagenet()
-  if imported.num_classes - project.class_offset == len(names):
-    # Networks for other data have no class before the first one.
-    config.data.class_offset = project.class_offset
-    config.data.class_names = names if project.of_imagenet else None
+  # With one class more, a background class comes first: in TF-slim's weights,
+  # and in those that others have converted from them.
+  offset = imported.num_classes - len(names)
+  if project.of_imagenet and offset in (0, 1):
+    config.data.class_offset, config.data.class_names = offset, names
   eval_transforms.record(
-    config.data, provenance['preprocessing'], table.input_size
+    config.data,
+    provenance['preprocessing'],
+    statement.image_size or table.input_size,
   )
+  if statement.mean is not None:
+    config.data.mean, config.data.std = statement.mean, statement.std
   with config.unlocked():
     config.provenance = ml_collections.ConfigDict(provenance)
   return config

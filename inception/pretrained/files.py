@@ -3,26 +3,29 @@
 The format is found from the content of a file, not from its name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 import zipfile
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
 from inception import paths
-from inception.data.tensorflow import tf
 from inception.errors import UserError
-from inception.pretrained import keras_file, torch_file
-
-Arrays = dict[str, np.ndarray]
+from inception.pretrained import archive, keras_file, torch_file
+from inception.pretrained.content import (
+  Content,
+  Statement,
+  choose_copy,
+  copies,
+  is_average,
+)
+from inception.pretrained.tensors import Arrays
 
 _SUPPORTED = (
   'a TensorFlow checkpoint, .h5 or .keras of Keras, .pth or .pt of PyTorch, or'
@@ -48,47 +51,91 @@ class Format:
   Attributes:
     name: What wrote it, for messages.
     projects: Names in `PROJECTS` whose weights come in it, the likeliest first.
-    read: Returns the arrays of a file by name.
+    read: Reads an open file, given the copy of the weights that is wanted.
   """
 
   name: str
   projects: tuple[str, ...]
-  read: Callable[[paths.Path], Arrays]
+  read: Callable[[BinaryIO, str | None], Content]
 
 
-def read_arrays(path: paths.Path) -> tuple[Arrays, Format]:
-  """Reads all arrays of a weights file.
+def read_content(
+  path: paths.Path, copy: str | None = None
+) -> tuple[Content, Format]:
+  """Reads a weights file.
 
   Args:
     path: The file. A TensorFlow checkpoint is named by its prefix, or by its
       index or data file.
+    copy: Which of several copies of the weights to take; None takes the moving
+      average if there is one.
 
   Returns:
-    Arrays by their names in the file; in Keras's files, by
-    `<layer>/<index in the layer>`. And the file's format.
+    What it holds, and its format. Arrays have their names in the file; in
+    Keras's files, `<layer>/<index in the layer>`.
 
   Raises:
     UserError: The file does not exist, is of another kind, or is damaged.
   """
   path = _checkpoint_prefix(path)
   file_format = _find_format(path)
+  with _one_line(path, file_format), paths.open_file(_first(path)) as file:
+    content = file_format.read(file, copy)
+    if content.copy is None:
+      content = _one_copy(content, copy)
+    return content, file_format
+
+
+def read_arrays(path: paths.Path) -> tuple[Arrays, Format]:
+  """Returns the arrays of a weights file by name, as `read_content`."""
+  content, file_format = read_content(path)
+  return content.arrays, file_format
+
+
+def read_statement(
+  path: paths.Path, content: Content, file_format: Format
+) -> Statement:
+  """Returns what a file says about the model's input and output.
+
+  Raises:
+    UserError: It cannot be recorded; names the layer.
+  """
+  with _one_line(path, file_format):
+    return content.describe()
+
+
+@contextlib.contextmanager
+def _one_line(path: paths.Path, file_format: Format) -> Iterator[None]:
+  """Turns whatever a format's library raises into a line about the file."""
   try:
-    return file_format.read(path), file_format
-  except (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    SafetensorError,
-    zipfile.BadZipFile,
-    tf.errors.OpError,
-  ) as error:
-    reason = str(error).split('\n')[0][:200]
+    yield
+  except UserError:
+    raise
+  # Each library has its own ways to fail at a malformed file.
+  except Exception as error:
+    reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
     raise UserError(
       f'cannot read {path}, which seems to be of {file_format.name}: {reason}'
     ) from error
+
+
+def _one_copy(content: Content, wanted: str | None) -> Content:
+  """Takes one of several copies that are told apart by their first name."""
+  names = copies(content.arrays)
+  if wanted is None and not any(map(is_average, names)):
+    return content
+  copy = choose_copy(names, wanted)
+  prefix = f'{copy}.'
+  return dataclasses.replace(
+    content,
+    arrays={
+      name.removeprefix(prefix): array
+      for name, array in content.arrays.items()
+      if name.startswith(prefix)
+    },
+    copy=copy,
+    others=tuple(name for name in names if name != copy),
+  )
 
 
 def sha256(path: paths.Path) -> str:
@@ -98,13 +145,17 @@ def sha256(path: paths.Path) -> str:
     path: As in `read_arrays`; all files of a TensorFlow checkpoint count.
   """
   path = _checkpoint_prefix(path)
-  paths = [path]
+  parts = [path]
   if _index_file(path).exists():
-    data = sorted(path.parent.glob(f'{path.name}.data-*'))
-    paths = [_index_file(path), *data]
+    data = [
+      entry
+      for entry in paths.entries(path.parent)
+      if entry.name.startswith(f'{path.name}.data-')
+    ]
+    parts = [_index_file(path), *data]
   digest = hashlib.sha256()
-  for part in paths:
-    with part.open('rb') as file:
+  for part in parts:
+    with paths.open_file(part) as file:
       hashlib.file_digest(file, lambda: digest)  # Updates `digest`.
   return digest.hexdigest()
 
@@ -120,10 +171,11 @@ def _find_format(path: paths.Path) -> Format:
   if path.is_dir():
     raise _of_folder(path)
   try:
-    with path.open('rb') as file:
+    with paths.open_file(path) as file:
+      size = archive.size_of(file)
       head = file.read(512)
-      file.seek(max(0, os.path.getsize(path) - len(_TABLE)))
-      tail = file.read()
+      file.seek(max(0, size - len(_TABLE)))
+      tail = file.read(len(_TABLE))
   except OSError as error:
     raise UserError(f'cannot read {path}: {error.strerror}') from error
   if head.startswith(_HDF5):
@@ -134,14 +186,14 @@ def _find_format(path: paths.Path) -> Format:
     return _TORCH
   if tail == _TABLE:
     return _CHECKPOINT
-  if len(head) > 8 and head[8:9] == b'{' and _is_length(head[:8], path):
+  if len(head) > 8 and head[8:9] == b'{' and _is_length(head[:8], size):
     return _SAFETENSORS
   raise UserError(f'{path} {_why_no_weights(head)}')
 
 
-def _is_length(head: bytes, path: paths.Path) -> bool:
+def _is_length(head: bytes, size: int) -> bool:
   (length,) = struct.unpack('<Q', head)
-  return 8 + int(length) <= os.path.getsize(path)
+  return 8 + int(length) <= size
 
 
 def _of_archive(path: paths.Path) -> Format:
@@ -166,7 +218,11 @@ def _of_folder(path: paths.Path) -> UserError:
       f'{path} is a SavedModel, which does not tell the order of its layers;'
       ' load it in Keras and save it as .keras'
     )
-  checkpoints = sorted(path.glob(f'*{_CHECKPOINT_INDEX}'))
+  checkpoints = [
+    entry
+    for entry in paths.entries(path)
+    if entry.name.endswith(_CHECKPOINT_INDEX)
+  ]
   hint = (
     f'try --file={checkpoints[-1]}' if checkpoints else f'give {_SUPPORTED}'
   )
@@ -205,20 +261,54 @@ def _index_file(path: paths.Path) -> paths.Path:
   return path.with_name(path.name + _CHECKPOINT_INDEX)
 
 
-def _read_checkpoint(path: paths.Path) -> Arrays:
-  reader: Any = tf.train.load_checkpoint(str(path))
-  return {
+def _first(path: paths.Path) -> paths.Path:
+  """Returns the file to open first: of a TensorFlow checkpoint, its index."""
+  index = _index_file(path)
+  return index if index.exists() else path
+
+
+def _read_checkpoint(file: BinaryIO) -> Content:
+  from inception.data.tensorflow import tf  # Slow to import.
+
+  name = file.name.removesuffix(_CHECKPOINT_INDEX)
+  reader: Any = tf.train.load_checkpoint(name)
+  arrays = {
     name: reader.get_tensor(name)
     for name, dtype in reader.get_variable_to_dtype_map().items()
     if dtype.is_floating
   }
+  if not arrays:
+    raise ValueError('it holds no arrays of floats')
+  return Content(arrays)
 
 
+def _read_safetensors(file: BinaryIO) -> Content:
+  arrays = {}
+  with safe_open(file.name, 'numpy') as content:
+    for name in content.keys():  # noqa: SIM118, it is not a dict.
+      kind = content.get_slice(name).get_dtype()
+      if kind not in _SAFETENSORS_TYPES:
+        raise ValueError(f'{name} is of type {kind}; save it as float32')
+      arrays[name] = content.get_tensor(name)
+  if not arrays:
+    raise ValueError('it holds no tensors')
+  return Content(arrays)
+
+
+_SAFETENSORS_TYPES = frozenset(
+  {'F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'}
+)
 _PYTORCH_PROJECTS = ('torchvision', 'timm', 'fid', 'facenet')
-_CHECKPOINT = Format('a TensorFlow checkpoint', ('slim',), _read_checkpoint)
-_KERAS = Format('Keras', ('keras',), keras_file.read_h5)
-_KERAS_ARCHIVE = Format('Keras', ('keras',), keras_file.read_archive)
+_CHECKPOINT = Format(
+  'a TensorFlow checkpoint', ('slim',), lambda file, _: _read_checkpoint(file)
+)
+_KERAS = Format('Keras', ('keras',), lambda file, _: keras_file.read_h5(file))
+_KERAS_ARCHIVE = Format(
+  'Keras', ('keras',), lambda file, _: keras_file.read_archive(file)
+)
 _TORCH = Format('PyTorch', _PYTORCH_PROJECTS, torch_file.read_torch)
 _SAFETENSORS = Format(
-  'safetensors', ('timm', 'torchvision', 'fid', 'facenet'), load_file
+  'safetensors',
+  ('timm', 'torchvision', 'fid', 'facenet'),
+  lambda file, _: _read_safetensors(file),
 )

@@ -6,23 +6,22 @@ model's config (`.keras`, since Keras 2.12).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+import functools
 import io
-import json
 import re
-from typing import Any
+from typing import Any, BinaryIO
 import zipfile
 
 import h5py
 import numpy as np
 
-from inception import paths
+from inception import json_text
+from inception.pretrained import archive, keras_model
+from inception.pretrained.content import Content
+from inception.pretrained.tensors import Arrays
 
-Arrays = dict[str, np.ndarray]
 
-_MAX_POOLING = 'GlobalMaxPooling2D'
-
-
-def read_h5(path: paths.Path) -> Arrays:
+def read_h5(file: BinaryIO) -> Content:
   """Reads a `.h5` or `.weights.h5` file.
 
   Returns:
@@ -32,39 +31,45 @@ def read_h5(path: paths.Path) -> Arrays:
   Raises:
     ValueError: The file is not Keras's, or does not name its layers.
   """
-  with h5py.File(path) as file:
-    if 'layers' in file or '_layer_checkpoint_dependencies' in file:
-      return dict(_read_numbered(file, None))
-    root = file.get('model_weights', file)
+  with h5py.File(file) as content:
+    if 'layers' in content or '_layer_checkpoint_dependencies' in content:
+      return Content(dict(_read_numbered(content, {})))
+    root = content.get('model_weights', content)
     if 'layer_names' not in root.attrs:
       raise ValueError('contains neither weights nor a model of Keras')
-    arrays = dict(_read_named(root))
-    return _without_other_heads(arrays, str(file.attrs.get('model_config', '')))
+    config = json_text.load(content.attrs.get('model_config', '{}'))
+    return _content(dict(_read_named(root)), config)
 
 
-def read_archive(path: paths.Path) -> Arrays:
+def read_archive(file: BinaryIO) -> Content:
   """Reads a `.keras` file; see `read_h5`."""
-  with zipfile.ZipFile(path) as archive:
-    config = json.loads(archive.read('config.json'))
-    content = archive.read('model.weights.h5')
-  with h5py.File(io.BytesIO(content)) as file:
-    arrays = dict(_read_numbered(file, config))
-  return _without_other_heads(arrays, json.dumps(config))
+  with zipfile.ZipFile(file) as members:
+    config = json_text.load(archive.read(members, 'config.json'))
+    content = archive.read(members, 'model.weights.h5')
+  with h5py.File(io.BytesIO(content)) as weights:
+    return _content(dict(_read_numbered(weights, config)), config)
 
 
-def _without_other_heads(arrays: Arrays, config: str) -> Arrays:
-  """Marks matrices behind another pooling than the average.
+def _content(arrays: Arrays, model: Mapping[str, Any]) -> Content:
+  """Keeps the arrays of the network, and what the model says about them."""
+  of_pixels = keras_model.normalization_layers(model)
+  pooling = keras_model.other_pooling(model)
+  matrices = {_layer(name) for name, x in arrays.items() if x.ndim == 2}
+  network = {}
+  for name, array in arrays.items():
+    if _layer(name) in of_pixels:
+      continue
+    # A name that no classifier has.
+    hidden = pooling is not None and _layer(name) in matrices
+    network[f'{name} after {pooling}' if hidden else name] = array
+  return Content(
+    network,
+    describe=functools.partial(keras_model.read_statement, model, arrays),
+  )
 
-  Their shapes are those of a classifier of the averaged grid, which they are
-  not. A file of weights alone does not tell.
-  """
-  if _MAX_POOLING not in config:
-    return arrays
-  heads = {name.split('/')[0] for name, x in arrays.items() if x.ndim == 2}
-  return {
-    f'{name} after {_MAX_POOLING}' if name.split('/')[0] in heads else name: x
-    for name, x in arrays.items()
-  }
+
+def _layer(name: str) -> str:
+  return name.rpartition('/')[0]
 
 
 def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -78,11 +83,11 @@ def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:
       layer = owner if nested else group
       index = counts.get(layer, 0)
       counts[layer] = index + 1
-      yield f'{layer}/{index}', root[group][name][()]
+      yield f'{layer}/{index}', archive.read_dataset(root[group][name])
 
 
 def _read_numbered(
-  group: Any, config: Mapping[str, Any] | None
+  group: Any, config: Mapping[str, Any]
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields the arrays of a model, and of models within it.
 
@@ -93,7 +98,7 @@ def _read_numbered(
   children = group.get(
     'layers', group.get('_layer_checkpoint_dependencies', {})
   )
-  known = dict(_group_names(config)) if config else {}
+  known = dict(_group_names(config))
   for name, child in (children or {}).items():
     variables = child.get('vars', {})
     layer = known.get(name, {})
@@ -106,8 +111,8 @@ def _read_numbered(
         ' 3.15; save the model as .keras or .h5'
       )
     for index, variable in variables.items():
-      yield f'{own_name}/{index}', variable[()]
-    yield from _read_numbered(child, layer or None)
+      yield f'{own_name}/{index}', archive.read_dataset(variable)
+    yield from _read_numbered(child, layer)
 
 
 def _group_names(

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 import dataclasses
+import re
 from typing import Any
 
 from flax import traverse_util
 import numpy as np
 
 from inception.errors import UserError
+from inception.pretrained.content import copies
 from inception.pretrained.match import match
 from inception.pretrained.projects import PROJECTS
-from inception.pretrained.tensors import Arrays
+from inception.pretrained.tensors import Arrays, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Imported:
   Attributes:
     project: Name of the project.
     architecture: Name of the network.
-    num_classes: Logits per image; 0 for a network without a classifier.
+    num_classes: Logits per image; 0 for a network without a classifier. A
+      single logit becomes two classes.
     with_aux: The file has auxiliary heads, too.
     batch_norm_scale: Batch norm has a scale.
     variables: {'params', 'batch_stats'}, float32.
@@ -67,21 +70,49 @@ def import_arrays(
       f'the file does not fit {best.architecture}: {best.difference};'
       f' {_advice(arrays, pairs)}'
     )
-  flat = {
-    tensor.path: np.ascontiguousarray(
-      tensor.convert(best.arrays[tensor.name]), np.float32
-    )
-    for tensor in best.tensors
-  }
+  flat = {tensor.path: _convert(tensor, best.arrays) for tensor in best.tensors}
+  num_classes = best.num_classes
+  if num_classes == 1:
+    flat = {path: _two_classes(path, array) for path, array in flat.items()}
+    num_classes = 2
   return Imported(
     best.project,
     best.architecture,
-    best.num_classes,
+    num_classes,
     best.with_aux,
     PROJECTS[best.project].batch_norm_scale,
     traverse_util.unflatten_dict(flat, sep='/'),
     best.left_out,
   )
+
+
+def _convert(tensor: Tensor, arrays: Arrays) -> np.ndarray:
+  """Returns a tensor in our memory layout, float32.
+
+  Raises:
+    UserError: No network computes with such numbers.
+  """
+  array = np.ascontiguousarray(tensor.convert(arrays[tensor.name]), np.float32)
+  if not np.isfinite(array).all():
+    raise UserError(
+      f'{tensor.name} holds NaN or infinity: the weights are of a training that'
+      ' diverged, or damaged'
+    )
+  if tensor.path.endswith('/var') and (array < 0).any():
+    raise UserError(
+      f'{tensor.name} holds a negative variance: the weights are damaged'
+    )
+  return array
+
+
+def _two_classes(path: str, array: np.ndarray) -> np.ndarray:
+  """Returns a classifier of one logit as one of two classes.
+
+  The first has the logit 0: the softmax of (0, x) is the sigmoid of x.
+  """
+  if not re.search(r'/Logits/(kernel|bias)$', path):
+    return array
+  return np.concatenate([np.zeros_like(array), array], axis=-1)
 
 
 def _candidates(
@@ -109,9 +140,9 @@ def _candidates(
 
 def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
   """Says what is wrong with the file, or which other network would fit."""
-  if copies := _copies(arrays):
-    words = ' and '.join(repr(f'{name}.*') for name in copies)
-    return f'it holds {words}, of which one must be saved alone'
+  if names := copies(arrays):
+    words = ' and '.join(repr(f'{name}.*') for name in names)
+    return f'it holds {words}; take one of them with --copy={names[0]}'
   for name, project in PROJECTS.items():
     for architecture in project.networks:
       if (name, architecture) in tried:
@@ -122,19 +153,6 @@ def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
           f' --architecture={architecture}'
         )
   return 'no known network fits'
-
-
-def _copies(arrays: Arrays) -> list[str]:
-  """Returns prefixes under which there is the same, such as an average."""
-  inside: dict[str, set[str]] = {}
-  for name in arrays:
-    prefix, _, rest = name.partition('.')
-    inside.setdefault(prefix, set()).add(rest)
-  first = max(inside.values(), key=len)
-  same = sorted(prefix for prefix, rest in inside.items() if rest == first)
-  # Blocks of one network may be equal, too, but are not all of the file.
-  is_all = len(same) * len(first) > 0.9 * len(arrays)
-  return same if is_all and len(same) > 1 and len(first) > 1 else []
 
 
 def alternatives(imported: Imported, arrays: Arrays) -> list[str]:

@@ -92,14 +92,27 @@ def _network(
   head: Names,
   aux: tuple[Names, ...] = (),
   aux_prefix: str | None = None,
+  also_called: str | None = None,
 ) -> PublishedNetwork:
   return PublishedNetwork(
     functools.partial(name_tensors, trunk, head, aux),
     find_classifier=fixed_classifier(f'{head[-1]}.bias'),
     is_of_head=lambda name: name.startswith(f'{head[-1]}.'),
     aux_prefix=aux_prefix,
-    unwrap=functools.partial(unwrap_classifier, head[-1]),
+    unwrap=lambda arrays: unwrap_classifier(
+      head[-1], _with_name(head[-1], also_called, arrays)
+    ),
   )
+
+
+def _with_name(name: str, other: str | None, arrays: Arrays) -> Arrays:
+  """Renames a layer that some files call by another name."""
+  if other is None:
+    return arrays
+  return {
+    re.sub(rf'^{re.escape(other)}\.', f'{name}.', key): array
+    for key, array in arrays.items()
+  }
 
 
 def unwrap_classifier(name: str, arrays: Arrays) -> Arrays:
@@ -167,7 +180,9 @@ TIMM = Project(
     'inception_v3_torchvision': _INCEPTION_V3,
     'inception_v4': _network(pytorch_names.inception_v4(), ['last_linear']),
     'inception_resnet_v2': _network(
-      pytorch_names.inception_resnet_v2(), ['classif']
+      pytorch_names.inception_resnet_v2(),
+      ['classif'],
+      also_called='last_linear',  # In pretrainedmodels.
     ),
   },
   batch_norm_scale=True,

@@ -31,7 +31,25 @@ _TENSOR_CALLS = (
   'torch._utils._rebuild_tensor_v2',
   'torch._utils._rebuild_tensor',
 )
-_PARAMETER_CALL = 'torch._utils._rebuild_parameter'
+# The first argument is the tensor; the others are attributes of the parameter.
+_PARAMETER_CALLS = (
+  'torch._utils._rebuild_parameter',
+  'torch._utils._rebuild_parameter_with_state',
+)
+# The arguments are another call, its type, and its own arguments.
+_TYPED_CALL = 'torch._tensor._rebuild_from_type_v2'
+
+_SPARSE = 'a sparse tensor; save tensor.to_dense()'
+_NUMPY = 'an array of NumPy; save torch.from_numpy(array)'
+_UNREADABLE = {
+  'torch._utils._rebuild_sparse_tensor': _SPARSE,
+  'torch._utils._rebuild_sparse_csr_tensor': _SPARSE,
+  'torch._utils._rebuild_qtensor': (
+    'a quantized tensor; save tensor.dequantize()'
+  ),
+  'numpy.core.multiarray._reconstruct': _NUMPY,
+  'numpy._core.multiarray._reconstruct': _NUMPY,
+}
 
 _MARK = object()
 
@@ -42,13 +60,20 @@ class Storage:
 
   Attributes:
     key: Name of the array in the file.
-    dtype: Type of its elements.
+    kind: Name of its class, such as 'FloatStorage'.
     size: Number of its elements.
   """
 
   key: str
-  dtype: np.dtype
+  kind: str
   size: int
+
+  @property
+  def dtype(self) -> np.dtype:
+    """Type of its elements; raises ValueError if it is not supported."""
+    if self.kind not in _STORAGES:
+      raise ValueError(f'tensors of {self.kind} are not supported')
+    return np.dtype(_STORAGES[self.kind])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +94,23 @@ class TensorView:
 
 
 @dataclasses.dataclass
-class _Inert:
-  """Something the pickle would have imported or called; it is never used."""
+class Inert:
+  """Something the pickle would have imported or called; it is never used.
+
+  Attributes:
+    name: Its qualified name.
+  """
 
   name: str
-  arguments: tuple[Any, ...] = ()
+
+  @property
+  def reason(self) -> str | None:
+    """Why it is a tensor that cannot be read; None if it is not a tensor."""
+    if self.name in _UNREADABLE:
+      return _UNREADABLE[self.name]
+    if self.name.startswith('torch._utils._rebuild'):
+      return f'a tensor of another kind ({self.name}); save it as a plain one'
+    return None
 
 
 def read_pickle(
@@ -127,9 +164,9 @@ class _Machine:
       'PROTO': lambda _: None,
       'FRAME': lambda _: None,
       'BUILD': lambda _: self._drop(),  # Attributes of an object: not needed.
-      'GLOBAL': lambda name: self.stack.append(_Inert(name.replace(' ', '.'))),
+      'GLOBAL': lambda name: self.stack.append(Inert(name.replace(' ', '.'))),
       'STACK_GLOBAL': lambda _: self.stack.append(
-        _Inert('.'.join(self._pop(2)))
+        Inert('.'.join(self._pop(2)))
       ),
       'REDUCE': lambda _: self._call(),
       'NEWOBJ': lambda _: self._call(),
@@ -185,31 +222,40 @@ class _Machine:
 
   def _call(self) -> None:
     called, arguments = self._pop(2)
-    name = getattr(called, 'name', '')
-    if name == 'collections.OrderedDict':
-      self.stack.append(dict(arguments[0]) if arguments else {})
-    elif name in _TENSOR_CALLS:
-      storage, offset, shape, strides = arguments[:4]
-      view = TensorView(storage, offset, tuple(shape), tuple(strides))
-      self.stack.append(view)
-    elif name == _PARAMETER_CALL:
-      self.stack.append(arguments[0])
-    else:
-      self.stack.append(_Inert(name, arguments))
+    self.stack.append(_rebuild(called, arguments))
 
   def _read_storage(self) -> None:
     """Reads ('storage', class, key, device, number of elements, ...)."""
     (description,) = self._pop(1)
     kind, storage_class, key, _, size = description[:5]
+    if kind != 'storage' or not isinstance(key, str):
+      raise ValueError('the pickle is damaged')
     name = storage_class.name.removeprefix('torch.')
-    if kind != 'storage' or name not in _STORAGES:
-      raise ValueError(f'tensors of {name} are not supported')
-    self.stack.append(Storage(key, _STORAGES[name], size))
+    self.stack.append(Storage(key, name, size))
     self._storages[key] = self.stack[-1]
 
 
-def _pairs(flat: Any) -> dict[Any, Any]:
-  try:
-    return dict(zip(flat[::2], flat[1::2]))
-  except TypeError:  # An unhashable key: not a dict of tensors.
-    return {}
+def _rebuild(called: Any, arguments: Any) -> Any:
+  """Returns what a call gives: a dict, a tensor, or something inert."""
+  name = getattr(called, 'name', '')
+  if name == 'collections.OrderedDict':
+    items = arguments[0] if arguments else []
+    return _pairs([part for item in items for part in item])
+  if name in _TENSOR_CALLS:
+    storage, offset, shape, strides = arguments[:4]
+    return TensorView(storage, offset, tuple(shape), tuple(strides))
+  if name in _PARAMETER_CALLS:
+    return arguments[0]
+  if name == _TYPED_CALL:
+    return _rebuild(arguments[0], arguments[2])
+  return Inert(name)
+
+
+def _pairs(flat: Any) -> dict[str, Any]:
+  """Returns a dict of the entries that have a name.
+
+  Others are not part of a state dict. To hash any key would let a file crash
+  the process: the hash of a tuple recurses in C.
+  """
+  names, values = flat[::2], flat[1::2]
+  return {n: value for n, value in zip(names, values) if isinstance(n, str)}

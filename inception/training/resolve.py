@@ -16,6 +16,7 @@ from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap
 from inception.errors import UserError, warn
+from inception.modules.activations import ACTIVATIONS
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
 from inception.training.limits import check_sizes
@@ -31,6 +32,7 @@ from inception.training.trackers import TRACKERS
 CHOICES: dict[str, Collection[str]] = {
   'precision': PRECISIONS,
   'loss.class_weights': CLASS_WEIGHTS,
+  'model.activation': ACTIVATIONS,
   'model.head_pooling': HEAD_POOLINGS,
   'model.initializer': INITIALIZERS,
   'optimizer.name': OPTIMIZERS,
@@ -57,6 +59,11 @@ def check(
   checks.check_fields(config)
   checks.check_choices(config, CHOICES)
   checks.check_ranges(config)
+  if config.model.activation != 'softmax':
+    raise UserError(
+      f'model.activation={config.model.activation} is that of imported weights,'
+      ' for evaluation; set --config.model.activation=softmax to train'
+    )
   check_sizes(config, devices)
 
 

@@ -137,7 +137,8 @@ def first_state(
     state,
     start.pretrained.variables,
     training.model,
-    other_classes=theirs not in (None, ours),
+    other_classes=theirs not in (None, ours)
+    or start.pretrained.config.model.activation != 'softmax',
   )
   if distributed.is_first():
     if theirs is None and 'Logits/Logits' not in new:
@@ -169,7 +170,8 @@ def take_pretrained(
     state: State before the first step.
     variables: {'params', 'batch_stats'} of the weights.
     model: The network to train.
-    other_classes: The weights are known to be for other classes.
+    other_classes: The classifier of the weights is known to be for other
+      classes, or another loss.
 
   Returns:
     The state, and the names of the layers that stayed new.

@@ -60,6 +60,27 @@ FORMS = {
 }
 
 
+def small_forms():
+  """Returns the small files of tests/pretrained/data, by name."""
+  weight, bias = torch.arange(6.0).reshape(2, 3), torch.tensor(1.0)
+  parameter = nn.Parameter(weight)
+  parameter.no_weight_decay = True
+  quantized = torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8)
+  flat = torch.arange(6.0)
+  copies = {name: {'bias': i * bias} for i, name in enumerate(COPIES, 1)}
+  return {
+    'attributes': {'weight': parameter, 'bias': bias},
+    'sparse': {'weight': weight.to_sparse()},
+    'quantized': {'weight': quantized},
+    'numpy': {'weight': weight.numpy()},
+    'copies': {'epoch': 3, **copies},
+    'views': {str(i): flat[i : i + 1] for i in range(6)},
+  }
+
+
+COPIES = ('state_dict', 'state_dict_ema', 'ema')
+
+
 def main():
   parser = argparse.ArgumentParser()
   parser.add_argument('--output', type=pathlib.Path, required=True)
@@ -68,6 +89,8 @@ def main():
   for name, make in FORMS.items():
     torch.save(make(), output / f'form_{name}.pth')
     print(name)
+  for name, state in small_forms().items():
+    torch.save(state, output / f'{name}.pth')
 
 
 if __name__ == '__main__':

@@ -202,8 +202,8 @@ def test_the_command_goes_on_after_a_bad_file(image_folder, tmp_path):
   )
   assert done.returncode == 1
   first, last = done.stderr.splitlines()
-  assert 'cat/0.png is no image: it is empty' in first
-  assert '1 of 6 files are no images' in last
+  assert 'cat/0.png: it is not an image: it is empty' in first
+  assert '1 of 6 files without an answer' in last
   report = json.loads(done.stdout.splitlines()[-1])
   assert len(report['images']) == 5 and len(report['failed']) == 1
   with open(tmp_path / 'classes.csv') as file:

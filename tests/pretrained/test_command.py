@@ -19,6 +19,7 @@ from inception.errors import UserError
 from inception.evaluation import workdir
 from inception.pretrained import matching
 from inception.pretrained.__main__ import make_config
+from inception.pretrained.content import Statement
 from tests import warm
 from tests.parity import peers
 from tests.pretrained.test_matching import write_checkpoint
@@ -220,3 +221,29 @@ def test_images_are_resized_as_the_project_does(
   config = make_config(weights, {'project': project, 'preprocessing': name})
   transform = eval_transforms.eval_transform(config.data)
   assert transform.resized_side(config.data.image_size) == short_side
+
+
+@pytest.mark.parametrize('classes, offset', [(1000, 0), (1001, 1), (999, None)])
+def test_networks_of_imagenet_are_known_by_their_number_of_classes(
+  classes, offset
+):
+  imported = matching.Imported(
+    'timm', 'inception_v4', classes, False, True, {}, ()
+  )
+  config = make_config(imported, {'project': 'timm', 'preprocessing': 'timm'})
+  names = config.data.class_names
+  assert (names is None) == (offset is None)
+  assert config.data.class_offset == (offset or 0)
+  assert names is None or names[0] == 'n01440764'
+
+
+def test_what_a_file_says_is_recorded():
+  imported = matching.Imported('keras', 'inception_v3', 3, False, False, {}, ())
+  said = Statement(107, (0.0, 1.0, 2.0), (255.0, 254.0, 253.0), 'sigmoid')
+  config = make_config(
+    imported, {'project': 'keras', 'preprocessing': 'keras'}, said
+  )
+  assert config.data.image_size == 107
+  assert config.data.mean == (0.0, 1.0, 2.0)
+  assert config.data.std == (255.0, 254.0, 253.0)
+  assert config.model.activation == 'sigmoid'

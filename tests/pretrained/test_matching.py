@@ -1,11 +1,15 @@
 """Importers: completeness, order, detection, and errors for misfits."""
 
 import hashlib
+import json
+import os
 import pathlib
+import struct
 import zipfile
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from inception import paths
 from inception.data.tensorflow import tf
@@ -317,8 +321,73 @@ def test_networks_of_torch_in_wrappers_and_with_other_heads(
 
 def test_several_networks_in_one_file_are_named():
   arrays = of_v3(5, 'model.') | of_v3(5, 'ema_model.')
-  with pytest.raises(UserError, match="'ema_model..' and .*, of which one"):
+  with pytest.raises(UserError, match="'ema_model..' and .*--copy=ema_model"):
     matching.import_arrays(arrays, ['torchvision', 'timm'])
+
+
+def test_copies_in_a_flat_file_are_told_apart(tmp_path):
+  arrays = {
+    f'{prefix}.{name}': np.full(3, value, np.float32)
+    for prefix, value in (('model', 1), ('ema', 2))
+    for name in ('kernel', 'bias')
+  }
+  path = paths.resolve(tmp_path / 'copies.safetensors')
+  save_file(arrays, path)
+  content, _ = files.read_content(path)
+  assert (content.copy, content.others) == ('ema', ('model',))
+  np.testing.assert_array_equal(content.arrays['bias'], arrays['ema.bias'])
+  content, _ = files.read_content(path, 'model')
+  np.testing.assert_array_equal(content.arrays['bias'], arrays['model.bias'])
+  with pytest.raises(UserError, match='--copy=raw'):
+    files.read_content(path, 'raw')
+
+
+@pytest.mark.parametrize(
+  'value, message',
+  [(np.nan, 'NaN or infinity'), (np.inf, 'NaN'), (-1, 'a negative variance')],
+)
+def test_weights_that_compute_nothing_are_refused(value, message):
+  arrays = of_v3(5, without=['AuxLogits.'])
+  name = 'Mixed_6b.branch1x1.bn.running_var'
+  arrays[name] = np.full_like(arrays[name], value, np.float32)
+  with pytest.raises(UserError, match=f'{name} holds {message}'):
+    matching.import_arrays(arrays, 'torchvision')
+
+
+def test_a_single_logit_becomes_two_classes():
+  arrays = of_v3(1, without=['AuxLogits.'])
+  arrays['fc.bias'] = np.full(1, 0.75, np.float32)
+  imported = matching.import_arrays(arrays, 'torchvision')
+  classifier = imported.variables['params']['Logits']['Logits']
+  assert imported.num_classes == 2
+  assert classifier['kernel'].shape == (2048, 2)
+  # Sigmoid and softmax: the same probability.
+  np.testing.assert_array_equal(classifier['bias'], [0, 0.75])
+
+
+@pytest.mark.parametrize('kind', ['F8_E4M3', 'F4'])
+def test_types_without_an_array_are_named(kind, tmp_path):
+  size = {'F8_E4M3': 8, 'F4': 4}[kind]
+  entry = {'dtype': kind, 'shape': [8], 'data_offsets': [0, size]}
+  header = json.dumps({'weight': entry}).encode()
+  path = tmp_path / 'low.safetensors'
+  path.write_bytes(struct.pack('<Q', len(header)) + header + bytes(size))
+  with pytest.raises(UserError, match=f'weight is of type {kind}'):
+    files.read_arrays(paths.resolve(path))
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
+def test_only_regular_files_are_read(kind, tmp_path):
+  path = tmp_path / 'weights.pth'
+  match kind:
+    case 'pipe':
+      os.mkfifo(path)
+    case 'device':
+      path.symlink_to('/dev/zero')
+    case 'folder':
+      path.mkdir()
+  with pytest.raises(UserError, match='weights.pth'):
+    files.read_arrays(paths.resolve(path))
 
 
 def test_a_trunk_with_a_wrong_shape_is_no_backbone():

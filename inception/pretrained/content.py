@@ -1,0 +1,91 @@
+"""What is in a weights file: arrays, and what the file says about them."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import re
+
+from inception.errors import UserError
+from inception.pretrained.tensors import Arrays
+
+_AVERAGE = re.compile(r'(^|_)ema(_|$)')
+
+Channels = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+  """What a model file says about the model's input and output.
+
+  Attributes:
+    image_size: Height and width of the images in pixels; None: it does not say.
+    mean: Subtracted from pixels of 0 to 255, per channel, or None.
+    std: Divides the difference, per channel, or None.
+    activation: A name in `ACTIVATIONS`, or None.
+  """
+
+  image_size: int | None = None
+  mean: Channels | None = None
+  std: Channels | None = None
+  activation: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+  """What a weights file holds.
+
+  Attributes:
+    arrays: Arrays by their names in the file.
+    copy: Which of several copies they are, such as 'state_dict_ema'; None
+      where the file has one.
+    others: Names of the other copies.
+    left_out: Names of what else is in the file.
+    describe: Reads what the file says about the model; raises ValueError if
+      that cannot be recorded.
+  """
+
+  arrays: Arrays
+  copy: str | None = None
+  others: tuple[str, ...] = ()
+  left_out: tuple[str, ...] = ()
+  describe: Callable[[], Statement] = Statement
+
+
+def choose_copy(names: Sequence[str], wanted: str | None) -> str:
+  """Returns the copy of the weights to take: the moving average, if any.
+
+  Args:
+    names: Names of the copies in the file, the usual choice first.
+    wanted: The name that the user gave, or None.
+
+  Raises:
+    UserError: There is no such copy; lists the names.
+  """
+  if wanted is None:
+    return next(filter(is_average, names), names[0])
+  if wanted not in names:
+    raise UserError(
+      f'--copy={wanted} is not in the file, which has'
+      f' {", ".join(names) or "no copies"}'
+    )
+  return wanted
+
+
+def is_average(name: str) -> bool:
+  """True for the name of a moving average, such as 'state_dict_ema'."""
+  return _AVERAGE.search(name) is not None
+
+
+def copies(arrays: Arrays) -> list[str]:
+  """Returns the first names under which there are the same other names.
+
+  Such as 'model' and 'ema', with dots between the parts of names.
+  """
+  inside: dict[str, set[str]] = {}
+  for name in arrays:
+    prefix, _, rest = name.partition('.')
+    inside.setdefault(prefix, set()).add(rest)
+  first = max(inside.values(), key=len, default=set())
+  same = sorted(prefix for prefix, rest in inside.items() if rest == first)
+  # Blocks of one network may be equal, too, but are not all of the file.
+  is_all = len(same) * len(first) > 0.9 * len(arrays)
+  return same if is_all and len(same) > 1 and len(first) > 1 else []
