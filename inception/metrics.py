@@ -1,11 +1,11 @@
 """The metrics file of a run: one JSON object per line, with its checksum."""
 
 from collections.abc import Iterator, Mapping
-import json
+import math
 from typing import Any
 import zlib
 
-from inception import paths
+from inception import json_text, paths
 from inception.errors import UserError, warn
 
 Row = Mapping[str, Any]
@@ -25,12 +25,9 @@ def read_rows(workdir: paths.Path) -> list[Row]:
     UserError: There are none.
   """
   path = workdir / METRICS_FILE
-  try:
-    rows = [row for _, row in _good_lines(path)]
-  except OSError as error:
-    raise UserError(
-      f'cannot read {path}: {error.strerror}; give the workdir of a run'
-    ) from error
+  if not path.exists():
+    raise UserError(f'there is no {path}; give the workdir of a run')
+  rows = [row for _, row in _good_lines(path)]
   if not rows:
     raise UserError(f'{path} is empty: the run has not logged a step yet')
   return rows
@@ -57,7 +54,7 @@ def evaluations(
 
 def format_row(row: Row) -> bytes:
   """Returns a row as a line, with its checksum."""
-  body = json.dumps(row)[:-1]
+  body = json_text.dump(row)[:-1]
   return f'{body}{_CHECKSUM}{zlib.crc32(body.encode())}}}\n'.encode()
 
 
@@ -85,7 +82,7 @@ def open_after(
 
 
 def _good_lines(path: paths.Path) -> Iterator[tuple[str, Row]]:
-  lines = path.read_bytes().decode(errors='replace').splitlines()
+  lines = paths.read_bytes(path).decode(errors='replace').splitlines()
   for number, line in enumerate(lines, 1):
     row = _parse(line)
     if row is None:
@@ -100,7 +97,7 @@ def _parse(line: str) -> Row | None:
   if found and checksum != f'{zlib.crc32(body.encode())}}}':
     return None
   try:
-    row = json.loads(line)
+    row = json_text.load(line)
   except ValueError:
     return None
   if not isinstance(row, dict):
@@ -110,4 +107,7 @@ def _parse(line: str) -> Row | None:
   is_row = isinstance(row.get('step'), int) and isinstance(
     row.get('split'), str
   )
-  return row if good and is_row else None
+  if not good or not is_row:
+    return None
+  # A number that is not finite is written as null.
+  return {n: math.nan if value is None else value for n, value in row.items()}

@@ -20,6 +20,7 @@ __all__ = [
   'GrowingFile',
   'Path',
   'PathLike',
+  'check_name',
   'entries',
   'make_writable',
   'open_file',
@@ -49,6 +50,29 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
       f' {scheme[0]}; mount the bucket (gcsfuse, s3fs) or copy its files'
     )
   return Path(text).expanduser()
+
+
+def check_name(folder: Path) -> None:
+  """Refuses a folder whose checkpoints Orbax could write, but not read.
+
+  Orbax takes its name for a pattern of file names, and needs UTF-8. Control
+  characters break the lines of logs and scripts.
+
+  Raises:
+    UserError: Names the character.
+  """
+  text = str(folder.absolute())
+  for character in text:
+    is_byte = '\ud800' <= character <= '\udfff'  # Not UTF-8.
+    if character in _SPECIAL or character < ' ' or is_byte:
+      raise UserError(
+        f'{text!r} has the character {character!r}, because of which no'
+        ' checkpoint in it could be read; use another folder'
+      )
+
+
+# Special in patterns of file names.
+_SPECIAL = '*?[\\'
 
 
 def open_file(path: PathLike) -> io.BufferedReader:

@@ -47,12 +47,12 @@ def load_first_good(
     steps: Steps to try, in this order.
 
   Raises:
-    UserError: All are damaged.
+    UserError: All are damaged, or one cannot be read.
   """
   for step in steps:
     try:
       return checkpoints.load(step)
-    except UserError as error:
+    except store.DamagedCheckpointError as error:
       if len(steps) == 1:
         raise
       warn(f'{error}; trying another one')

@@ -7,22 +7,15 @@ checkpoint and no other.
 """
 
 from collections.abc import Mapping
-import hashlib
-import json
 from typing import Any
 
-from inception import paths
+from inception import json_text, paths
 
 Fields = dict[str, Any]
 
 _HEADER = 'config/metadata'  # Orbax's name of a JSON item.
 _SCORES = 'scores.json'
 _SCORES_0_2 = 'metrics/metrics'
-
-
-def seal(fields: Mapping[str, Any]) -> Fields:
-  """Returns fields with their digest."""
-  return {**fields, 'digest': _digest(fields)}
 
 
 def read_header(checkpoint: paths.Path) -> Fields:
@@ -34,7 +27,8 @@ def read_header(checkpoint: paths.Path) -> Fields:
   Returns:
     `config`, as nested dicts; `arrays`, the digest of the arrays; `step`;
     `interval`, the metrics since the last logged step; `data`, what the run was
-    trained on. Older versions lack some of the last three.
+    trained on; `evaluated`, the steps of checkpoints with scores; `patience`,
+    see `Patience.state`. Older versions lack some of the last five.
 
   Raises:
     ValueError: The header is damaged.
@@ -43,7 +37,7 @@ def read_header(checkpoint: paths.Path) -> Fields:
   header = _read_json(checkpoint / _HEADER)
   if 'arrays' not in header:  # Version 0.2: `digest` is that of the arrays.
     return {'config': header['config'], 'arrays': header['digest']}
-  return _unseal(header, 'the header')
+  return json_text.unseal(header, 'the header')
 
 
 def write_scores(
@@ -59,8 +53,8 @@ def write_scores(
   Raises:
     UserError: The file cannot be written.
   """
-  sealed = seal({'scores': dict(scores), 'arrays': arrays})
-  paths.write_atomically(checkpoint / _SCORES, json.dumps(sealed))
+  sealed = json_text.seal({'scores': dict(scores), 'arrays': arrays})
+  paths.write_atomically(checkpoint / _SCORES, json_text.dump(sealed))
 
 
 def read_scores(checkpoint: paths.Path) -> dict[str, float] | None:
@@ -71,7 +65,7 @@ def read_scores(checkpoint: paths.Path) -> dict[str, float] | None:
     OSError: They cannot be read.
   """
   if (checkpoint / _SCORES).exists():
-    sealed = _unseal(_read_json(checkpoint / _SCORES), 'the scores')
+    sealed = json_text.unseal(_read_json(checkpoint / _SCORES), 'the scores')
     if sealed['arrays'] != read_header(checkpoint)['arrays']:
       raise ValueError('the scores are those of another checkpoint')
     return sealed['scores']
@@ -81,23 +75,13 @@ def read_scores(checkpoint: paths.Path) -> dict[str, float] | None:
   return None
 
 
-def _digest(fields: Mapping[str, Any]) -> str:
-  text = json.dumps(fields, sort_keys=True)
-  return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _unseal(sealed: Fields, name: str) -> Fields:
-  fields = {k: v for k, v in sealed.items() if k != 'digest'}
-  if sealed.get('digest') != _digest(fields):
-    raise ValueError(f'{name} differs from what was written')
-  return fields
-
-
 def _read_json(path: paths.Path) -> Fields:
   """Reads a JSON object; its errors name the file."""
   name = f'{path.parent.name}/{path.name}'
+  with paths.open_file(path) as file:
+    content = file.read()
   try:
-    tree = json.loads(path.read_bytes())
+    tree = json_text.load(content)
   except ValueError as error:
     raise ValueError(f'{name} is not JSON: {error}') from error
   if not isinstance(tree, dict):

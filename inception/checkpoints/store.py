@@ -6,25 +6,46 @@ of devices and processes. One process writes it. Digests detect damage.
 
 from collections.abc import Mapping
 import dataclasses
+import errno
 import json
+import os
 import shutil
 from typing import Any, Self
 
 import ml_collections
 import numpy as np
 
-from inception import paths
+from inception import json_text, paths
 from inception.checkpoints import arrays, header, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import compare
 from inception.errors import UserError, warn
+from inception.retry import PERMANENT, retry
 
 _FOLDER = 'checkpoints'
 _DAMAGED = 'damaged'
 
 
+# How long to try to read a checkpoint again.
+_RETRY_SECONDS = 60.0
+
+# A missing file, or something else in its place, is damage. Other errors of the
+# system say nothing about a file's content.
+_MISSING = (
+  errno.ENOENT,
+  errno.ENOTDIR,
+  errno.EISDIR,
+  errno.EINVAL,
+  errno.ELOOP,
+)
+
+
 class NotWrittenError(UserError):
   """A checkpoint could not be written; earlier ones are kept."""
+
+
+class DamagedCheckpointError(UserError):
+  """The content of a checkpoint is wrong."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +58,7 @@ class Checkpoint:
     config: Config of the run, with this version's fields.
     interval: Sums of the metrics since the last logged step, see `Meter`.
     data: What the run was trained on: `record.describe_data`.
+    patience: `Patience.state` of the run; None in older versions.
   """
 
   step: int
@@ -44,6 +66,7 @@ class Checkpoint:
   config: ml_collections.ConfigDict
   interval: dict[str, Any]
   data: dict[str, Any]
+  patience: dict[str, Any] | None = None
 
 
 class Checkpoints:
@@ -60,6 +83,7 @@ class Checkpoints:
     Raises:
       UserError: The workdir cannot be written.
     """
+    paths.check_name(workdir)
     self.folder = workdir.absolute() / _FOLDER
     self._keep = keep
     self._latest = 0
@@ -83,9 +107,13 @@ class Checkpoints:
 
   def steps(self) -> list[int]:
     """Returns the steps of all checkpoints, damaged or not, in order."""
-    if not self.folder.is_dir():
+    try:
+      with os.scandir(self.folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
       return []
-    names = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
+    except OSError as error:
+      raise UserError(f'cannot list {self.folder}: {error.strerror}') from error
     return sorted(int(name) for name in names if name.isdecimal())
 
   def scores(self, step: int) -> dict[str, float] | None:
@@ -105,12 +133,14 @@ class Checkpoints:
     """Returns the results of the evaluation at a step, or None.
 
     Raises:
-      UserError: They are damaged.
+      UserError: They are damaged, or cannot be read.
     """
     path = self._path(step)
     try:
       return header.read_scores(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+      if _is_of_the_system(error):
+        raise _not_readable(f'the scores of checkpoint {path}', error) from None
       raise UserError(
         f'the scores of checkpoint {path} are damaged: {_first_line(error)}'
       ) from error
@@ -130,6 +160,7 @@ class Checkpoints:
     interval: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     digest: str | None = None,
+    patience: Mapping[str, Any] | None = None,
   ) -> None:
     """Writes a state in the background; waits for the previous write.
 
@@ -139,6 +170,7 @@ class Checkpoints:
       interval: Sums of the metrics since the last logged step.
       data: What the run was trained on.
       digest: `arrays.digest` of the state, where it is known already.
+      patience: `Patience.state` of the run.
 
     Raises:
       NotWrittenError: The disk is full, or this or the previous write failed.
@@ -154,11 +186,13 @@ class Checkpoints:
       'step': step,
       'interval': dict(interval or {}),
       'data': dict(data or {}),
+      'patience': patience,
+      'evaluated': [s for s in self.steps() if self.scores(s) is not None],
       'arrays': digest or arrays.digest(flat),
     }
     try:
       state = arrays.unflatten(flat)
-      self._io.save(self._path(step), state, header.seal(fields))
+      self._io.save(self._path(step), state, json_text.seal(fields))
     except Exception as error:
       raise self._not_written(error) from error
     self._latest = step
@@ -197,26 +231,51 @@ class Checkpoints:
       step: One of `steps()`.
 
     Raises:
-      UserError: The checkpoint is damaged.
+      DamagedCheckpointError: Its content is wrong.
+      UserError: It cannot be read, also when tried again.
     """
+    return retry(
+      lambda: self._load(step),
+      f'checkpoint {self._path(step)}',
+      _RETRY_SECONDS,
+      PERMANENT,
+    )
+
+  def _load(self, step: int) -> Checkpoint:
+    """Reads a checkpoint; raises OSError where the system cannot read it."""
     path = self._path(step)
     try:
-      fields = header.read_header(path)
-      state = self._io.restore(path)
-      if arrays.digest(arrays.flatten(state)) != fields['arrays']:
-        raise ValueError('its arrays differ from what was written')
-      written = int(fields.get('step', state['step']))
-      if written != step:
-        raise ValueError(f'it was written as step {written}')
-      config = compare.from_json(json.dumps(fields['config']))
+      return self._read(step)
     # Orbax and TensorStore parse their files without checks: whatever a damaged
-    # one leads to.
+    # one leads to. They also raise errors of the system as something else.
     except Exception as error:
-      raise UserError(
+      if _is_of_the_system(error):
+        raise
+      _read_all_files(path)
+    try:
+      return self._read(step)
+    except Exception as error:
+      raise DamagedCheckpointError(
         f'checkpoint {path} is damaged: {_first_line(error)}'
       ) from error
+
+  def _read(self, step: int) -> Checkpoint:
+    path = self._path(step)
+    fields = header.read_header(path)
+    state = self._io.restore(path)
+    if arrays.digest(arrays.flatten(state)) != fields['arrays']:
+      raise ValueError('its arrays differ from what was written')
+    written = int(fields.get('step', state['step']))
+    if written != step:
+      raise ValueError(f'it was written as step {written}')
+    config = compare.from_json(json.dumps(fields['config']))
     return Checkpoint(
-      step, state, config, fields.get('interval', {}), fields.get('data', {})
+      step,
+      state,
+      config,
+      fields.get('interval', {}),
+      fields.get('data', {}),
+      fields.get('patience'),
     )
 
   def load_config(self, step: int) -> ml_collections.ConfigDict:
@@ -230,6 +289,8 @@ class Checkpoints:
       fields = header.read_header(path)
       return compare.from_json(json.dumps(fields['config']))
     except (OSError, ValueError, KeyError, TypeError) as error:
+      if _is_of_the_system(error):
+        raise _not_readable(f'checkpoint {path}', error) from error
       raise UserError(
         f'the header of checkpoint {path} is damaged: {_first_line(error)}'
       ) from error
@@ -253,15 +314,61 @@ class Checkpoints:
     # Later ones are none of this run's.
     steps = [step for step in self.steps() if step <= self._latest]
     kept = {*steps[-self._keep :], *self.by_score()[:1]}
+    kept |= self._with_lost_scores(steps)
     for step in steps:
       if step not in kept:
         tidy.delete(self._path(step))
+
+  def _with_lost_scores(self, steps: list[int]) -> set[int]:
+    """Returns evaluated checkpoints without readable scores: maybe the best."""
+    evaluated: set[int] = set()
+    for step in steps:
+      try:
+        fields = header.read_header(self._path(step))
+        evaluated.update(fields.get('evaluated', ()))
+      except (OSError, ValueError, KeyError, TypeError):
+        continue  # Reported when it is loaded.
+    lost = {
+      step
+      for step in evaluated.intersection(steps)
+      if self.scores(step) is None and step not in self._bad_scores
+    }
+    for step in lost:
+      warn(f'the scores of checkpoint {self._path(step)} are gone; it is kept')
+    self._bad_scores |= lost
+    return self._bad_scores & {*steps}
 
   def _not_written(self, error: Exception | str) -> NotWrittenError:
     return NotWrittenError(
       f'cannot write a checkpoint to {self.folder}: {_first_line(error)};'
       ' earlier checkpoints are kept; free some space'
     )
+
+
+def _is_of_the_system(error: Exception) -> bool:
+  """True if a file could not be read, whatever its content is."""
+  return isinstance(error, OSError) and error.errno not in (None, *_MISSING)
+
+
+def _not_readable(what: str, error: Any) -> UserError:
+  return UserError(f'cannot read {what}: {error.strerror}')
+
+
+def _read_all_files(folder: paths.Path) -> None:
+  """Raises OSError if the system cannot read a file of a folder."""
+
+  def check(error: OSError) -> None:
+    if _is_of_the_system(error):
+      raise error
+
+  for parent, _, names in os.walk(folder, onerror=check):
+    for name in names:
+      try:
+        with paths.open_file(os.path.join(parent, name)) as file:
+          while file.read(2**20):
+            pass
+      except OSError as error:
+        check(error)
 
 
 def _first_line(error: Exception | str | None) -> str:

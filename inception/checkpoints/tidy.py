@@ -24,8 +24,9 @@ def delete(checkpoint: paths.Path) -> None:
 
 def delete_unfinished(folder: paths.Path) -> None:
   """Deletes what a killed run was writing or deleting."""
-  for unfinished in folder.glob(f'*{_UNFINISHED}*'):
-    shutil.rmtree(unfinished, ignore_errors=True)
+  for entry in paths.entries(folder):
+    if _UNFINISHED in entry.name:
+      shutil.rmtree(entry, ignore_errors=True)
 
 
 def set_aside(checkpoint: paths.Path, folder: paths.Path) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from inception.data.sources.source import DamagedError, Source, retry
+from inception.data.sources.source import DamagedError, Source
 from inception.data.tensorflow import tf
 from inception.errors import UserError, warn
+from inception.retry import retry
 
 
 class KnownCorrupt:

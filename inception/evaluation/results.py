@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 import hashlib
-import json
 import re
 from typing import Any
 
-from inception import commands, paths
-from inception.errors import UserError
+from inception import commands, json_text, paths
 
 
 def write_results(
@@ -28,10 +26,7 @@ def write_results(
     split += f'_{_digest(split)}'
   name = re.sub(r'\W+', '_', f'{data}_{split}{_protocol(results)}').strip('_')
   path = workdir / f'evaluation_{results["step"]}_{name}.json'
-  try:
-    path.write_text(json.dumps(results, indent=2) + '\n')
-  except OSError as error:
-    raise UserError(f'cannot write {path}: {error.strerror}') from error
+  paths.write_atomically(path, json_text.dump(results, indent=2) + '\n')
   return path
 
 

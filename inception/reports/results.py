@@ -11,7 +11,7 @@ from typing import Any
 
 import ml_collections
 
-from inception import architectures, metrics, paths
+from inception import architectures, json_text, metrics, paths
 from inception.config import compare
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
@@ -63,11 +63,15 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
   path = workdir / 'config.json'
   if not path.exists():
     return result, {}
+  tree = json_text.read(path)
   try:
-    config = compare.from_json(path.read_text())
-  except (OSError, ValueError) as error:
+    if json_text.is_sealed(tree):  # Not in version 0.4 and older.
+      tree = json_text.unseal(tree, 'it')
+    config = compare.from_json(json.dumps(tree))
+    result.update(_describe(config))
+  # A config of another shape; nothing of it is checked yet.
+  except (ValueError, TypeError, KeyError, AttributeError) as error:
     raise UserError(f'{path} is damaged: {error}') from error
-  result.update(_describe(config))
   path = workdir / metrics.METRICS_FILE
   if path.exists() and os.path.getsize(path):
     result.update(_measured(metrics.read_rows(workdir)))
@@ -171,7 +175,7 @@ def write_results(
   columns = [*_TIMM, *fields, *_MEASURED]
   paths.write_atomically(folder / 'results.csv', _csv(columns, results))
   tree = {'fields': list(fields), 'runs': list(results), 'means': by_seed}
-  paths.write_atomically(folder / 'results.json', json.dumps(tree, indent=1))
+  paths.write_atomically(folder / 'results.json', json_text.dump(tree, 1))
   columns = [field for field in fields if field != 'seed']
   columns += ['top1_mean', 'top1_std', 'count']
   paths.write_atomically(folder / 'means.csv', _csv(columns, by_seed))
@@ -192,7 +196,9 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-  return value is None or (isinstance(value, float) and math.isnan(value))
+  return value is None or (
+    isinstance(value, float) and not math.isfinite(value)
+  )
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,7 +15,8 @@ import json
 import os
 from typing import Any
 
-from inception import paths
+from inception import json_text, paths
+from inception.config import compare
 from inception.errors import UserError
 from inception.sweeps.plan import Base, Run
 
@@ -76,35 +77,37 @@ class SweepFolder:
       'config': base.file,
       'overrides': base.overrides,
       'search': search,
+      'resolved': json.loads(compare.to_json(base.config)),
       'runs': {run.name: run.overrides for run in runs},
     }
+    paths.check_name(self.path)
     self._check_mine()
     paths.make_writable(self.path)
     with self.alone():
       if (self.path / SWEEP_FILE).exists():
         before = self.read()
         self._check_same(before, json.loads(json.dumps(described)))
+        self._check_config(before['resolved'], base)
         described['runs'] = {**before['runs'], **described['runs']}
       paths.write_atomically(
         self.path / SWEEP_FILE, json.dumps(described, indent=1)
       )
 
   def read(self) -> dict[str, Any]:
-    """Returns `config`, `overrides`, `search`, and `runs` by name.
+    """Returns `config`, `overrides`, `search`, `resolved`, and `runs` by name.
+
+    Version 0.4 and older did not write `resolved`, the config of all runs.
 
     Raises:
       UserError: The folder holds no sweep.
     """
     path = self.path / SWEEP_FILE
     try:
-      described = json.loads(path.read_text())
+      described = json_text.read(path)
       names = ('config', 'overrides', 'search', 'runs')
-      return {name: described[name] for name in names}
-    except OSError as error:
-      raise UserError(
-        f'cannot read {path}: {error.strerror}; give the workdir of a sweep'
-      ) from error
-    except (ValueError, KeyError, TypeError) as error:
+      fields = {name: described[name] for name in names}
+      return {**fields, 'resolved': described.get('resolved')}
+    except (KeyError, TypeError) as error:
       raise UserError(f'{path} is damaged; move the folder away') from error
 
   def workdir(self, name: str) -> paths.Path:
@@ -115,10 +118,10 @@ class SweepFolder:
     """Returns how a run stands; None if it was never started."""
     path = self.workdir(name) / STATUS_FILE
     try:
-      return Status(**json.loads(path.read_text()))
-    except FileNotFoundError:
-      return None
-    except (OSError, ValueError, TypeError) as error:
+      if not path.exists():
+        return None
+      return Status(**json_text.read(path))
+    except TypeError as error:
       raise UserError(f'{path} is damaged; delete it to run again') from error
 
   def set_status(self, name: str, status: Status) -> None:
@@ -184,6 +187,17 @@ class SweepFolder:
     if any(path.name != _LOCK_FILE for path in self.path.iterdir()):
       raise UserError(
         f'{self.path} is not empty and holds no sweep; choose another --workdir'
+      )
+
+  def _check_config(self, before: dict[str, Any] | None, base: Base) -> None:
+    """Checks that the config file says what it said when the sweep began."""
+    if before is None:
+      return
+    old = compare.from_json(json.dumps(before))
+    if changes := compare.differences(old, base.config):
+      raise UserError(
+        f'{base.file} is not what it was when {self.path} began:'
+        f' {"; ".join(changes)}; choose another --workdir'
       )
 
   def _check_same(self, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -77,10 +77,12 @@ class Logs:
       return None
     return {name: row[name] for name in _RESULTS}
 
-  def top1_of_evaluations(self) -> list[float]:
-    """Returns top-1 of the evaluations before the run was resumed, in order."""
+  def top1_of_evaluations(self) -> list[tuple[int, float]]:
+    """Returns step and top-1 of evaluations before the run was resumed."""
     return [
-      row['top1'] for _, row in sorted(self._results.items()) if 'top1' in row
+      (step, row['top1'])
+      for step, row in sorted(self._results.items())
+      if 'top1' in row
     ]
 
   def train(

@@ -67,13 +67,12 @@ def train(
       state = starts.first_state(start, training, workdir)
       if prepared.lock is not None:
         prepared.lock.make_workdir()
-    interval = start.checkpoint.interval if start.checkpoint else None
     run = start_run(
       stack,
       training,
       prepared.sources,
       state,
-      interval,
+      start.checkpoint,
       workdir,
       startup,
       profile_steps,
@@ -163,7 +162,8 @@ def _log(run: Run, step: int) -> None:
 
 def _save(run: Run, state: TrainState, at_end: bool) -> None:
   # Raises for a loss that must not be saved.
-  run.saver.save(state, run.meter.interval(), at_end)
+  interval, patience = run.meter.interval(), run.patience.state
+  run.saver.save(state, interval, patience, at_end)
   run.consensus.saved()
   run.meter.restart_clock()
 
@@ -191,7 +191,7 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
   if run.logs is not None:
     run.logs.evaluation(step, run.training.config.data.eval_split, results)
   run.saver.save_scores(step, results)
-  run.patience.add(results['top1'])
+  run.patience.add(step, results['top1'])
   run.meter.restart_clock()
   return False
 

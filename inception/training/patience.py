@@ -1,37 +1,52 @@
 """Early stopping: training ends when evaluation no longer improves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import json
+from typing import Any
 
 from inception import distributed
 
 
 class Patience:
-  """Counts evaluations in a row without a better top-1."""
+  """Counts evaluations in a row without a better top-1.
 
-  def __init__(self, limit: int | None, earlier: Iterable[float]):
+  Attributes:
+    state: JSON, which checkpoints keep: `step` of the last evaluation, `best`
+      top-1, and the number of evaluations `since`.
+  """
+
+  def __init__(
+    self,
+    limit: int | None,
+    earlier: Iterable[tuple[int, float]],
+    state: Mapping[str, Any] | None = None,
+  ):
     """Starts from what a resumed run has seen.
 
     Args:
       limit: Evaluations without a better one that end the run, or None.
-      earlier: top-1 of earlier evaluations, in order; that of the first
-        process counts.
+      earlier: Step and top-1 of evaluations, in order; those that the state
+        does not know yet count. Those of the first process count.
+      state: `state` when the checkpoint was saved; None for a new run.
     """
     self._limit = limit
-    self._best, self._since = -1.0, 0
-    for top1 in earlier:
-      self.add(top1)
-    history = json.dumps([self._best, self._since])
-    self._best, self._since = json.loads(distributed.tell_all(history)[0])
+    self.state = {'step': 0, 'best': -1.0, 'since': 0, **(state or {})}
+    for step, top1 in earlier:
+      self.add(step, top1)
+    self.state = json.loads(distributed.tell_all(json.dumps(self.state))[0])
 
-  def add(self, top1: float) -> None:
-    """Counts an evaluation."""
-    if top1 > self._best:
-      self._best, self._since = top1, 0
-    else:
-      self._since += 1
+  def add(self, step: int, top1: float) -> None:
+    """Counts the evaluation at a step, once."""
+    if step <= self.state['step']:
+      return
+    is_better = top1 > self.state['best']
+    self.state = {
+      'step': step,
+      'best': top1 if is_better else self.state['best'],
+      'since': 0 if is_better else self.state['since'] + 1,
+    }
 
   @property
   def exhausted(self) -> bool:
     """True if the run should end."""
-    return self._limit is not None and self._since >= self._limit
+    return self._limit is not None and self.state['since'] >= self._limit

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
+import json
 from typing import Any
 
 import jax
 import ml_collections
 
-from inception import distributed, paths
-from inception.checkpoints.store import Checkpoints
+from inception import distributed, json_text, paths
+from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
 from inception.data import device, pipeline
 from inception.data.batches import host_shard
@@ -71,7 +72,7 @@ def start_run(
   training: Training,
   sources: Sequence[Source],
   state: TrainState,
-  interval: dict[str, Any] | None,
+  checkpoint: Checkpoint | None,
   workdir: paths.Path,
   startup: Startup,
   profile_steps: range,
@@ -83,7 +84,7 @@ def start_run(
     training: What the run computes with.
     sources: Training and evaluation split.
     state: State that it starts from.
-    interval: Metrics since the last logged step, from the checkpoint.
+    checkpoint: The checkpoint that it goes on from, if any.
     workdir: Workdir of the run.
     startup: Times the start.
     profile_steps: Numbers of steps to record.
@@ -99,7 +100,9 @@ def start_run(
       checkpoints = Checkpoints(workdir, config.keep_checkpoints)
       stack.enter_context(checkpoints)
       checkpoints.set_aside_after(first)
-      paths.write_atomically(workdir / 'config.json', compare.to_json(config))
+      fields = json_text.seal(json.loads(compare.to_json(config)))
+      text = json_text.dump(fields, indent=2)
+      paths.write_atomically(workdir / 'config.json', text)
       record.record_start(workdir, training, sources, first)
       go_on = ON_FULL[config.checkpoint.on_full]
       steps = training.duration.steps
@@ -117,16 +120,38 @@ def start_run(
     training,
     _train_batches(training, train_source, first, consensus),
     _make_evaluate(training, eval_source, consensus),
-    Meter(first, config, interval),
+    Meter(first, config, checkpoint.interval if checkpoint else None),
     consensus,
     Saver(checkpoints, config, record.describe_data(sources)),
     Patience(
-      config.early_stopping_patience, logs.top1_of_evaluations() if logs else ()
+      config.early_stopping_patience,
+      _earlier_evaluations(checkpoints, logs, checkpoint),
+      checkpoint.patience if checkpoint else None,
     ),
     logs,
     startup,
     stack.enter_context(Profile(recorded, workdir / 'profile')),
   )
+
+
+def _earlier_evaluations(
+  checkpoints: Checkpoints | None,
+  logs: Logs | None,
+  checkpoint: Checkpoint | None,
+) -> list[tuple[int, float]]:
+  """Returns evaluations that a checkpoint's patience may not know yet.
+
+  That of its own step is in the checkpoint, or else in the log; it was saved
+  before. Versions up to 0.4 kept earlier ones in the log alone.
+  """
+  if checkpoints is None or logs is None or checkpoint is None:
+    return []
+  logged = logs.top1_of_evaluations()
+  scores = checkpoints.scores(checkpoint.step)
+  if scores is None or 'top1' not in scores:
+    return logged
+  others = [entry for entry in logged if entry[0] < checkpoint.step]
+  return [*others, (checkpoint.step, scores['top1'])]
 
 
 def make_eval_step(training: Training) -> evaluate.EvalStep:

@@ -36,15 +36,22 @@ class Saver:
     self._checkpoints = checkpoints
     self._data = data
     self._config = config
+    self._promised: int | None = None  # Step of the last checkpoint.
+    self._error: NotWrittenError | None = None
 
   def save(
-    self, state: TrainState, interval: Mapping[str, Any], is_last: bool
+    self,
+    state: TrainState,
+    interval: Mapping[str, Any],
+    patience: Mapping[str, Any],
+    is_last: bool,
   ) -> None:
     """Copies a state to the host and writes it in the background.
 
     Args:
       state: The state, without a device axis.
       interval: Sums of the metrics since the last logged step.
+      patience: `Patience.state`.
       is_last: This checkpoint has to be written, see `checkpoint.on_full`.
 
     Raises:
@@ -58,9 +65,10 @@ class Saver:
     with distributed.agreed():
       if self._checkpoints is not None:
         self._or_go_on(self._checkpoints.wait, False)  # The previous one.
+        self._promised = int(flat['step']) if is_last else None
         self._or_go_on(
           lambda: self._checkpoints.save(
-            flat, self._config, interval, self._data, digest
+            flat, self._config, interval, self._data, digest, patience
           ),
           is_last,
         )
@@ -86,6 +94,10 @@ class Saver:
     with distributed.agreed():
       if self._checkpoints is not None:
         self._checkpoints.wait()
+        # Its write may have failed while something else waited for it.
+        if self._promised not in (None, *self._checkpoints.steps()):
+          assert self._error is not None
+          raise self._error
 
   def _or_go_on(self, write: Any, is_last: bool) -> None:
     try:
@@ -93,4 +105,5 @@ class Saver:
     except NotWrittenError as error:
       if is_last or not ON_FULL[self._config.checkpoint.on_full]:
         raise
+      self._error = error
       warn(f'{error}; training goes on and tries again at the next checkpoint')

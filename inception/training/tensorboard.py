@@ -37,8 +37,9 @@ class EventFile:
     name = f'events.out.tfevents.{time.time_ns() // 1000}.{os.getpid()}'
     try:
       folder.mkdir(exist_ok=True)
-      for old in folder.glob('events.out.tfevents.*'):
-        old.unlink()
+      for entry in paths.entries(folder):
+        if entry.name.startswith('events.out.tfevents.'):
+          entry.unlink()
       self._file = paths.GrowingFile(folder / name)
     except OSError as error:
       raise UserError(

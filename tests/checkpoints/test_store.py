@@ -1,19 +1,23 @@
 """Checkpoints: what is kept, what is damaged, what does not fit."""
 
+import errno
 import json
+import os
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
-from inception import paths
-from inception.checkpoints import arrays, choose, restore, verify
+from inception import distributed, paths
+from inception.checkpoints import arrays, choose, restore, tidy, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
 from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.config import default
 from inception.errors import UserError
+from inception.training.saving import Saver
 
 CONFIG = default.get_config()
 
@@ -270,3 +274,117 @@ def test_damaged_checkpoints_need_a_place(checkpoints, workdir):
   with pytest.raises(UserError, match='move .*checkpoint'):
     checkpoints.set_aside_after(0)
   assert checkpoints.steps() == [1]
+
+
+@pytest.mark.parametrize('how', ['changed', 'gone', 'unreadable'])
+def test_the_best_is_kept_when_its_scores_are_lost(
+  how, workdir, monkeypatch, capsys
+):
+  with Checkpoints(workdir, keep=1) as checkpoints:
+    for step, top1 in ((1, 0.9), (2, 0.1), (3, 0.2)):
+      save(checkpoints, step, top1)
+    assert checkpoints.steps() == [1, 3]
+    scores = checkpoints.folder / '1' / 'scores.json'
+  if how == 'gone':
+    scores.unlink()
+  elif how == 'changed':
+    edit(scores, '0.9', '0.0')
+  else:
+    fail_to_open(monkeypatch, lambda path: path == scores, count=99)
+  with Checkpoints(workdir, keep=1) as checkpoints:
+    save(checkpoints, 4, 0.3)
+    save(checkpoints, 5, 0.25)
+    assert checkpoints.steps() == [1, 4, 5]
+  warnings = capsys.readouterr().err.splitlines()
+  assert len(warnings) == 1 and 'checkpoints/1' in warnings[0]
+
+
+def fail_to_open(monkeypatch, matches, count, number=errno.EIO):
+  """Makes files fail to open, `count` times."""
+  open_file, left = paths.open_file, [count]
+
+  def fail(path):
+    if matches(paths.Path(path)) and left[0]:
+      left[0] -= 1
+      raise OSError(number, os.strerror(number), str(path))
+    return open_file(path)
+
+  monkeypatch.setattr(paths, 'open_file', fail)
+
+
+def test_a_read_error_is_not_damage(checkpoints, monkeypatch, capsys):
+  save(checkpoints, 1)
+  save(checkpoints, 2)
+  header = checkpoints.folder / '2' / 'config' / 'metadata'
+  fail_to_open(monkeypatch, lambda path: path == header, count=1)
+  assert choose.load_first_good(checkpoints, [2, 1]).step == 2
+  assert 'Input/output error; trying again' in capsys.readouterr().err
+  monkeypatch.setattr(module, '_RETRY_SECONDS', 0.0)
+  fail_to_open(monkeypatch, lambda path: path == header, count=99)
+  with pytest.raises(UserError, match='cannot read checkpoint .*2: Input/out'):
+    choose.load_first_good(checkpoints, [2, 1])
+
+
+def test_an_error_that_orbax_hides_is_found(checkpoints, monkeypatch):
+  """TensorStore raises its own error for a file that it cannot read."""
+  save(checkpoints, 1)
+  save(checkpoints, 2)
+  folder = checkpoints.folder / '2' / 'state'
+  read = module.OrbaxIO.restore
+
+  def fail(self, path):
+    raise ValueError('INTERNAL: a message of a library')
+
+  monkeypatch.setattr(module.OrbaxIO, 'restore', fail)
+  monkeypatch.setattr(module, '_RETRY_SECONDS', 0.0)
+  fail_to_open(
+    monkeypatch, lambda path: path.is_relative_to(folder), 1, errno.EACCES
+  )
+  with pytest.raises(UserError, match='Permission denied') as error:
+    checkpoints.load(2)
+  assert not isinstance(error.value, module.DamagedCheckpointError)
+  # All files can be read: the content is wrong.
+  with pytest.raises(module.DamagedCheckpointError):
+    checkpoints.load(2)
+  monkeypatch.setattr(module.OrbaxIO, 'restore', read)
+  assert checkpoints.load(2).step == 2
+
+
+@pytest.mark.parametrize('name', ['a[b', 'a*', 'a?', 'a\\b', 'a\nb'])
+def test_a_name_that_is_a_pattern_is_refused(name, workdir):
+  with pytest.raises(UserError, match='has the character'):
+    Checkpoints(workdir / name, keep=1)
+  assert not (workdir / name).exists()
+
+
+def test_files_beside_a_folder_are_not_cleared(workdir):
+  """Its own name is not a pattern."""
+  other = workdir / 'b' / f'1{TMP_DIR_SUFFIX}1'
+  other.mkdir(parents=True)
+  (workdir / '[ab]').mkdir()
+  tidy.delete_unfinished(workdir / '[ab]')
+  assert other.exists()
+
+
+def test_a_last_checkpoint_that_failed_ends_the_run_with_an_error(
+  checkpoints, monkeypatch, capsys
+):
+  """The evaluation after it waits for it, and finds the error first."""
+  config = default.get_config().unlock()
+  config.checkpoint.on_full = 'continue'
+  saver = Saver(checkpoints, config, {})
+  monkeypatch.setattr(distributed, 'same_everywhere', lambda *_: None)
+  failing = iter([OSError(errno.ENOSPC, 'No space left on device')])
+
+  def wait(io):
+    for error in failing:
+      raise error
+
+  saver.save(state(1), {}, {}, is_last=True)
+  # What the background has written is taken back, as when the disk was full.
+  checkpoints.wait()
+  shutil.rmtree(checkpoints.folder / '1')
+  monkeypatch.setattr(module.OrbaxIO, 'wait', wait)
+  saver.save_scores(1, {'top1': 0.5})
+  with pytest.raises(NotWrittenError, match='No space left'):
+    saver.finish()

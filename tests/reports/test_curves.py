@@ -24,7 +24,7 @@ def test_curves_are_drawn_for_all_splits(tmp_path):
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path):
-  with pytest.raises(UserError, match='cannot read'):
+  with pytest.raises(UserError, match='give the workdir of a run'):
     curves.read_rows(tmp_path)
   (tmp_path / 'metrics.jsonl').write_text('')
   with pytest.raises(UserError, match='has not logged a step yet'):

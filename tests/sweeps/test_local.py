@@ -1,5 +1,6 @@
 """Runs of a sweep on this machine: kept, resumed, retried, and never twice."""
 
+import dataclasses
 import json
 import os
 import random
@@ -50,6 +51,33 @@ def starts(path):
     file.parent.name: len(file.read_text().splitlines())
     for file in path.glob('*/starts')
   }
+
+
+def test_a_sweep_whose_config_file_was_edited_is_another_one(tmp_path):
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  folder.write(BASE, runs_of(0))
+  config = BASE.config.copy_and_resolve_references()
+  config.num_epochs = 0.125
+  config.keep_checkpoints = 9  # A resumed run may have another.
+  edited = dataclasses.replace(BASE, config=config)
+  with pytest.raises(UserError, match=r'num_epochs: .*, now 0.125; choose'):
+    folder.write(edited, plan.make_runs(edited, hyper.sweep('seed', [0, 1])))
+
+
+def test_a_sweep_of_an_older_version_goes_on(tmp_path):
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  folder.write(BASE, runs_of(0))
+  described = json.loads((folder.path / f.SWEEP_FILE).read_text())
+  del described['resolved']
+  (folder.path / f.SWEEP_FILE).write_text(json.dumps(described))
+  folder.write(BASE, runs_of(0, 1))
+  assert folder.read()['resolved'] is not None
+
+
+def test_a_folder_whose_runs_could_not_be_read_again_is_refused(tmp_path):
+  for name in ('a[b]', 'a*', 'a\\b', 'a\nb', os.fsdecode(b'\xff')):
+    with pytest.raises(UserError, match='has the character'):
+      f.SweepFolder(paths.resolve(tmp_path / name)).write(BASE, runs_of(0))
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path):
@@ -181,7 +209,7 @@ def test_a_folder_holds_one_sweep(tmp_path):
   (tmp_path / 'x' / 'thesis.txt').write_text('x')
   with pytest.raises(UserError, match='is not empty and holds no sweep'):
     f.SweepFolder(paths.resolve(tmp_path / 'x')).write(BASE, runs_of(0))
-  with pytest.raises(UserError, match='give the workdir of a sweep'):
+  with pytest.raises(UserError, match='y/sweep.json: No such file'):
     f.SweepFolder(paths.resolve(tmp_path / 'y')).read()
 
 

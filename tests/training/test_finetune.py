@@ -170,12 +170,24 @@ def test_labels_are_counted_with_and_without_reading(config, image_folder):
 
 
 def test_patience_counts_evaluations_without_a_better_one():
-  patience = Patience(2, [0.1, 0.5, 0.4])
+  patience = Patience(2, enumerate([0.1, 0.5, 0.4], 1))
   assert not patience.exhausted
-  patience.add(0.5)  # Equal is not better.
+  patience.add(4, 0.5)  # Equal is not better.
   assert patience.exhausted
-  assert not Patience(2, [0.1, 0.5, 0.4, 0.6, 0.5]).exhausted
-  assert not Patience(None, [0.5] * 99).exhausted
+  assert not Patience(2, enumerate([0.1, 0.5, 0.4, 0.6, 0.5], 1)).exhausted
+  assert not Patience(None, enumerate([0.5] * 99, 1)).exhausted
+
+
+def test_patience_does_not_depend_on_the_log():
+  whole = Patience(2, [(10, 0.5), (20, 0.9), (30, 0.8)])
+  # The checkpoint at 30 was saved before its evaluation.
+  saved = Patience(2, [(10, 0.5), (20, 0.9)]).state
+  for logged in ([], [(30, 0.8)], [(20, 0.9), (30, 0.8)]):
+    resumed = Patience(2, logged, saved)
+    resumed.add(30, 0.8)  # Made again where the log lost it.
+    assert resumed.state == whole.state
+    resumed.add(40, 0.7)
+    assert resumed.exhausted
 
 
 def test_a_run_that_no_longer_improves_ends_and_stays_ended(

@@ -13,8 +13,8 @@ import os
 
 from inception import distributed, paths
 from inception.data import formats
-from inception.data.sources.source import PERMANENT, retry
 from inception.errors import UserError, warn
+from inception.retry import PERMANENT, retry
 
 _THREADS = 16  # Opening files on a network disk is mostly waiting.
 _NAMED = 3  # Files named in a message.

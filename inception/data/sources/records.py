@@ -17,8 +17,9 @@ import struct
 import google_crc32c
 import numpy as np
 
-from inception.data.sources.source import PERMANENT, DamagedError, retry
+from inception.data.sources.source import DamagedError
 from inception.errors import UserError
+from inception.retry import PERMANENT, retry
 
 # A record: length (8 bytes), its checksum (4), data, checksum of the data (4).
 _HEADER = struct.Struct('<QI')

@@ -1,29 +1,16 @@
 """What every data set becomes: an array of encoded images with labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import threading
-import time
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from inception.data.tensorflow import tf
-from inception.errors import UserError, warn
-
-Value = TypeVar('Value')
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # Seconds.
+from inception.errors import UserError
 
 _READ_AT_ONCE = 1024
-
-# Waiting helps against none of these, unless the file was there before.
-PERMANENT = (
-  FileNotFoundError,
-  IsADirectoryError,
-  NotADirectoryError,
-  PermissionError,
-)
 
 
 class DamagedError(Exception):
@@ -73,6 +60,24 @@ class Source:
   jpeg: bool = False
   fake: bool = False
   file_name: Callable[[int], str] | None = None
+
+  def __post_init__(self) -> None:
+    """Raises UserError if two classes have one name."""
+    if repeated := repeated_name(self.classes):
+      raise UserError(
+        f'{self.name} has the class {repeated!r} twice; labels are matched by'
+        ' name'
+      )
+
+
+def repeated_name(names: Sequence[str]) -> str | None:
+  """Returns the first name that is there twice, or None."""
+  seen: set[str] = set()
+  for name in names:
+    if name in seen:
+      return name
+    seen.add(name)
+  return None
 
 
 def overlap(one: Source, other: Source) -> int:
@@ -141,42 +146,6 @@ def class_counts(source: Source) -> np.ndarray:
 
 def _span(first: int, end: int) -> Any:
   return tf.range(first, end, dtype=tf.int64)
-
-
-def retry(
-  action: Callable[[], Value],
-  name: str,
-  seconds: float,
-  but: tuple[type[OSError], ...] = (),
-) -> Value:
-  """Returns the result of an action that reads a file, tried again if it fails.
-
-  Args:
-    action: Raises OSError if the file cannot be read.
-    name: The file, for messages.
-    seconds: How long to try, with growing pauses.
-    but: Errors that are reported at once.
-
-  Raises:
-    UserError: The file could not be read.
-  """
-  latest = time.monotonic() + seconds
-  pause = _FIRST_PAUSE
-  while True:
-    try:
-      return action()
-    except OSError as error:
-      reason = f'cannot read {name}: {error.strerror or error}'
-      if isinstance(error, but):
-        raise UserError(reason) from error
-      if time.monotonic() + pause > latest:
-        raise UserError(
-          f'{reason}; tried for {seconds:g} s, see --config.data.retry_seconds'
-        ) from error
-      if pause == _FIRST_PAUSE:
-        warn(f'{reason}; trying again')
-    time.sleep(pause)
-    pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:
