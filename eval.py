@@ -10,15 +10,16 @@ if __name__ == '__main__':
   # Ctrl-C ends the program without a traceback, also while it imports.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import json
 import re
 import sys
 from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
+
+_DIGITS = 9  # Of an index; far above any number of classes.
 
 
 def define_flags() -> None:
@@ -100,7 +101,7 @@ def main() -> None:
       return
     print(files.format_results(results))
     if values.json:
-      print(json.dumps(results))
+      print(json_text.dump(results))
     # Last: the results of a workdir that cannot be written are not lost.
     sys.stdout.flush()
     path = files.write_results(workdirs[0], results)
@@ -155,10 +156,10 @@ def _only(name: str | None) -> tuple[int, ...] | None:
   if name is None:
     return None
   path = paths.resolve(name, '--classes')
-  try:
-    indices = tuple(map(int, re.findall(r'-?\d+', path.read_text())))
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f'cannot read {path}: {error}') from error
+  texts = re.findall(r'-?\d+', paths.read_text(path))
+  if long := [text for text in texts if len(text) > _DIGITS]:
+    raise UserError(f'{path} has a number of {len(long[0])} digits')
+  indices = tuple(map(int, texts))
   if not indices:
     raise UserError(f'{path} has no indices of classes')
   return indices

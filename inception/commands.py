@@ -5,6 +5,7 @@ Anything else is a bug and shows its traceback.
 """
 
 from collections.abc import Callable, Sequence
+import math
 import os
 import re
 import signal
@@ -122,6 +123,21 @@ def calibration() -> dict[str, Any]:
     'keep': values.float_layers and tuple(values.float_layers),
   }
   return {name: value for name, value in given.items() if value is not None}
+
+
+def define_fraction(name: str, default: float | None, description: str) -> None:
+  """Defines a flag for a number from 0 to 1."""
+  flags.DEFINE(_Fraction(0.0, 1.0), name, default, description)
+
+
+class _Fraction(flags.FloatParser):
+  """Refuses NaN, which passes every comparison with a bound."""
+
+  def parse(self, argument: Any) -> float:
+    value = super().parse(argument)
+    if math.isnan(value):
+      raise ValueError(f'{argument} is not a number')
+    return value
 
 
 def require(name: str, example: str = 'runs/digits') -> str:

@@ -5,6 +5,7 @@ project to local and mounted file systems is record access by position, locks
 and atomic renames; `resolve` refuses the rest until they are replaced.
 """
 
+from collections.abc import Iterator
 import contextlib
 import errno
 import io
@@ -27,6 +28,7 @@ __all__ = [
   'read_bytes',
   'read_text',
   'resolve',
+  'walk',
   'write_atomically',
 ]
 
@@ -128,6 +130,21 @@ def entries(folder: PathLike) -> list[Path]:
     return [Path(folder) / name for name in sorted(os.listdir(folder))]
   except OSError as error:
     raise UserError(f'cannot list {folder}: {error.strerror}') from error
+
+
+def walk(folder: PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
+  """Yields folders as `os.walk` does, following links.
+
+  Raises:
+    UserError: A folder cannot be listed: its files would be left out.
+  """
+
+  def fail(error: OSError) -> None:
+    raise UserError(
+      f'cannot list {error.filename}: {error.strerror}'
+    ) from error
+
+  return os.walk(folder, onerror=fail, followlinks=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

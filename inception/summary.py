@@ -8,12 +8,11 @@ Nothing is compiled and JAX is not loaded, so it takes a fraction of a second.
 
 import csv
 import dataclasses
-import json
 import math
 
 from absl import flags
 
-from inception import architectures, commands, paths
+from inception import architectures, commands, json_text, paths
 from inception.errors import UserError
 from inception.spec import transforms, unroll
 from inception.spec import vocabulary as v
@@ -61,7 +60,7 @@ def main() -> None:
     )
     if values.json:
       print(
-        json.dumps({name: {'weights': w, 'macs': m} for name, w, m in rows})
+        json_text.dump({name: {'weights': w, 'macs': m} for name, w, m in rows})
       )
     return
   cost = cost_of_flags()
@@ -69,7 +68,7 @@ def main() -> None:
   if values.csv:
     write_csv(paths.resolve(values.csv), cost)
   if values.json:
-    print(json.dumps(dataclasses.asdict(cost)))
+    print(json_text.dump(dataclasses.asdict(cost)))
 
 
 def cost_of_flags() -> Cost:

@@ -49,7 +49,7 @@ def run(*command):
       ['eval.py', f'--workdir={IMPORTED}', '--dataset=folder'],
       'data.dataset=folder needs --data_dir=DIR',
     ),
-    (['-m', 'inception.reports.curves', '--workdir=W'], 'cannot read'),
+    (['-m', 'inception.reports.curves', '--workdir=W'], 'there is no'),
   ],
 )
 def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):

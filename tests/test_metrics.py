@@ -1,6 +1,7 @@
 """The metrics file: checksums, damaged lines, rows of later steps."""
 
 import json
+import math
 
 import pytest
 
@@ -71,3 +72,20 @@ def test_a_folder_in_place_of_the_file_is_named(tmp_path):
   for read in (metrics.read_rows, lambda w: metrics.open_after(w, 1)):
     with pytest.raises(UserError, match='metrics.jsonl: Is a directory'):
       read(paths.resolve(tmp_path))
+
+
+def test_a_number_that_is_not_finite_is_null_and_read_as_nan(tmp_path):
+  row = {'step': 1, 'split': 'val', 'loss': math.inf, 'top1': 0.5, 'time': 0.0}
+  line = metrics.format_row(row)
+  assert json.loads(line)['loss'] is None
+  (tmp_path / metrics.METRICS_FILE).write_bytes(line)
+  (read,) = metrics.read_rows(paths.resolve(tmp_path))
+  assert math.isnan(read['loss']) and read['top1'] == 0.5
+
+
+def test_a_line_of_many_brackets_is_a_damaged_line(tmp_path, capsys):
+  good = metrics.format_row({'step': 1, 'split': 'val', 'time': 0.0})
+  path = tmp_path / metrics.METRICS_FILE
+  path.write_bytes(b'[' * 100_000 + b'\n' + good)
+  assert len(metrics.read_rows(paths.resolve(tmp_path))) == 1
+  assert 'line 1 of' in capsys.readouterr().err

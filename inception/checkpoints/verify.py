@@ -5,13 +5,12 @@ Run:  python -m inception.checkpoints.verify --workdir=runs/digits [--json]
 The exit status is 1 if any is damaged.
 """
 
-import json
 import os
 from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 
@@ -38,7 +37,7 @@ def main() -> int:
   ]
   print(commands.format_table(('step', 'size', 'scores', 'state'), rows))
   if flags.FLAGS.json:
-    print(json.dumps({'workdir': str(workdir), 'checkpoints': found}))
+    print(json_text.dump({'workdir': str(workdir), 'checkpoints': found}))
   return 1 if any(entry['damage'] for entry in found) else 0
 
 

@@ -22,7 +22,7 @@ from inception.data import decode, formats, images
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
-from inception.errors import UserError
+from inception.errors import UserError, count
 
 _TRAIN = 'train'  # The split that has to have all classes.
 _NAMED = 5  # Files named per finding.
@@ -36,11 +36,13 @@ class Report:
     splits: The images of every split.
     errors: What would stop a run, or make it meaningless.
     warnings: What should be looked at.
+    broken: Every file that is broken or not an image, with what is wrong.
   """
 
   splits: dict[str, ImageList]
   errors: tuple[str, ...]
   warnings: tuple[str, ...]
+  broken: tuple[str, ...] = ()
 
   def lines(self) -> list[str]:
     """Returns the report as text."""
@@ -50,6 +52,7 @@ class Report:
       for split, found in self.splits.items()
     ]
     lines += [f'error: {line}' for line in self.errors]
+    lines += [f'broken: {line}' for line in self.broken]
     lines += [f'warning: {line}' for line in self.warnings]
     return lines if len(lines) > len(self.splits) else [*lines, 'no problems']
 
@@ -82,7 +85,12 @@ def check(
   """
   splits = _list(root)
   found = _look_at_all(root, splits, decode_all)
-  damaged = [f'{i.name} ({i.damage})' for i in found if i.damage]
+  damaged = [f'{i.name}: {i.damage}' for i in found if i.damage]
+  damaged += [
+    f'{os.path.join(split, name)}: it is not an image'
+    for split, images_ in splits.items()
+    for name in images_.no_images
+  ]
   errors = [
     *_classes_that_train_lacks(splits),
     *_too_many_broken(splits, found, max_broken),
@@ -90,7 +98,6 @@ def check(
   warnings = [
     *_outside(root, splits),
     *_classes_that_others_lack(splits),
-    *_counted('cannot be decoded', damaged),
     *(
       f'{split}: {oddities}'
       for split, images_ in splits.items()
@@ -102,7 +109,7 @@ def check(
     ),
     *_duplicates(found),
   ]
-  return Report(splits, tuple(errors), tuple(warnings))
+  return Report(splits, tuple(errors), tuple(warnings), tuple(damaged))
 
 
 def _list(root: paths.Path) -> dict[str, ImageList]:
@@ -193,7 +200,7 @@ def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
   """Yields images beside the folders of splits."""
   names = sorted(
     path.name
-    for path in root.iterdir()
+    for path in paths.entries(root)
     if formats.is_supported_name(path.name) and path.is_file()
   )
   if [*splits] != folder.WHOLE:
@@ -206,12 +213,12 @@ def _too_many_broken(
   """Yields what stops a run: more broken files than it may have."""
   damaged = collections.Counter(i.split for i in found if i.damage)
   for split, images_ in splits.items():
-    count = damaged[split] + len(images_.no_images)
+    number = damaged[split] + len(images_.no_images)
     total = len(images_.files) + len(images_.no_images)
-    if count > max_broken * total:
-      share = math.ceil(1000 * count / total) / 1000
+    if number > max_broken * total:
+      share = math.ceil(1000 * number / total) / 1000
       yield (
-        f'{count} of {total} files of {split} are broken or no images; remove'
+        f'{number} of {total} files of {split} are broken or not images; remove'
         f' them, or train with --config.data.max_broken={share}'
       )
 
@@ -239,7 +246,7 @@ def _duplicates(found: list[_Image]) -> Iterable[str]:
 
 def _counted(what: str, names: Sequence[str]) -> Iterable[str]:
   if names:
-    yield f'{len(names)} images {what}: {_some(names)}'
+    yield f'{count(len(names), "image")} {what}: {_some(names)}'
 
 
 def _some(names: Sequence[str]) -> str:

@@ -229,6 +229,14 @@ def _composite(pixels: Any, background: tuple[int, int, int]) -> Any:
   return tf.cast(mixed // 255, tf.uint8)
 
 
+def _scale_transparent_gray(image: Image.Image, content: bytes) -> None:
+  """Corrects Pillow, which scales gray of 2 or 4 bits to 8, but not this."""
+  transparent = image.info.get('transparency')
+  if image.mode == 'L' and isinstance(transparent, int):
+    levels = formats.levels_of_gray(content)
+    image.info['transparency'] = transparent * 255 // (levels - 1)
+
+
 def _decode_with_pillow(
   background: tuple[int, int, int] | None, upright: bool, data: Any
 ) -> np.ndarray:
@@ -236,6 +244,7 @@ def _decode_with_pillow(
   content = np.asarray(data, object).item()
   try:
     with Image.open(io.BytesIO(content)) as file:
+      _scale_transparent_gray(file, content)
       image = ImageOps.exif_transpose(file) if upright else file
       if image.mode.startswith('I'):  # 16 bits, which Pillow would clip.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -15,13 +15,20 @@ HEAD_BYTES = 16_384
 # Instead of an orientation: the header does not end within the head.
 UNKNOWN = 0
 
-SUPPORTED = 'JPEG, PNG, WebP, GIF or BMP'
+SUPPORTED = 'JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'
 
 _JPEG = b'\xff\xd8\xff'
 _PNG = b'\x89PNG\r\n\x1a\n'
-_OTHERS = (b'GIF87a', b'GIF89a', b'BM')
+_OTHERS = (b'GIF87a', b'GIF89a', b'BM', b'II*\0', b'MM\0*')
 
-_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp')
+_SUFFIXES = (
+  *('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp'),
+  *('.tif', '.tiff', '.avif'),
+)
+
+# Brands of ISO's media format.
+_AVIF = (b'avif', b'avis')
+_HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1')
 
 _EXIF = b'Exif\0\0'
 _XMP = b'http://ns.adobe.com/xap/1.0/\0'
@@ -47,7 +54,16 @@ class Kind(enum.IntEnum):
 
 def is_supported(head: bytes) -> bool:
   """True if a file begins as an image does; 12 bytes are enough."""
-  return head.startswith((_JPEG, _PNG, *_OTHERS)) or _is_webp(head)
+  return (
+    head.startswith((_JPEG, _PNG, *_OTHERS))
+    or _is_webp(head)
+    or _brand(head) in _AVIF
+  )
+
+
+def is_heic(head: bytes) -> bool:
+  """True if a file begins as the pictures of Apple's phones do."""
+  return _brand(head) in _HEIC
 
 
 def is_supported_name(name: str) -> bool:
@@ -163,6 +179,16 @@ def _inspect_png(head: bytes) -> Kind:
       case b'IDAT':
         return Kind.PNG_ALPHA if alpha else Kind.PNG
     position += 12 + length
+
+
+def _brand(head: bytes) -> bytes:
+  """Returns the brand of a file of ISO's media format; else nothing."""
+  return head[8:12] if head[4:8] == b'ftyp' else b''
+
+
+def levels_of_gray(png: bytes) -> int:
+  """Returns the number of gray levels of a gray PNG of up to 8 bits."""
+  return 256 if not png.startswith(_PNG) else 2 ** min(png[24], 8)
 
 
 def _is_webp(head: bytes) -> bool:

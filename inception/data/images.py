@@ -5,6 +5,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from inception import paths
 from inception.data import decode, formats, multi_crop, resizing
 from inception.data.decode import Encoded
 from inception.data.eval_transforms import EvalTransform, eval_transform
@@ -26,15 +27,13 @@ def load_image(path: str, config: ml_collections.ConfigDict) -> np.ndarray:
   Raises:
     UserError: The file cannot be read or decoded.
   """
-  try:
-    with open(path, 'rb') as file:
-      data = file.read()
-  except OSError as error:
-    raise UserError(f'cannot read {path}: {error.strerror}') from error
+  data = paths.read_bytes(path)
   try:
     (image,) = eval_images(tf.constant([data]), config).numpy()
   except tf.errors.OpError as error:
-    raise UserError(f'{path} is no image: {why_not_decoded(data)}') from error
+    raise UserError(
+      f'{path} is not an image: {why_not_decoded(data)}'
+    ) from error
   return image
 
 
@@ -42,6 +41,8 @@ def why_not_decoded(data: bytes) -> str:
   """Returns what is wrong with an image file, as the end of a sentence."""
   if not data:
     return 'it is empty'
+  if formats.is_heic(data):
+    return f'HEIC is not supported; convert it to {formats.SUPPORTED}'
   if not formats.is_supported(data):
     return f'it does not begin as {formats.SUPPORTED} does'
   return 'its pixels cannot be decoded, it is damaged or incomplete'

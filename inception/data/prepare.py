@@ -12,14 +12,13 @@ DIR/<split>/<class>/<image>, needs no preparation; it is only checked. The exit
 status is 1 if a run would stop at what was found.
 """
 
-import json
 import tarfile
 from typing import Any
 
 from absl import flags
 import ml_collections
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.data import imagenet
 from inception.errors import UserError
 
@@ -37,7 +36,7 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'decode', False, 'Decode every image of a folder: finds damaged ones.'
   )
-  flags.DEFINE_float(
+  commands.define_fraction(
     'max_broken', 0.0, 'Fraction of broken files that a run would go on with.'
   )
   flags.DEFINE_bool(
@@ -71,7 +70,7 @@ def main() -> int:
       f' {facts["decoded_each_end"]}'
     )
   if values.json:
-    print(json.dumps({'dataset': values.dataset, 'splits': found}))
+    print(json_text.dump({'dataset': values.dataset, 'splits': found}))
   return 0
 
 
@@ -94,8 +93,12 @@ def _check_folder(data_dir: str | None) -> int:
       split: {'examples': len(found.files), 'classes': found.classes}
       for split, found in report.splits.items()
     }
-    findings = {'errors': report.errors, 'warnings': report.warnings}
-    print(json.dumps({'dataset': 'folder', 'splits': splits, **findings}))
+    findings = {
+      'errors': report.errors,
+      'warnings': report.warnings,
+      'broken': report.broken,
+    }
+    print(json_text.dump({'dataset': 'folder', 'splits': splits, **findings}))
   return 1 if report.errors else 0
 
 

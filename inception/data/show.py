@@ -4,14 +4,13 @@ Run:  python -m inception.data.show --config=configs/digits.py --output=F.png
 """
 
 import functools
-import json
 from typing import Any
 
 from absl import flags
 import ml_collections
 import numpy as np
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 _COLUMNS = 8
@@ -51,7 +50,7 @@ def main() -> None:
   draw(training, evaluation, output)
   print(f'images: {output}')
   if flags.FLAGS.json:
-    print(json.dumps({'output': str(output)}))
+    print(json_text.dump({'output': str(output)}))
 
 
 def training_images(

@@ -10,12 +10,11 @@ by how much, on half of the images; the other half chooses thresholds and the
 temperature of A.
 """
 
-import json
 from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 
@@ -23,12 +22,12 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('a', None, 'Workdir of the faster network.')
   flags.DEFINE_string('b', None, 'Workdir of the better network.')
-  flags.DEFINE_float('share', None, 'Send this share to A at random.', 0, 1)
-  flags.DEFINE_float(
-    'confidence', None, 'Ask B where A is at most this sure.', 0, 1
+  commands.define_fraction('share', None, 'Send this share to A at random.')
+  commands.define_fraction(
+    'confidence', None, 'Ask B where A is at most this sure.'
   )
   flags.DEFINE_bool('curve', False, 'Measure thresholds from A alone to B.')
-  flags.DEFINE_integer('seed', 0, 'Seed of the random share.')
+  flags.DEFINE_integer('seed', 0, 'Seed of the random share.', 0)
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_string('split', None, "By default that of A's config.")
   flags.DEFINE_string('dataset', None, "By default that of A's config.")
@@ -78,10 +77,10 @@ def main() -> None:
   print(_table(report))
   if values.output is not None:
     paths.write_atomically(
-      paths.resolve(values.output, '--output'), json.dumps(report, indent=1)
+      paths.resolve(values.output, '--output'), json_text.dump(report, indent=1)
     )
   if values.json:
-    print(json.dumps(report))
+    print(json_text.dump(report))
 
 
 def _table(report: dict[str, Any]) -> str:

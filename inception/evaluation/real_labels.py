@@ -8,13 +8,12 @@ image's labels counts as right.
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import json
 import re
 from typing import Any
 
 import numpy as np
 
-from inception import paths
+from inception import json_text, paths
 from inception.data.batches import HostShard
 from inception.errors import UserError
 
@@ -59,6 +58,11 @@ class RealLabels:
     right = np.zeros((shard.rows, self.num_classes), bool)
     for row in np.flatnonzero(batch['mask'].reshape(-1)):
       for label in self._labels_of(first + int(row)):
+        if label + self.offset >= self.num_classes:
+          raise UserError(
+            f'--labels has the label {label}; the network has'
+            f' {self.num_classes - self.offset} classes'
+          )
         right[row, label + self.offset] = True
     known = right.any(1).reshape(shard.shape)
     return {
@@ -90,22 +94,20 @@ def read(name: str, data_dir: str | None) -> list[list[int]]:
   """
   where = f'{data_dir or "."}/{_FILE}' if name == 'real' else name
   path = paths.resolve(where, '--labels')
-  try:
-    labels = json.loads(path.read_bytes())
-  except OSError as error:
+  if not path.exists():
     raise UserError(
-      f'cannot read {path}: {error.strerror}; {_FILE} is at {_URL}, see'
-      ' --labels=FILE'
-    ) from error
-  except ValueError as error:
-    raise UserError(f'{path} is not JSON: {error}') from error
+      f'there is no {path}; {_FILE} is at {_URL}, see --labels=FILE'
+    )
+  labels = json_text.read(path)
   if not _are_labels(labels):
-    raise UserError(f'{path} is not a list of lists of labels')
+    raise UserError(
+      f'{path} is not a list of lists of labels, which are integers from 0'
+    )
   return labels
 
 
 def _are_labels(tree: Any) -> bool:
   return isinstance(tree, list) and all(
-    isinstance(labels, list) and all(isinstance(x, int) for x in labels)
+    isinstance(labels, list) and all(type(x) is int and x >= 0 for x in labels)
     for labels in tree
   )

@@ -13,13 +13,12 @@ Compiling for TPUs takes minutes. No figure is measured; see docs/planning.md.
 """
 
 import csv
-import json
 import os
 from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 _BY = ('stage', 'kind', 'op')
@@ -109,7 +108,7 @@ def _write(plans: list[Any], shares: dict[str, float]) -> None:
     result: dict[str, Any] = {'plans': rows}
     if shares:
       result[f'seconds_by_{values.by}'] = shares
-    print(json.dumps(result))
+    print(json_text.dump(result))
 
 
 def _write_csv(output: paths.Path, rows: list[dict[str, Any]]) -> None:

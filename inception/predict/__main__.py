@@ -11,14 +11,13 @@ Files that are not images are reported and skipped; the exit status is then 1.
 from collections.abc import Iterable, Iterator
 import contextlib
 import csv
-import json
 import sys
 from typing import Any
 
 from absl import flags
 import tqdm
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError, count, warn
 
 # Flags that go with classes, and with --endpoint.
@@ -78,7 +77,7 @@ def main() -> int:
     warn(f'{len(failures)} of {count(len(files), "file")} without an answer')
   if values.json:
     failed = {failure.file: failure.reason for failure in failures}
-    print(json.dumps({**results, 'failed': failed}))
+    print(json_text.dump({**results, 'failed': failed}))
   return 1 if failures else 0
 
 

@@ -10,13 +10,12 @@ as the weights expect them, and `--config.pretrained=weights/inception_v3`
 trains from it.
 """
 
-import json
 from typing import Any
 
 from absl import flags
 import ml_collections
 
-from inception import architectures, commands, paths
+from inception import architectures, commands, json_text, paths
 from inception.config import checks, default
 from inception.data import class_names, device, eval_transforms
 from inception.errors import UserError, count, warn
@@ -138,7 +137,9 @@ def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
   print('\n'.join(f'{name}: {value}' for name, value in report.items()))
   if flags.FLAGS.json:
     everything = (*left_out, *content.left_out)
-    print(json.dumps({**report, 'copy': content.copy, 'left_out': everything}))
+    print(
+      json_text.dump({**report, 'copy': content.copy, 'left_out': everything})
+    )
 
 
 def _apply_flags(config: ml_collections.ConfigDict) -> None:

@@ -6,11 +6,9 @@ Its checkpoint has about a quarter of the size; `eval.py`, `inception.predict`
 and `load_pretrained` read it like any other.
 """
 
-import json
-
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 
 
 def define_flags() -> None:
@@ -56,7 +54,7 @@ def main() -> None:
   report = {'step': loaded.step, 'output': str(output)}
   print('\n'.join(f'{name}: {value}' for name, value in report.items()))
   if values.json:
-    print(json.dumps(report))
+    print(json_text.dump(report))
 
 
 if __name__ == '__main__':

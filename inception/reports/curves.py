@@ -4,12 +4,11 @@ Run:  python -m inception.reports.curves --workdir=runs/digits [--output=F.png]
 """
 
 from collections.abc import Sequence
-import json
 from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 from inception.metrics import Row, read_rows
 
@@ -33,7 +32,7 @@ def main() -> None:
   draw(read_rows(workdir), output, title=str(workdir))
   print(f'curves: {output}')
   if flags.FLAGS.json:
-    print(json.dumps({'output': str(output)}))
+    print(json_text.dump({'output': str(output)}))
 
 
 def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:

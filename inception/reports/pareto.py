@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 from inception.reports.curves import COLORS
 from inception.reports.points import (
@@ -55,7 +55,7 @@ def main() -> None:
   draw(points, curves, output)
   print(f'picture: {output}')
   if flags.FLAGS.json:
-    print(json.dumps({'output': str(output), 'points': len(points)}))
+    print(json_text.dump({'output': str(output), 'points': len(points)}))
 
 
 def _read(path: paths.Path) -> dict[str, Any]:

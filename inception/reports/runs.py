@@ -5,12 +5,12 @@ Run:  python -m inception.reports.runs --workdirs=runs/a,runs/b --output=F.html
 
 from collections.abc import Mapping, Sequence
 import glob
-import json
+import os
 from typing import Any
 
 from absl import flags
 
-from inception import commands, metrics, paths
+from inception import commands, json_text, metrics, paths
 from inception.errors import UserError
 from inception.reports import charts, page
 from inception.reports.importance import importance
@@ -90,12 +90,16 @@ def main() -> None:
   write_page(output, 'Runs', results, fields)
   print(f'page: {output}')
   if flags.FLAGS.json:
-    print(json.dumps({'output': str(output), 'runs': len(results)}))
+    print(json_text.dump({'output': str(output), 'runs': len(results)}))
 
 
 def _find(patterns: Sequence[str]) -> list[paths.Path]:
-  found = [name for pattern in patterns for name in sorted(glob.glob(pattern))]
-  folders = [paths.resolve(name) for name in dict.fromkeys(found)]
+  found = [
+    name
+    for pattern in patterns
+    for name in ([pattern] if os.path.lexists(pattern) else glob.glob(pattern))
+  ]
+  folders = [paths.resolve(name) for name in dict.fromkeys(sorted(found))]
   folders = [path for path in folders if (path / 'config.json').exists()]
   if not folders:
     raise UserError(

@@ -9,7 +9,6 @@ The same command again goes on: finished runs are kept, others resumed. The exit
 status is 1 if a run failed or is unfinished.
 """
 
-import json
 import pathlib
 import runpy
 import sys
@@ -19,7 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 import tqdm
 
-from inception import commands, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError, lookup
 from inception.reports import charts
 from inception.sweeps import folder as f
@@ -251,7 +250,7 @@ def _report(folder: f.SweepFolder, page: str) -> int:
     print(f'{unfinished} of {len(rows)} runs are unfinished; start again')
   print(f'page: {page}')
   if flags.FLAGS.json:
-    print(json.dumps({'page': page, 'fields': fields, 'runs': counts}))
+    print(json_text.dump({'page': page, 'fields': fields, 'runs': counts}))
   return 1 if failed or unfinished else 0
 
 

@@ -28,7 +28,9 @@ def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
     UserError: The file cannot be written.
   """
   events = folder.workdir(run.name) / 'tensorboard'
-  if not events.is_dir() or any(events.glob('*.hparams')):
+  if not events.is_dir() or any(
+    entry.suffix == '.hparams' for entry in paths.entries(events)
+  ):
     return  # It has logged nothing, or had ended before.
   start = plugin_data_pb2.SessionStartInfo(
     group_name=run.name, start_time_secs=time.time() - status.seconds

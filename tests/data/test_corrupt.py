@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
+from inception import retry
 from inception.data import pipeline
 from inception.data.sources import catalog
-from inception.data.sources import source as source_module
 from inception.errors import UserError
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_tried_again(
   def come_back(seconds):
     path.with_suffix('.away').rename(path)
 
-  monkeypatch.setattr(source_module.time, 'sleep', come_back)
+  monkeypatch.setattr(retry.time, 'sleep', come_back)
   assert first_batch(source, config)['image'].shape == (1, 13, 16, 16, 3)
 
 

@@ -1,6 +1,8 @@
 """Pixels of every format, against Pillow: transparency, orientation, WebP."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -200,7 +202,7 @@ def test_orientations_are_read_in_both_byte_orders(order, number_type):
   'content, message',
   [
     (b'', 'it is empty'),
-    (b'<html>', 'does not begin as JPEG, PNG, WebP, GIF or BMP'),
+    (b'<html>', 'does not begin as JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'),
     (OPAQUE['RGB'][0][:500], 'damaged or incomplete'),
     (photo('JPEG', 1)[:700], 'damaged or incomplete'),
     (OPAQUE['WebP'][0][:500], 'damaged or incomplete'),
@@ -215,3 +217,34 @@ def test_what_is_no_image_is_named_with_its_reason(
     images.load_image(path, config.data)
   assert 'picture.png' in str(caught.value)
   assert 'function_node' not in str(caught.value)
+
+
+@pytest.mark.parametrize('depth', [1, 2, 4, 8])
+def test_a_transparent_gray_of_any_depth_shows_the_background(config, depth):
+  top = 2**depth - 1
+  grays = sorted({0, top // 3, top // 2, top})
+  for hidden in grays:
+    found = pixels(gray_png(depth, grays, hidden), config)[0, :, 0]
+    wanted = [255 if g == hidden else round(255 * g / top) for g in grays]
+    assert np.abs(found - wanted).max() <= 1
+
+
+def gray_png(depth, grays, hidden):
+  """Returns a PNG of one row, with one gray transparent."""
+
+  def chunk(name, content):
+    checksum = zlib.crc32(name + content)
+    length = len(content)
+    return struct.pack(f'>I4s{length}sI', length, name, content, checksum)
+
+  bits = ''.join(f'{gray:0{depth}b}' for gray in grays)
+  row = int(bits.ljust(-(-len(bits) // 8) * 8, '0'), 2)
+  line = b'\0' + row.to_bytes(-(-len(bits) // 8), 'big')
+  header = struct.pack('>IIBBBBB', len(grays), 1, depth, 0, 0, 0, 0)
+  return (
+    b'\x89PNG\r\n\x1a\n'
+    + chunk(b'IHDR', header)
+    + chunk(b'tRNS', struct.pack('>H', hidden))
+    + chunk(b'IDAT', zlib.compress(line))
+    + chunk(b'IEND', b'')
+  )

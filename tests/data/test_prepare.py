@@ -155,13 +155,16 @@ def test_a_folder_is_checked(image_folder):
   (val / 'dog' / 'notes.txt').write_text('x')
   report = check_folder.check(root, decode_all=True)
   assert report.errors == (
-    '2 of 16 files of val are broken or no images; remove them, or train with'
+    '2 of 16 files of val are broken or not images; remove them, or train with'
     ' --config.data.max_broken=0.125',
+  )
+  assert report.broken == (
+    'val/dog/1.jpg: its pixels cannot be decoded, it is damaged or incomplete',
+    'val/dog/notes.txt: it is not an image',
   )
   assert not check_folder.check(root, True, max_broken=0.125).errors
   assert [warning.partition(': ')[2] for warning in report.warnings] == [
     'emu',
-    'val/dog/1.jpg (its pixels cannot be decoded, it is damaged or incomplete)',
     'skipped files that are no images: 1 (dog/notes.txt)',
     'val/dog/clear.png',
     'train/dog/2.png = val/cat/copy.png',

@@ -12,6 +12,7 @@ from inception import load_pretrained, paths
 from inception.checkpoints import weights
 from inception.checkpoints.restore import load_variables
 from inception.data import multi_crop
+from inception.data.batches import HostShard
 from inception.data.images import eval_images
 from inception.data.tensorflow import tf
 from inception.errors import UserError
@@ -268,3 +269,20 @@ def test_a_network_without_a_classifier_is_not_quantized(one):
   loaded.config.model.num_classes = 0
   with pytest.raises(UserError, match='has no classifier'):
     quantize_loaded(one, loaded, loaded.config.data, Calibration())
+
+
+@pytest.mark.parametrize('label', ['-1', 'true', 'NaN', '1.0'])
+def test_real_labels_are_indices(label, tmp_path):
+  path = tmp_path / 'real.json'
+  path.write_text(f'[[{label}]]')
+  with pytest.raises(UserError, match='integers from 0'):
+    real_labels.read(str(path), None)
+
+
+def test_a_real_label_beyond_the_classes_is_named():
+  labels = real_labels.RealLabels(
+    [[5000]], lambda _: 'ILSVRC2012_val_00000001.JPEG', 0, 1000
+  )
+  batch = {'mask': np.ones((1, 1)), 'label': np.zeros((1, 1), int)}
+  with pytest.raises(UserError, match='label 5000; .* 1000 classes'):
+    labels.relabel(batch, 0, HostShard(1, 1))

@@ -57,7 +57,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     digest.update(os.fsencode(f'{name} {images.sizes[i]}\0'))
 
   def read(index: int) -> bytes:
-    with open(files[index], 'rb') as file:
+    with paths.open_file(files[index]) as file:
       return file.read()
 
   return Source(
@@ -83,7 +83,7 @@ def open_files(files: Sequence[str]) -> Source:
   """
 
   def read(index: int) -> bytes:
-    with open(files[index], 'rb') as file:
+    with paths.open_file(files[index]) as file:
       return file.read()
 
   return Source(
@@ -128,7 +128,7 @@ def _is_whole(root: paths.Path) -> bool:
   for child in listing.folders(root):
     with_folders += bool(listing.folders(child))
     with_images += any(
-      formats.is_supported_name(path.name) for path in child.iterdir()
+      formats.is_supported_name(path.name) for path in paths.entries(child)
     )
   if with_images == with_folders:
     names = {name.lower() for name in _folder_names(root)}

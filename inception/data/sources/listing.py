@@ -4,7 +4,7 @@ People's folders hold more than images. Nothing in them is dropped without a
 word: what is left out is counted and named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import concurrent.futures
 import dataclasses
 import functools
@@ -124,10 +124,10 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   found: list[tuple[bytes, str, str]] = []  # Hash, path, class.
   dead_links = [
     entry.name
-    for entry in sorted(split.iterdir())
+    for entry in paths.entries(split)
     if not _is_hidden(entry.name) and not entry.exists()
   ]
-  nested = 0
+  nested, special = 0, []
   names = [path.name for path in folders(split)]
   for name in names:
     for path in _walk(os.path.join(split, name)):
@@ -137,10 +137,12 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
       elif os.path.isfile(path):
         found.append((_hash(inside), path, name))
         nested += inside.count(os.sep) > 1
+      else:
+        special.append(inside)  # A pipe, a device.
   found.sort()
   looked = _look_at_all([path for _, path, _ in found], retry_seconds)
   images = [(f, name) for f, (_, _, name) in zip(looked, found) if f.is_image]
-  classes = tuple(sorted({name for _, name in images}))
+  classes = in_order({name for _, name in images})
   label_of = {name: label for label, name in enumerate(classes)}
   return ImageList(
     files=tuple(file.path for file, _ in images),
@@ -150,16 +152,28 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
     nested=nested,
     loose=tuple(
       entry.name
-      for entry in sorted(split.iterdir())
+      for entry in paths.entries(split)
       if formats.is_supported_name(entry.name) and entry.is_file()
     ),
     empty=tuple(sorted(set(names) - set(classes))),
-    no_images=tuple(
-      os.path.relpath(f.path, split) for f in looked if not f.is_image
+    no_images=(
+      *(os.path.relpath(f.path, split) for f in looked if not f.is_image),
+      *special,
     ),
     dead_links=tuple(dead_links),
     jpeg=all(file.is_jpeg for file, _ in images),
   )
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+  """Returns the names of classes in the order of their labels.
+
+  Names that are all the integers from 0 are ordered as numbers: '2' is class 2,
+  also where there is a '10'.
+  """
+  ordered = sorted(names)
+  numbers = [str(i) for i in range(len(ordered))]
+  return tuple(numbers if ordered == sorted(numbers) else ordered)
 
 
 def image_files(folder: str) -> list[str]:
@@ -171,7 +185,7 @@ def image_files(folder: str) -> list[str]:
   found = [path for path in _walk(folder) if not os.path.isdir(path)]
   # A dead link is no image, but was meant as one.
   files = [path for path in found if os.path.isfile(path)]
-  dead = set(found) - set(files)
+  dead = {path for path in found if not os.path.exists(path)}
   looked = _look_at_all(files, 0.0)
   chosen = [
     file.path
@@ -191,14 +205,14 @@ def image_files(folder: str) -> list[str]:
 
 def folders(path: paths.Path) -> list[paths.Path]:
   """Returns the folders in a folder that people have made, in order."""
-  entries = [entry for entry in path.iterdir() if not _is_hidden(entry.name)]
-  return sorted(entry for entry in entries if entry.is_dir())
+  entries = [e for e in paths.entries(path) if not _is_hidden(e.name)]
+  return [entry for entry in entries if entry.is_dir()]
 
 
 def _walk(folder: str) -> Iterator[str]:
   """Yields everything but folders and hidden files, in sub-folders too."""
   seen = set()
-  for parent, children, names in os.walk(folder, followlinks=True):
+  for parent, children, names in paths.walk(folder):
     # A link may lead back to a folder above it.
     seen.add(os.path.realpath(parent))
     children[:] = [

@@ -5,15 +5,17 @@ import contextlib
 import fcntl
 import hashlib
 import io
+import os
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from inception import paths
 from inception.data.sources import digits, records
 from inception.data.sources.source import Range, Source, cached, read_all
 from inception.data.tensorflow import tf, tfds
-from inception.errors import UserError
+from inception.errors import UserError, count
 
 # What TFDS raises for a split that does not exist or cannot be parsed.
 _SPLIT_ERRORS = (KeyError, ValueError, AssertionError, NotImplementedError)
@@ -35,6 +37,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
   """
   builder = _prepared_builder(config.dataset, config.data_dir)
   splits = builder.info.splits
+  _check_shards(splits)
   try:
     slices = [
       records.FileSlice(
@@ -239,17 +242,61 @@ def _build_digits(folder: paths.Path, builder: Any) -> Any:
 
 
 def _image_and_label(builder: Any) -> tuple[str, str]:
-  """Returns the names of the features that hold the image and its class."""
-  keys = builder.info.supervised_keys
-  features = builder.info.features
-  if (
-    keys is None
-    or len(keys) != 2
-    or not isinstance(features[keys[0]], tfds.features.Image)
-    or not isinstance(features[keys[1]], tfds.features.ClassLabel)
+  """Returns the names of the features that hold the image and its class.
+
+  Those that `supervised_keys` name, or else the only ones of their kinds.
+
+  Raises:
+    UserError: There are none, or the images are not of 8 bits.
+  """
+  name, features = builder.info.name, builder.info.features
+  image, label = _pair_of(builder.info.supervised_keys) or (
+    _only(tfds.features.Image, features),
+    _only(tfds.features.ClassLabel, features),
+  )
+  for key, kind in (
+    (image, tfds.features.Image),
+    (label, tfds.features.ClassLabel),
   ):
+    if key not in features or not isinstance(features[key], kind):
+      raise UserError(
+        f'data set {name!r} is not for image classification, or does not say'
+        f' how: it needs supervised_keys of an image and a class label, and has'
+        f' {builder.info.supervised_keys}'
+      )
+  dtype = np.dtype(features[image].np_dtype)
+  if dtype != np.uint8:
     raise UserError(
-      f'data set {builder.info.name!r} is not for image classification: it'
-      ' has no pair of image and class label'
+      f'data set {name!r} has images of {dtype.name}; only uint8, from 0 to'
+      ' 255, is supported: build it with such images'
     )
-  return keys[0], keys[1]
+  return image, label
+
+
+def _pair_of(keys: Any) -> tuple[str, str] | None:
+  is_pair = isinstance(keys, tuple) and len(keys) == 2
+  return keys if is_pair and all(isinstance(k, str) for k in keys) else None
+
+
+def _only(kind: Any, features: Mapping[str, Any]) -> str:
+  """Returns the only feature of a kind; an empty name if it is not one."""
+  found = [key for key, each in features.items() if isinstance(each, kind)]
+  return found[0] if len(found) == 1 else ''
+
+
+def _check_shards(splits: Mapping[str, Any]) -> None:
+  """Checks that no shard counts as empty that is not.
+
+  TFDS leaves out shards of which its metadata says so.
+
+  Raises:
+    UserError: Names the shard.
+  """
+  for info in splits.values():
+    for path, length in zip(info.filepaths, info.shard_lengths):
+      is_empty = not os.path.exists(path) or not os.path.getsize(path)
+      if length < 0 or (length == 0 and not is_empty):
+        raise UserError(
+          f'{path} counts as empty: dataset_info.json says that it holds'
+          f' {count(length, "record")}; prepare the data set again'
+        )

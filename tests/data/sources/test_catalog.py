@@ -100,3 +100,77 @@ def test_a_data_set_without_classes_is_refused(config, tmp_path):
   config.data.dataset, config.data.data_dir = 'unlabeled', str(tmp_path)
   with pytest.raises(UserError, match='not for image classification'):
     catalog.open_source(config.data, 'train')
+
+
+@pytest.fixture
+def build(config, tmp_path):
+  """Builds a data set of four images of a type, with these keys."""
+
+  def build(name, dtype=np.uint8, keys=('image', 'label')):
+    class Own(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+      VERSION = tfds.core.Version('1.0.0')
+      pkg_dir_path = tmp_path
+
+      def _info(self):
+        image = tfds.features.Image(
+          shape=(2, 2, 1), dtype=dtype, encoding_format='png'
+        )
+        label = tfds.features.ClassLabel(names=['a', 'b'])
+        return self.dataset_info_from_configs(
+          features=tfds.features.FeaturesDict({'image': image, 'label': label}),
+          supervised_keys=keys,
+        )
+
+      def _split_generators(self, dl_manager):
+        return {'train': self._generate_examples()}
+
+      def _generate_examples(self):
+        for i in range(4):
+          yield i, {'image': np.full((2, 2, 1), i, dtype), 'label': i % 2}
+
+    Own.name = name
+    builder = Own(data_dir=tmp_path)
+    builder.download_and_prepare()
+    config.data.dataset, config.data.data_dir = name, str(tmp_path)
+    return config, tmp_path / name / '1.0.0'
+
+  return build
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+def test_images_of_other_types_are_refused(build, dtype):
+  config, _ = build(f'own_{np.dtype(dtype).name}', dtype)
+  with pytest.raises(UserError, match=f'images of {np.dtype(dtype).name}'):
+    catalog.open_source(config.data, 'train')
+
+
+@pytest.mark.parametrize(
+  'name, keys',
+  [
+    ('own_none', None),
+    ('own_nested', ({'a': 'image'}, 'label')),
+    ('own_three', ('image', 'label', 'label')),
+  ],
+)
+def test_the_only_image_and_label_need_no_keys(build, name, keys):
+  config, _ = build(name, keys=keys)
+  source = catalog.open_source(config.data, 'train')
+  assert (source.num_examples, source.classes) == (4, ('a', 'b'))
+
+
+@pytest.mark.parametrize('length', [0, -1])
+def test_a_shard_that_counts_as_empty_but_is_not_is_refused(build, length):
+  config, folder = build(f'own_shard_{length + 1}')
+  path = folder / 'dataset_info.json'
+  text = path.read_text()
+  assert '"4"' in text
+  path.write_text(text.replace('"4"', f'"{length}"'))
+  with pytest.raises(UserError, match='00000-of-00001 counts as empty'):
+    catalog.open_source(config.data, 'train')
+
+
+def test_a_class_that_is_there_twice_is_refused(build):
+  config, folder = build('own_twice')
+  (folder / 'label.labels.txt').write_text('a\na\n')
+  with pytest.raises(UserError, match="the class 'a' twice"):
+    catalog.open_source(config.data, 'train')

@@ -1,13 +1,14 @@
 """A folder of images as a data set."""
 
+import errno
 import os
 
 from PIL import Image
 import pytest
 
 from inception import paths
-from inception.data import pipeline
-from inception.data.sources import folder
+from inception.data import images, pipeline
+from inception.data.sources import folder, listing
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
@@ -138,3 +139,59 @@ def test_formats_are_known_by_content_not_by_name(config, image_folder, name):
     next(pipeline.train_batches(source, config.data, shard, 0, 0)),
   ):
     assert (batch['image'] == (200, 10, 10)).all()
+
+
+@pytest.mark.parametrize(
+  'names, wanted',
+  [
+    ([str(i) for i in range(12)], [str(i) for i in range(12)]),
+    (['1', '10', '2'], ['1', '10', '2']),
+    (['00', '01', '02'], ['00', '01', '02']),
+    (['b', 'a'], ['a', 'b']),
+  ],
+)
+def test_names_that_are_all_the_numbers_are_in_their_order(names, wanted):
+  assert list(listing.in_order(names)) == wanted
+
+
+@pytest.mark.parametrize('where', ['train/cat/more', 'train/cat', 'train'])
+def test_a_folder_that_cannot_be_listed_is_not_left_out(
+  config, image_folder, where, monkeypatch
+):
+  hidden = str(image_folder / where)
+  (image_folder / 'train' / 'cat' / 'more').mkdir()
+  for name in ('listdir', 'scandir'):
+    read = getattr(os, name)
+
+    def fail(path='.', read=read):
+      if os.fspath(path) == hidden:
+        raise PermissionError(errno.EACCES, 'Permission denied', hidden)
+      return read(path)
+
+    monkeypatch.setattr(os, name, fail)
+  with pytest.raises(UserError, match=f'cannot list {hidden}: Permission'):
+    open_folder(config, image_folder)
+
+
+def test_a_pipe_is_counted_as_what_it_is(config, image_folder):
+  os.mkfifo(image_folder / 'train' / 'cat' / 'pipe.png')
+  with pytest.raises(UserError, match=r'1 of 14 files .*cat/pipe.png'):
+    open_folder(config, image_folder)
+
+
+@pytest.mark.parametrize('kind', ['TIFF', 'AVIF'])
+def test_formats_that_pillow_reads_are_images(config, tmp_path, kind):
+  for name in ('a', 'b'):
+    (tmp_path / 'train' / name).mkdir(parents=True)
+    image = Image.new('RGB', (9, 9), (10, 200, 30))
+    image.save(tmp_path / 'train' / name / f'x.{kind.lower()}', kind)
+  source = open_folder(config, tmp_path)
+  assert source.num_examples == 2
+  encoded, _ = source.load(tf.range(1, dtype=tf.int64))
+  (pixels,) = images.eval_images(encoded, config.data).numpy()
+  assert abs(pixels[0, 0].astype(int) - (10, 200, 30)).max() < 4
+
+
+def test_heic_is_named_for_what_it_is():
+  head = b'\0\0\0\x18ftypheic\0\0\0\0'
+  assert 'HEIC is not supported' in images.why_not_decoded(head)
