@@ -185,9 +185,12 @@ def _exit_status(main: Callable[[], int | None]) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
   except OSError as error:
-    if error.errno not in FULL:
+    if error.errno in FULL:
+      return _report(f'{error}; free some space and start again')
+    if error.filename is None:
       raise
-    return _report(f'{error}; free some space and start again')
+    # A file or folder of the user, whichever the command was at.
+    return _report(f'{os.fsdecode(error.filename)}: {error.strerror}')
 
 
 def _parse(

@@ -8,7 +8,7 @@ import ml_collections
 from inception import distributed
 from inception.architectures import get_architecture
 from inception.data.eval_transforms import eval_transform
-from inception.errors import UserError
+from inception.errors import UserError, warn
 from inception.modules.create import check_stage
 from inception.spec import unroll
 
@@ -54,6 +54,52 @@ def check_parts(config: ml_collections.ConfigDict, count: int) -> None:
       f'accumulation_steps={parts} does not split the {rows} images of each'
       f' device; try --config.accumulation_steps={fitting}'
     )
+
+
+def check_batch_norm(
+  config: ml_collections.ConfigDict, count: int, resumed: bool
+) -> None:
+  """Checks that no batch norm normalizes a single value per channel.
+
+  Its output would be the bias, whatever the image is.
+
+  Args:
+    config: A config whose sizes are valid.
+    count: Number of devices.
+    resumed: Only warn: the run has begun.
+
+  Raises:
+    UserError: One would; names the layer and a batch size that works.
+  """
+  images = config.batch_size // count // config.accumulation_steps
+  if config.model.batch_norm_sync:
+    images *= count
+  size = config.data.image_size
+  if images > 1 or size is None or config.model.architecture is None:
+    return
+  table = get_architecture(config.model.architecture)
+  stages = unroll.stage_layers(table, size, size)
+  if config.freeze_through is not None:
+    names = list(stages)
+    learning = names[names.index(config.freeze_through) + 1 :]
+    stages = {name: stages[name] for name in learning}
+  heads = unroll.aux_layers(table, size, size, 1)
+  layers = [layer for stage in stages.values() for layer in stage]
+  if config.model.aux_heads:
+    layers += [layer for head in heads.values() for layer in head]
+  for layer in layers:
+    if layer.batch_norm_channels and layer.output[:2] == (1, 1):
+      text = (
+        f'batch norm of {layer.scope} would see one value per channel, with'
+        f' batch_size={config.batch_size} and'
+        f' accumulation_steps={config.accumulation_steps}; try'
+        f' --config.batch_size={2 * config.batch_size}'
+      )
+      if not resumed:
+        raise UserError(text)
+      if distributed.is_first():
+        warn(text)
+      return
 
 
 def check_network(config: ml_collections.ConfigDict) -> None:

@@ -8,6 +8,7 @@ import ml_collections
 
 from inception import distributed, paths
 from inception.checkpoints.lock import WorkdirLock
+from inception.checkpoints.store import Checkpoints
 from inception.data.sources.source import Source
 from inception.training import record, resolve
 from inception.training import start as starts
@@ -52,7 +53,9 @@ def prepare(
   """
   with distributed.agreed():
     config = follow_weights(config, workdir)
-    resolve.check(config, devices)
+    with Checkpoints(workdir) as checkpoints:
+      resumed = bool(checkpoints.steps())
+    resolve.check(config, devices, resumed)
     sources = resolve.open_splits(config)
     lock = take_lock()
   start = starts.find_start(workdir, config)

@@ -19,7 +19,7 @@ from inception.errors import UserError, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
-from inception.training.limits import check_sizes
+from inception.training.limits import check_batch_norm, check_sizes
 from inception.training.losses import CLASS_WEIGHTS
 from inception.training.optimizer import OPTIMIZERS
 from inception.training.record import ON_CHANGE
@@ -45,13 +45,16 @@ CHOICES: dict[str, Collection[str]] = {
 
 
 def check(
-  config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
+  config: ml_collections.ConfigDict,
+  devices: Sequence[jax.Device],
+  resumed: bool = False,
 ) -> None:
   """Checks a config as a whole, before anything is built.
 
   Args:
     config: A config with the fields of inception/config/default.py.
     devices: Devices of all processes, which a batch is split over.
+    resumed: It is that of a run that goes on, which warnings do not end.
 
   Raises:
     UserError: Names the field, its value and a value that works.
@@ -65,6 +68,9 @@ def check(
       ' for evaluation; set --config.model.activation=softmax to train'
     )
   check_sizes(config, devices)
+  check_batch_norm(config, len(devices), resumed)
+  if config.num_steps is None:
+    _warn_of_warmup(config, config.num_epochs)
 
 
 def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
@@ -159,6 +165,8 @@ def complete(
   config = config.copy_and_resolve_references()
   config.data.class_names = names
   config.model.num_classes = _num_classes(config, len(names))
+  if config.num_steps is not None:
+    _warn_of_warmup(config, config.num_steps * config.batch_size / num_examples)
   if config.model.batch_norm_decay is None:
     steps = make_duration(config, num_examples).steps
     config.model.batch_norm_decay = (
@@ -180,6 +188,17 @@ def complete(
       if config.data[name] is None and theirs[name] is not None:
         config.data[name] = tuple(theirs[name])
   return config.lock()
+
+
+def _warn_of_warmup(config: ml_collections.ConfigDict, epochs: float) -> None:
+  """Warns if a run ends before its learning rate has reached its peak."""
+  warmup = config.schedule.warmup_epochs
+  if warmup > epochs and distributed.is_first():
+    warn(
+      f'schedule.warmup_epochs={warmup:g} is longer than the run, of'
+      f' {epochs:.3g} epochs, whose learning rate never reaches its peak; try'
+      f' --config.schedule.warmup_epochs={epochs / 10:.2g}'
+    )
 
 
 def _set_preparation(data: ml_collections.ConfigDict, start: Start) -> None:

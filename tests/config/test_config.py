@@ -200,3 +200,34 @@ def test_fields_that_do_not_change_the_result_may_differ():
     new[field] = value
   new.checkpoint.on_full = 'continue'
   assert compare.differences(old, new) == []
+
+
+def small(batch_size, parts, image_size=32):
+  config = default.get_config()
+  config.model.architecture, config.model.width = 'inception_v1', 0.1
+  config.data.image_size = image_size
+  config.batch_size, config.accumulation_steps = batch_size, parts
+  config.schedule.warmup_epochs = 0.0
+  return config
+
+
+def test_batch_norm_of_one_value_is_refused_unless_the_run_has_begun(capsys):
+  config, one = small(4, 4), jax.devices()[:1]
+  with pytest.raises(UserError, match='one value per channel.*batch_size=8'):
+    resolve.check(config, one)
+  resolve.check(config, one, resumed=True)
+  assert capsys.readouterr().err.count('one value per channel') == 1
+  for good in (small(8, 4), small(4, 4, 224)):
+    good.model.aux_heads = False
+    resolve.check(good, one)
+  assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize('epochs, count', [(3.0, 1), (5.0, 0), (6.0, 0)])
+def test_a_warmup_that_is_longer_than_the_run_is_a_warning(
+  epochs, count, capsys
+):
+  config = small(8, 1)
+  config.schedule.warmup_epochs, config.num_epochs = 5.0, epochs
+  resolve.check(config, jax.devices()[:1])
+  assert capsys.readouterr().err.count('warmup_epochs=5 is longer') == count
