@@ -114,7 +114,9 @@ def run(command, folder):
   result = start(command, folder)
   assert result.returncode == 0, result.stdout + result.stderr
   if command[0] == 'bash':
-    assert result.stderr == ''
+    # Short trials of a long recipe end within its warm-up.
+    lines = result.stderr.splitlines()
+    assert [x for x in lines if 'schedule.warmup_epochs' not in x] == []
   return result.stdout
 
 
