@@ -16,7 +16,7 @@ import warnings
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from inception.errors import FULL, USER_ERROR, UserError, warn
+from inception.errors import FULL, USER_ERROR, UserError, is_users, warn
 
 
 def run(
@@ -185,11 +185,10 @@ def _exit_status(main: Callable[[], int | None]) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
   except OSError as error:
+    if not is_users(error):
+      raise
     if error.errno in FULL:
       return _report(f'{error}; free some space and start again')
-    if error.filename is None:
-      raise
-    # A file or folder of the user, whichever the command was at.
     return _report(f'{os.fsdecode(error.filename)}: {error.strerror}')
 
 

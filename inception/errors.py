@@ -35,6 +35,14 @@ def count(number: int, noun: str) -> str:
   return f'{number:,} {noun}'
 
 
+def is_users(error: OSError) -> bool:
+  """True for an error of the system that the user can fix.
+
+  The disk is full, or a file or folder, which the error names, cannot be used.
+  """
+  return error.errno in FULL or error.filename is not None
+
+
 @contextlib.contextmanager
 def standard_error_closed() -> Iterator[int]:
   """Drops what is written to standard error, by C++ code too.

@@ -19,6 +19,7 @@ from inception.errors import UserError
 
 __all__ = [
   'GrowingFile',
+  'NotAFileError',
   'Path',
   'PathLike',
   'check_name',
@@ -77,6 +78,10 @@ def check_name(folder: Path) -> None:
 _SPECIAL = '*?[\\'
 
 
+class NotAFileError(OSError):
+  """A pipe, a device or a socket stands where a file should be."""
+
+
 def open_file(path: PathLike) -> io.BufferedReader:
   """Opens a regular file for reading.
 
@@ -92,7 +97,7 @@ def open_file(path: PathLike) -> io.BufferedReader:
   if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
     return file
   file.close()
-  raise OSError(errno.EINVAL, 'it is not a regular file', os.fspath(path))
+  raise NotAFileError(errno.EINVAL, 'it is not a regular file', os.fspath(path))
 
 
 def read_bytes(path: PathLike) -> bytes:
@@ -121,7 +126,7 @@ def read_text(path: PathLike) -> str:
 
 
 def entries(folder: PathLike) -> list[Path]:
-  """Returns what is in a folder, in order, by names as they are written.
+  """Returns the paths of everything in a folder, ordered by name.
 
   Raises:
     UserError: It cannot be listed.

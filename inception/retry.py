@@ -5,6 +5,7 @@ import time
 from typing import TypeVar
 
 from inception.errors import UserError, warn
+from inception.paths import NotAFileError
 
 Value = TypeVar('Value')
 
@@ -16,6 +17,7 @@ PERMANENT = (
   IsADirectoryError,
   NotADirectoryError,
   PermissionError,
+  NotAFileError,
 )
 
 

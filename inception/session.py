@@ -14,9 +14,9 @@ from jax._src import distributed as internals
 
 from inception import distributed
 from inception.errors import (
-  FULL,
   USER_ERROR,
   UserError,
+  is_users,
   standard_error_closed,
   warn,
 )
@@ -83,7 +83,7 @@ def _exit_status(error: BaseException) -> int:
       return code
     case UserError():
       return USER_ERROR
-    case OSError(errno=number) if number in FULL:
+    case OSError() if is_users(error):
       return USER_ERROR
   return 1
 

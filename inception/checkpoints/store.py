@@ -6,7 +6,6 @@ of devices and processes. One process writes it. Digests detect damage.
 
 from collections.abc import Mapping
 import dataclasses
-import errno
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from inception import json_text, paths
-from inception.checkpoints import arrays, header, tidy
+from inception.checkpoints import arrays, header, system, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import compare
 from inception.errors import UserError, warn
@@ -28,16 +27,6 @@ _DAMAGED = 'damaged'
 
 # How long to try to read a checkpoint again.
 _RETRY_SECONDS = 60.0
-
-# A missing file, or something else in its place, is damage. Other errors of the
-# system say nothing about a file's content.
-_MISSING = (
-  errno.ENOENT,
-  errno.ENOTDIR,
-  errno.EISDIR,
-  errno.EINVAL,
-  errno.ELOOP,
-)
 
 
 class NotWrittenError(UserError):
@@ -139,8 +128,9 @@ class Checkpoints:
     try:
       return header.read_scores(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-      if _is_of_the_system(error):
-        raise _not_readable(f'the scores of checkpoint {path}', error) from None
+      if system.failed(error):
+        what = f'the scores of checkpoint {path}'
+        raise system.not_readable(what, error) from error
       raise UserError(
         f'the scores of checkpoint {path} are damaged: {_first_line(error)}'
       ) from error
@@ -249,9 +239,9 @@ class Checkpoints:
     # Orbax and TensorStore parse their files without checks: whatever a damaged
     # one leads to. They also raise errors of the system as something else.
     except Exception as error:
-      if _is_of_the_system(error):
+      if system.failed(error):
         raise
-      _read_all_files(path)
+      system.read_all(path)
     try:
       return self._read(step)
     except Exception as error:
@@ -289,8 +279,8 @@ class Checkpoints:
       fields = header.read_header(path)
       return compare.from_json(json.dumps(fields['config']))
     except (OSError, ValueError, KeyError, TypeError) as error:
-      if _is_of_the_system(error):
-        raise _not_readable(f'checkpoint {path}', error) from error
+      if system.failed(error):
+        raise system.not_readable(f'checkpoint {path}', error) from error
       raise UserError(
         f'the header of checkpoint {path} is damaged: {_first_line(error)}'
       ) from error
@@ -343,32 +333,6 @@ class Checkpoints:
       f'cannot write a checkpoint to {self.folder}: {_first_line(error)};'
       ' earlier checkpoints are kept; free some space'
     )
-
-
-def _is_of_the_system(error: Exception) -> bool:
-  """True if a file could not be read, whatever its content is."""
-  return isinstance(error, OSError) and error.errno not in (None, *_MISSING)
-
-
-def _not_readable(what: str, error: Any) -> UserError:
-  return UserError(f'cannot read {what}: {error.strerror}')
-
-
-def _read_all_files(folder: paths.Path) -> None:
-  """Raises OSError if the system cannot read a file of a folder."""
-
-  def check(error: OSError) -> None:
-    if _is_of_the_system(error):
-      raise error
-
-  for parent, _, names in os.walk(folder, onerror=check):
-    for name in names:
-      try:
-        with paths.open_file(os.path.join(parent, name)) as file:
-          while file.read(2**20):
-            pass
-      except OSError as error:
-        check(error)
 
 
 def _first_line(error: Exception | str | None) -> str:

@@ -1,4 +1,4 @@
-"""Names what is in pictures.
+"""Classifies image files.
 
 Run:  python -m inception.predict --workdir=runs/digits --images=pictures
         [--top=5] [--crops=1|10|12|144] [--csv=F] [--json] [--explain=FOLDER]
@@ -47,7 +47,9 @@ def define_flags() -> None:
   )
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
-    'explain', None, 'Folder for pictures of what speaks for the top class.'
+    'explain',
+    None,
+    'Folder for pictures of what supports the top class.',
   )
   flags.DEFINE_string(
     'endpoint', None, 'Write the output of this stage instead of classes.'

@@ -52,6 +52,8 @@ def _match(pattern: str) -> list[str]:
     if not found:
       raise UserError(f'no images in {path}')
     return found
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise UserError(f'{path} is a pipe or a device, not a file')
   if os.path.lexists(path):
     return [path]
   matched = sorted(glob.glob(path, recursive=True))

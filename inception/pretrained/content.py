@@ -35,8 +35,7 @@ class Content:
 
   Attributes:
     arrays: Arrays by their names in the file.
-    copy: Which of several copies they are, such as 'state_dict_ema'; None
-      where the file has one.
+    copy: Name of the dict that they are in, such as 'state_dict_ema', or None.
     others: Names of the other copies.
     left_out: Names of what else is in the file.
     describe: Reads what the file says about the model; raises ValueError if

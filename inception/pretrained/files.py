@@ -79,10 +79,15 @@ def read_content(
   """
   path = _checkpoint_prefix(path)
   file_format = _find_format(path)
-  with _one_line(path, file_format), paths.open_file(_first(path)) as file:
+  with _one_line(path, file_format), contextlib.ExitStack() as stack:
+    # All of them: a pipe in place of one would block the library.
+    file, *_ = [
+      stack.enter_context(paths.open_file(part)) for part in _parts(path)
+    ]
     content = file_format.read(file, copy)
-    if content.copy is None:
-      content = _one_copy(content, copy)
+    if not content.others:
+      wanted = None if copy == content.copy else copy
+      content = _one_copy(content, wanted)
     return content, file_format
 
 
@@ -144,17 +149,8 @@ def sha256(path: paths.Path) -> str:
   Args:
     path: As in `read_arrays`; all files of a TensorFlow checkpoint count.
   """
-  path = _checkpoint_prefix(path)
-  parts = [path]
-  if _index_file(path).exists():
-    data = [
-      entry
-      for entry in paths.entries(path.parent)
-      if entry.name.startswith(f'{path.name}.data-')
-    ]
-    parts = [_index_file(path), *data]
   digest = hashlib.sha256()
-  for part in parts:
+  for part in _parts(_checkpoint_prefix(path)):
     with paths.open_file(part) as file:
       hashlib.file_digest(file, lambda: digest)  # Updates `digest`.
   return digest.hexdigest()
@@ -261,10 +257,17 @@ def _index_file(path: paths.Path) -> paths.Path:
   return path.with_name(path.name + _CHECKPOINT_INDEX)
 
 
-def _first(path: paths.Path) -> paths.Path:
-  """Returns the file to open first: of a TensorFlow checkpoint, its index."""
+def _parts(path: paths.Path) -> list[paths.Path]:
+  """Returns the files of weights; the index of a checkpoint is first."""
   index = _index_file(path)
-  return index if index.exists() else path
+  if not index.exists():
+    return [path]
+  data = [
+    entry
+    for entry in paths.entries(path.parent)
+    if entry.name.startswith(f'{path.name}.data-')
+  ]
+  return [index, *data]
 
 
 def _read_checkpoint(file: BinaryIO) -> Content:

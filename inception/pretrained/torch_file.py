@@ -107,11 +107,7 @@ def _content(
   if not views:
     raise ValueError('contains no named tensors; save model.state_dict()')
   left_out += tuple(name for name in root if name not in views)
-  if wanted is not None:
-    choose_copy((), wanted)
-  return Content(
-    _read_views(views, read), copy if others else None, others, left_out
-  )
+  return Content(_read_views(views, read), copy, others, left_out)
 
 
 def _copies(root: Mapping[str, Any]) -> list[str]:

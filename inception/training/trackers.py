@@ -14,7 +14,7 @@ import time
 from typing import Any, Protocol
 import uuid
 
-from inception import paths
+from inception import json_text, paths
 from inception.errors import UserError, warn
 from inception.metrics import Row
 
@@ -133,11 +133,14 @@ class Tracker:
 def _read_position(path: paths.Path, name: str) -> dict[str, Any]:
   """Returns the id of the run in the tracker, and how far it was sent."""
   try:
-    position = json.loads(path.read_text())
-    if position['name'] == name:
-      return position
-  except (OSError, ValueError, KeyError, TypeError):
-    pass  # A new run, or all is sent once more.
+    position = json_text.read(path)
+  except UserError:
+    position = None
+  match position:
+    case {'name': str(known), 'id': str(), 'sent': [int(), int()]}:
+      if known == name:
+        return position
+  # A new run, or all is sent once more.
   return {'id': uuid.uuid4().hex[:12], 'sent': (-1, 0)}
 
 

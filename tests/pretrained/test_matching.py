@@ -376,6 +376,15 @@ def test_types_without_an_array_are_named(kind, tmp_path):
     files.read_arrays(paths.resolve(path))
 
 
+def test_a_pipe_in_a_checkpoint_is_refused(tmp_path):
+  write_checkpoint(tmp_path / 'model.ckpt', {'a': np.zeros(3, np.float32)})
+  (data,) = tmp_path.glob('model.ckpt.data-*')
+  data.unlink()
+  os.mkfifo(data)
+  with pytest.raises(UserError, match='not a regular file'):
+    files.read_arrays(paths.resolve(tmp_path / 'model.ckpt'))
+
+
 @pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
 def test_only_regular_files_are_read(kind, tmp_path):
   path = tmp_path / 'weights.pth'

@@ -14,8 +14,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from inception import paths
 from inception.errors import UserError
-from inception.pretrained import archive, torch_file, torch_pickle
+from inception.pretrained import archive, files, torch_file, torch_pickle
 
 DATA = pathlib.Path(__file__).parent / 'data'
 
@@ -110,6 +111,13 @@ def test_the_average_is_taken_unless_another_copy_is_named():
   assert (plain.copy, plain.arrays['bias']) == ('state_dict', 1)
   with pytest.raises(UserError, match='--copy=other .* state_dict'):
     read(DATA / 'copies.pth', 'other')
+
+
+@pytest.mark.parametrize('name', ['copies', 'training'])
+def test_a_named_copy_may_be_the_only_one(name):
+  path = paths.resolve(DATA / f'{name}.pth')
+  content, _ = files.read_content(path, 'state_dict')
+  assert content.copy == 'state_dict'
 
 
 def test_a_storage_is_read_once_for_all_its_tensors(monkeypatch):

@@ -83,6 +83,16 @@ def test_every_row_is_sent_once(memory, tmp_path):
   assert sent(memory) == [*ALL, (4, 'train/loss')] and memory.id == first
 
 
+@pytest.mark.parametrize(
+  'fields', [{}, {'id': 'x', 'sent': None}, {'id': 'x', 'sent': ['a']}, None]
+)
+def test_a_damaged_position_sends_all_once_more(memory, tmp_path, fields):
+  text = json.dumps(fields and {'name': 'memory', **fields})
+  (tmp_path / 'tracker.json').write_text(text)
+  open_tracker(tmp_path, [row(1)]).close()
+  assert [step for step, _ in memory.rows] == [1]
+
+
 def test_nothing_is_lost_when_a_tracker_is_down(memory, tmp_path, capsys):
   tracker = open_tracker(tmp_path)
   tracker.write(ROWS[0])

@@ -122,12 +122,13 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
     UserError: A file cannot be read.
   """
   found: list[tuple[bytes, str, str]] = []  # Hash, path, class.
+  here = paths.entries(split)
   dead_links = [
     entry.name
-    for entry in paths.entries(split)
+    for entry in here
     if not _is_hidden(entry.name) and not entry.exists()
   ]
-  nested, special = 0, []
+  special = []  # Pipes and devices.
   names = [path.name for path in folders(split)]
   for name in names:
     for path in _walk(os.path.join(split, name)):
@@ -136,23 +137,23 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
         dead_links.append(inside)
       elif os.path.isfile(path):
         found.append((_hash(inside), path, name))
-        nested += inside.count(os.sep) > 1
       else:
-        special.append(inside)  # A pipe, a device.
+        special.append(inside)
   found.sort()
   looked = _look_at_all([path for _, path, _ in found], retry_seconds)
   images = [(f, name) for f, (_, _, name) in zip(looked, found) if f.is_image]
   classes = in_order({name for _, name in images})
   label_of = {name: label for label, name in enumerate(classes)}
+  depth = os.path.join(split, '').count(os.sep)
   return ImageList(
     files=tuple(file.path for file, _ in images),
     sizes=tuple(file.size for file, _ in images),
     labels=tuple(label_of[name] for _, name in images),
     classes=classes,
-    nested=nested,
+    nested=sum(os.path.dirname(f.path).count(os.sep) > depth for f in looked),
     loose=tuple(
       entry.name
-      for entry in paths.entries(split)
+      for entry in here
       if formats.is_supported_name(entry.name) and entry.is_file()
     ),
     empty=tuple(sorted(set(names) - set(classes))),

@@ -17,6 +17,7 @@ import struct
 import google_crc32c
 import numpy as np
 
+from inception import paths
 from inception.data.sources.source import DamagedError
 from inception.errors import UserError
 from inception.retry import PERMANENT, retry
@@ -125,7 +126,7 @@ def _find(part: FileSlice) -> np.ndarray:
     UserError: It is damaged.
   """
   rows: list[tuple[int, int, int]] = []
-  with open(part.path, 'rb', buffering=0) as file:
+  with paths.open_file(part.path) as file:
     descriptor, size = file.fileno(), os.path.getsize(part.path)
     header, position = os.pread(descriptor, _HEADER.size, 0), 0
     while position < size:

@@ -1,5 +1,7 @@
 """Random access to TFRecord files, whole, sliced and damaged."""
 
+import os
+
 import pytest
 
 from inception.data.sources import records
@@ -53,6 +55,13 @@ def test_a_missing_file_is_named(tmp_path):
   part = records.FileSlice(str(tmp_path / 'gone'), 0, 1, 1)
   with pytest.raises(UserError, match='cannot read .*gone'):
     records.index_records([part])
+
+
+def test_a_pipe_in_place_of_a_file_is_named_at_once(tmp_path):
+  path = tmp_path / 'pipe'
+  os.mkfifo(path)
+  with pytest.raises(UserError, match='pipe: it is not a regular file'):
+    records.index_records([records.FileSlice(str(path), 0, 1, 1)], 60.0)
 
 
 def test_every_flipped_bit_is_found(tmp_path):
