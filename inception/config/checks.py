@@ -149,11 +149,13 @@ _START = 'start from inception.config.default.get_config()'
 @functools.cache
 def type_of(field: str) -> type:
   """Returns the type of a field, also of one that is unset by default."""
+  config = default.get_config()
+  if field not in flatten(config):
+    return str
   *sections, name = field.split('.')
-  section = default.get_config()
   for part in sections:
-    section = section.get(part, ml_collections.ConfigDict())
-  return section.get_oneway_ref(name).get_type() if name in section else str
+    config = config[part]
+  return config.get_oneway_ref(name).get_type()
 
 
 def _is_a(value: Any, wanted: type) -> bool:

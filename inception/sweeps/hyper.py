@@ -15,6 +15,7 @@ A search draws values: `hyper.sweep('model.dropout', hyper.uniform(0, 0.5))`.
 from collections.abc import Iterable, Sequence
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 from inception.errors import UserError
@@ -38,9 +39,10 @@ class Interval:
   log: bool = False
 
   def __post_init__(self) -> None:
-    if not self.low < self.high or (self.log and self.low <= 0):
+    ordered = -math.inf < self.low < self.high < math.inf
+    if not ordered or (self.log and self.low <= 0):
       raise UserError(
-        f'a search from {self.low} to {self.high} is empty'
+        f'a search from {self.low} to {self.high} is empty or endless'
         + (', or has no logarithm' if self.log else '')
       )
 

@@ -12,6 +12,9 @@ from inception.sweeps.process import TRAIN, Place, Process
 _POLL_SECONDS = 0.005
 _WATCH_SECONDS = 1.0
 
+# What a sweep that a signal has stopped says at its end.
+STOPPED = 'stopped; the same command goes on with it'
+
 # Called with a run and how it ended.
 Ended = Callable[[Run, f.Status], None]
 # Returns whether a run is to be stopped early.
@@ -47,7 +50,10 @@ def run_all(
     stack.callback(engine.stop)
     while engine.step():
       if received:
+        name = signal.Signals(received[0]).name
+        print(f'{name}: the active runs save, then the sweep stops', flush=True)
         engine.stop()
+        print(STOPPED, flush=True)
         raise SystemExit(128 + received[0])
       time.sleep(_POLL_SECONDS)
 

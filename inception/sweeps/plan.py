@@ -72,7 +72,7 @@ def make_run(base: Base, overrides: Overrides) -> Run:
   Raises:
     UserError: Names the wrong field.
   """
-  overrides = {field: _plain(value) for field, value in overrides.items()}
+  overrides = {field: plain(value) for field, value in overrides.items()}
   check_overrides(base.config, overrides)
   known = compare.flatten(base.config)
   everything = {**base.overrides, **overrides}
@@ -156,11 +156,11 @@ def _value(field: str, text: str, kind: type) -> Any:
     ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
   """Returns a value as configs hold it: no NumPy scalars, tuples for lists."""
   if hasattr(value, 'item') and not isinstance(value, str):
     value = value.item()
-  return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+  return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _name(base: Base, overrides: Overrides) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from inception import metrics, paths
 from inception.errors import UserError
 from inception.sweeps import folder as f
+from inception.sweeps import local
 from inception.sweeps.engines import Job, Options
 from inception.sweeps.plan import Run
 from inception.sweeps.process import TRAIN, Place, run_to_end
@@ -124,6 +125,7 @@ def run_all(job: Job, command: Sequence[str] = TRAIN) -> None:
   for run in watcher.cut:
     job.ended(run, _mark_stopped(job.folder, run))
   if watcher.count < len(left):
+    print(local.STOPPED, flush=True)
     raise SystemExit(130)
 
 

@@ -1,17 +1,23 @@
 """Search with Optuna: trials drawn from the sweep, bad ones stopped early.
 
 The study is kept in study.db in the folder of the sweep, with the name of each
-trial's run, so a search that was killed goes on where it was.
+trial's run, so a search that was killed goes on where it was. All that a study
+knows can be read from the runs: where other values are searched, a new study
+begins with the runs whose values are among them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import dataclasses
+import itertools
 import json
 import logging
+import math
+import sqlite3
 from typing import Any
 
-from inception import metrics
-from inception.errors import UserError
+from inception import metrics, paths
+from inception.errors import UserError, count
 from inception.sweeps import folder as f
 from inception.sweeps import hyper, local, plan
 from inception.sweeps.engines import Options
@@ -21,6 +27,7 @@ from inception.sweeps.process import TRAIN
 
 try:
   import optuna
+  import sqlalchemy.exc
 except ImportError as missing:
   raise UserError(
     "--search=optuna needs Optuna; pip install 'inception-jax[sweeps]'"
@@ -29,6 +36,7 @@ except ImportError as missing:
 _STUDY = 'study.db'
 _RUN = 'run'  # Attribute of a trial: the name of its run.
 _AGAIN = 'again'  # Attribute of the study: trials that were cut short.
+_SPACE = 'space'  # Attribute of the study: what is drawn, set when it is whole.
 # Trials before the first is compared with the median, and evaluations before
 # a trial is.
 _FIRST_TRIALS = 4
@@ -50,7 +58,6 @@ class Study:
     self._folder = folder
     self._base = base
     self._space = find_space(sweep)
-    self._sweep = sweep
     self._metric = options.metric
     self._trials = trials
     self._study: optuna.Study
@@ -71,19 +78,67 @@ class Study:
       command: Starts train.py.
 
     Raises:
-      UserError: The folder holds another sweep, or cannot be written.
+      UserError: The folder holds another sweep, or cannot be written, or the
+        file of the study is damaged.
     """
     self._folder.write(self._base, [], self._metric)
     optuna.logging.set_verbosity(logging.ERROR)
-    self._study = optuna.create_study(
-      storage=f'sqlite:///{self._folder.path.absolute() / _STUDY}',
-      study_name='sweep',
-      direction='maximize',
-      load_if_exists=True,
-      sampler=optuna.samplers.TPESampler(seed=self._base.config.seed),
-      pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS),
-    )
+    with _study_file(self._folder.path / _STUDY) as path:
+      with self._folder.alone():
+        self._open(path)
+      self._run(ended, command)
 
+  def _open(self, path: paths.Path) -> None:
+    """Opens the study, or begins one where other values are searched."""
+    space = json.dumps(
+      {
+        name: dataclasses.asdict(space)
+        if isinstance(space, hyper.Interval)
+        else space
+        for name, space in self._space.items()
+      }
+    )
+    self._study = _open_file(path, self._base.config.seed)
+    if self._study.user_attrs.get(_SPACE) == space:
+      return
+    known = self._known()
+    if self._study.trials:
+      kept = next(
+        name
+        for number in itertools.count(1)
+        if not (name := path.with_name(f'study-{number}.db')).exists()
+      )
+      path.rename(kept)
+      self._study = _open_file(path, self._base.config.seed)
+      print(
+        f'{path} was of other values and is {kept.name} now; a new study begins'
+        f' with {count(len(known), "run")} of this search',
+        flush=True,
+      )
+    for parameters in known:
+      self._study.enqueue_trial(parameters)
+    self._study.set_user_attr(_SPACE, space)
+
+  def _known(self) -> list[dict[str, Any]]:
+    """Returns what would have been drawn for each run of the folder.
+
+    Runs whose values this search does not draw are left out.
+    """
+    found = []
+    for overrides in self._folder.read()['runs'].values():
+      drawn = {
+        name: overrides.pop(name) for name in self._space if name in overrides
+      }
+      if _ROW in self._space:
+        drawn[_ROW], overrides = overrides, {}
+      if not overrides and all(
+        name in drawn and _contains(space, drawn[name])
+        for name, space in self._space.items()
+      ):
+        found.append({name: _stored(value) for name, value in drawn.items()})
+    return found
+
+  def _run(self, ended: Ended, command: Sequence[str]) -> None:
     def both(run: plan.Run, status: f.Status) -> None:
       self._tell(run, status)
       ended(run, status)
@@ -132,11 +187,10 @@ class Study:
     self._folder.write(self._base, [run], self._metric)
     return run
 
-  def _overrides(self, drawn: Mapping[str, Any]) -> hyper.Overrides:
+  def _overrides(self, drawn: hyper.Overrides) -> hyper.Overrides:
     if _ROW not in drawn:
-      return dict(drawn)
-    row = self._sweep[drawn[_ROW]]
-    return {**row, **{k: v for k, v in drawn.items() if k != _ROW}}
+      return drawn
+    return {**drawn.pop(_ROW), **drawn}
 
   def _is_bad(self, run: plan.Run) -> bool:
     """Reports the evaluations of a run; True if it is to be stopped."""
@@ -186,39 +240,81 @@ def find_space(sweep: hyper.Sweep) -> Space:
   their values. Otherwise one of its rows is drawn.
 
   Raises:
-    UserError: The sweep is empty.
+    UserError: The sweep is empty, or rows do not agree on what is drawn.
   """
   if not sweep:
     raise UserError('the sweep is empty: there is nothing to draw')
-  space: dict[str, Any] = {}
-  combinations = 1
+  drawn: dict[str, Any] = {}
+  listed: dict[str, Any] = {}
   for field in dict.fromkeys(name for row in sweep for name in row):
-    values = [row.get(field) for row in sweep]
+    values = [plan.plain(row.get(field)) for row in sweep]
     first = values[0]
-    if isinstance(first, hyper.Interval):
-      space[field] = first
-    elif isinstance(first, hyper.Choice):
-      space[field] = list(first.values)
+    if not any(isinstance(v, hyper.Interval | hyper.Choice) for v in values):
+      listed[field] = list(
+        {json.dumps(value): value for value in values}.values()
+      )
+    elif any(value != first for value in values):
+      raise UserError(
+        f'{field} is drawn in one way by some rows of the sweep, not by others'
+      )
     else:
-      texts = {json.dumps(value): value for value in values}
-      space[field] = list(texts.values())
-      combinations *= len(texts)
-  if combinations == len(sweep):
-    return space
-  drawn = {
-    field: part
-    for field, part in space.items()
-    if isinstance(sweep[0].get(field), hyper.Interval | hyper.Choice)
-  }
-  return {_ROW: list(range(len(sweep))), **drawn}
+      drawn[field] = (
+        list(first.values) if isinstance(first, hyper.Choice) else first
+      )
+  if math.prod(map(len, listed.values())) == len(sweep):
+    return {**drawn, **listed}
+  rows = [{k: v for k, v in row.items() if k not in drawn} for row in sweep]
+  return {_ROW: rows, **drawn}
+
+
+def _stored(value: Any) -> Any:
+  """Returns a value as Optuna stores it: texts and numbers; else JSON."""
+  simple = value is None or isinstance(value, str | int | float)
+  return value if simple else json.dumps(value)
+
+
+def _contains(space: hyper.Interval | Sequence[Any], value: Any) -> bool:
+  if isinstance(space, hyper.Interval):
+    return isinstance(value, float) and space.low <= value <= space.high
+  return json.dumps(value) in map(json.dumps, space)
 
 
 def _suggest(trial: optuna.Trial, name: str, space: Any) -> Any:
   if isinstance(space, hyper.Interval):
     return trial.suggest_float(name, space.low, space.high, log=space.log)
-  # Optuna stores texts and numbers; a position stands for anything else.
-  position = trial.suggest_categorical(name, list(range(len(space))))
-  return space[position]
+  values = {_stored(value): value for value in space}
+  return values[trial.suggest_categorical(name, list(values))]
+
+
+def _open_file(path: paths.Path, seed: int) -> optuna.Study:
+  # By `creator`, since Optuna fills in what stands in braces in a URL.
+  storage = optuna.storages.RDBStorage(
+    'sqlite://',
+    engine_kwargs={'creator': lambda: sqlite3.connect(path.absolute())},
+  )
+  return optuna.create_study(
+    storage=storage,
+    study_name='sweep',
+    direction='maximize',
+    load_if_exists=True,
+    sampler=optuna.samplers.TPESampler(seed=seed),
+    pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS),
+  )
+
+
+@contextlib.contextmanager
+def _study_file(path: paths.Path) -> Iterator[paths.Path]:
+  """Names the file of the study where it fails."""
+  try:
+    yield path
+  except (
+    sqlalchemy.exc.SQLAlchemyError,
+    optuna.exceptions.StorageInternalError,
+  ) as error:
+    raise UserError(
+      f'{path} is damaged or cannot be written; move it away, and the search'
+      ' goes on from its runs'
+    ) from error
 
 
 def open_study(

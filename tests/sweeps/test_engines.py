@@ -1,6 +1,7 @@
 """Engines and searches that other packages drive; they start stubs."""
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -166,7 +167,7 @@ def test_the_script_of_slurm(tmp_path, monkeypatch):
     (hyper.sweep('a', hyper.choice('xy')), {'a': ['x', 'y']}),
     (
       hyper.zipit([hyper.sweep('a', [1, 2]), hyper.sweep('b', [3, 4])]),
-      {'row of the sweep': [0, 1]},
+      {'row of the sweep': [{'a': 1, 'b': 3}, {'a': 2, 'b': 4}]},
     ),
   ],
 )
@@ -176,33 +177,88 @@ def test_a_search_draws_from_the_same_space(sweep, expected):
   assert search.find_space(sweep) == expected
 
 
-@needs('optuna')
-def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
+def search_with(path, sweep, trials):
+  """Runs a search; returns its trials."""
   import optuna
 
   from inception.sweeps import search
 
+  folder = f.SweepFolder(paths.resolve(path))
+  search.open_study(folder, BASE, sweep, Options(), trials).run(
+    lambda *_: None, STUB
+  )
+  # Optuna fills in what stands in braces.
+  file = str(path / 'study.db').replace('{', '{{').replace('}', '}}')
+  storage = f'sqlite:///{file}'
+  return optuna.load_study(study_name='sweep', storage=storage).trials
+
+
+@needs('optuna')
+def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   sweep = hyper.sweep('seed', hyper.choice(range(4)))
-
-  def run(trials):
-    study = search.open_study(folder, BASE, sweep, Options(), trials)
-    study.run(lambda *_: None, STUB)
-    return optuna.load_study(
-      study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
-    )
-
-  assert len(run(2).trials) == 2
-  study = run(6)
-  assert len(study.trials) == 6
-  names = {trial.user_attrs['run'] for trial in study.trials}
+  assert len(search_with(tmp_path / 's', sweep, 2)) == 2
+  trials = search_with(tmp_path / 's', sweep, 6)
+  assert len(trials) == 6
+  names = {trial.user_attrs['run'] for trial in trials}
   # Trials with the same values share a run, which was trained once.
   assert starts(tmp_path / 's') == {name: 1 for name in names}
-  drawn = {trial.params['seed']: trial.value for trial in study.trials}
+  drawn = {trial.params['seed']: trial.value for trial in trials}
   assert all(value == 1 - seed / 1000 for seed, value in drawn.items())
   with pytest.raises(UserError, match='holds another sweep, with search'):
     folder.write(BASE, runs_of(0))
+
+
+@needs('optuna')
+def test_a_search_of_other_values_keeps_the_runs_that_fit(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  path = tmp_path / '{s}'
+
+  def check(sweep, name, expected, trials=8):
+    """Every score is the one of its own values, and no run trains twice."""
+    scores = {}
+    for trial in search_with(path, sweep, trials):
+      scores.setdefault(str(trial.params[name]), set()).add(trial.value)
+    assert scores == {value: {score} for value, score in expected.items()}
+    assert set(starts(path).values()) == {1}
+
+  def seeds(*values):
+    return hyper.sweep('seed', hyper.choice(values))
+
+  check(seeds(0, 1), 'seed', {'0': 1.0, '1': 0.999})
+  check(seeds(500, 1), 'seed', {'1': 0.999, '500': 0.5})
+  assert (
+    'a new study begins with 1 run of this search' in capsys.readouterr().out
+  )
+  check(seeds(500, 1), 'seed', {'1': 0.999, '500': 0.5})
+  assert not capsys.readouterr().out
+  # Rows, of which no run that was made says the width.
+  rows = hyper.zipit(
+    [hyper.sweep('seed', [1, 7]), hyper.sweep('model.width', [1.0, 0.5])]
+  )
+  texts = [json.dumps(row) for row in rows]
+  check(rows, 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993})
+  check(rows[::-1], 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993})
+  # What a search knows, its runs know.
+  (path / 'study.db').write_bytes(b'damaged')
+  with pytest.raises(UserError, match='study.db is damaged or cannot be'):
+    check(rows, 'row of the sweep', {})
+  (path / 'study.db').unlink()
+  check(rows, 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993}, 0)
+
+
+@needs('optuna')
+def test_rows_of_a_search_agree_on_what_is_drawn():
+  from inception.sweeps import search
+
+  sweep = hyper.chainit(
+    [hyper.sweep('a', [1]), hyper.sweep('a', hyper.uniform(1, 2))]
+  )
+  with pytest.raises(UserError, match='a is drawn in one way by some rows'):
+    search.find_space(sweep)
 
 
 @needs('optuna')

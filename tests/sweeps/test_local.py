@@ -189,7 +189,12 @@ def test_a_signal_stops_the_runs_too(tmp_path):
     [process],
   )
   process.send_signal(signal.SIGTERM)
-  assert process.wait(LIMIT) == 128 + signal.SIGTERM
+  output, _ = process.communicate(timeout=LIMIT)
+  assert process.returncode == 128 + signal.SIGTERM
+  assert output.splitlines()[-2:] == [
+    'SIGTERM: the active runs save, then the sweep stops',
+    'stopped; the same command goes on with it',
+  ]
   assert not alive(tmp_path / 's')
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   statuses = {folder.status(run.name).status for run in runs_of(0, 1)}
