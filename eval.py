@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError
 
 _DIGITS = 9  # Of an index; far above any number of classes.
@@ -36,11 +36,8 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'split', None, "Split in TFDS slicing syntax; by default the config's."
   )
-  flags.DEFINE_integer(
-    'batch_size',
-    None,
-    "Crops in a batch, any number; by default the config's.",
-    lower_bound=1,
+  commands.define_batch_size(
+    None, "Crops in a batch, any number; by default the config's."
   )
   flags.DEFINE_string(
     'dataset', None, "Name in TFDS, or 'folder'; by default the config's."
@@ -81,6 +78,9 @@ def main() -> None:
   from inception.reports import classes
 
   values = flags.FLAGS
+  page = None
+  if values.report is not None:
+    page = outputs.resolve(values.report, '--report')
   with session.session(
     values.coordinator,
     values.num_processes,
@@ -107,8 +107,7 @@ def main() -> None:
     path = files.write_results(workdirs[0], results)
     if not values.json:
       print(f'written to {path}')
-    if values.report is not None:
-      page = paths.resolve(values.report, '--report')
+    if page is not None:
       classes.write_page(page, results, opened.details())
       print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
 

@@ -5,6 +5,7 @@ Anything else is a bug and shows its traceback.
 """
 
 from collections.abc import Callable, Sequence
+import io
 import math
 import os
 import re
@@ -16,7 +17,19 @@ import warnings
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from inception.errors import FULL, USER_ERROR, UserError, is_users, warn
+from inception.errors import (
+  FULL,
+  USER_ERROR,
+  UserError,
+  is_users,
+  one_line,
+  reason,
+  warn,
+)
+
+_FIELD = re.compile(r'config(\.[A-Za-z_]\w*)+')
+_LONGEST = 4096  # Of the system's paths.
+_LARGEST = 2**31 - 1  # Of JAX's integers.
 
 
 def run(
@@ -30,6 +43,9 @@ def run(
   """
   # Ctrl-C ends a command without a traceback; training asks for more.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    # A path that is not Unicode is printed as its bytes.
+    sys.stdout.reconfigure(errors='surrogateescape')
   app.run(
     lambda _: _exit_status(main),
     flags_parser=lambda argv: _parse(define_flags, argv),
@@ -57,7 +73,8 @@ def use_compilation_cache() -> None:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:
     warn(
-      f'compiled programs are not kept for the next start: {error}; name a'
+      f'compiled programs are not kept for the next start: {folder}:'
+      f' {reason(error)}; name a'
       ' folder in JAX_COMPILATION_CACHE_DIR'
     )
     return
@@ -84,6 +101,11 @@ def define_processes() -> None:
   flags.DEFINE_integer(
     'process_id', None, 'Index of this process, from 0.', lower_bound=0
   )
+
+
+def define_batch_size(default: int | None, description: str) -> None:
+  """Defines --batch_size, with the range of the config field."""
+  flags.DEFINE_integer('batch_size', default, description, 1, 2**20)
 
 
 def define_crops() -> None:
@@ -127,17 +149,7 @@ def calibration() -> dict[str, Any]:
 
 def define_fraction(name: str, default: float | None, description: str) -> None:
   """Defines a flag for a number from 0 to 1."""
-  flags.DEFINE(_Fraction(0.0, 1.0), name, default, description)
-
-
-class _Fraction(flags.FloatParser):
-  """Refuses NaN, which passes every comparison with a bound."""
-
-  def parse(self, argument: Any) -> float:
-    value = super().parse(argument)
-    if math.isnan(value):
-      raise ValueError(f'{argument} is not a number')
-    return value
+  flags.DEFINE_float(name, default, description, 0.0, 1.0)
 
 
 def require(name: str, example: str = 'runs/digits') -> str:
@@ -184,6 +196,8 @@ def _exit_status(main: Callable[[], int | None]) -> int:
     # when it closes standard output.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
+  except MemoryError as error:
+    return _report(f'not enough memory: {reason(error)}; use a smaller batch')
   except OSError as error:
     if not is_users(error):
       raise
@@ -196,10 +210,12 @@ def _parse(
   define_flags: Callable[[], None], argv: Sequence[str]
 ) -> Sequence[str]:
   try:
+    _check_config(argv)
     define_flags()
     others = flags.FLAGS(argv)[1:]
     if others:
       raise UserError(f'unexpected argument {others[0]!r}; flags begin with --')
+    _check_values()
     if not flags.FLAGS['verbosity'].present:
       # Orbax and TFDS log every detail; what matters is raised.
       logging.set_verbosity(logging.ERROR)
@@ -214,19 +230,59 @@ def _parse(
     place, traceback, rest_of_it = str(error).partition('Error whilst parsing')
     last = rest_of_it.strip().split('\n')[-1]
     sys.exit(_report(place + last.strip() if traceback else place))
+  except (IndexError, SyntaxError, TypeError, ValueError) as error:
+    sys.exit(_report(f'a config field cannot be set: {reason(error)}'))
   except (AttributeError, KeyError) as error:
     # ml_collections raises these for an unknown field. The message is the
     # argument: str() of a KeyError is its repr.
-    reason = error.args[0]
-    while isinstance(reason, Exception):
-      reason = reason.args[0]
+    text = error.args[0]
+    while isinstance(text, Exception):
+      text = text.args[0]
     sys.exit(
       _report(
-        f'no such config field: {reason} See inception/config/default.py for'
+        f'no such config field: {text} See inception/config/default.py for'
         ' all fields.'
       )
     )
   return argv
+
+
+def _check_config(argv: Sequence[str]) -> None:
+  """Checks what ml_collections would read, or fail at in its own words.
+
+  Raises:
+    UserError: The config is no file, or a part of a field is set.
+  """
+  for argument, following in zip(argv, (*argv[1:], '')):
+    name, is_one, value = argument.lstrip('-').partition('=')
+    if name == 'config':
+      file = (value if is_one else following).partition(':')[0]
+      if os.path.exists(file) and not os.path.isfile(file):
+        raise UserError(f'--config={file} is not a file')
+    elif name.startswith('config.') and not _FIELD.fullmatch(name):
+      raise UserError(
+        f'--{name}: fields are set as a whole, such as --config.model.width=0.5'
+      )
+
+
+def _check_values() -> None:
+  """Refuses values that no flag takes; fields of configs have own checks.
+
+  Raises:
+    UserError: A value is empty, not finite, or too large an integer.
+  """
+  for name, flag in flags.FLAGS.flag_values_dict().items():
+    if not flags.FLAGS[name].present or name.startswith('config.'):
+      continue
+    for value in flag if isinstance(flag, list) and flag else [flag]:
+      if len(max(str(value).split(','), key=len)) > _LONGEST:
+        raise UserError(f'--{name} has more than {_LONGEST:,} letters')
+      if value in ('', []):
+        raise UserError(f'--{name} is empty; give a value, or leave it out')
+      if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f'--{name}={value} is not a finite number')
+      if isinstance(value, int) and abs(value) > _LARGEST:
+        raise UserError(f'--{name}={value} is too large')
 
 
 def _use_onednn() -> None:
@@ -250,8 +306,8 @@ def _use_onednn() -> None:
 
 
 def _report(error: Exception | str) -> int:
-  text = ' '.join(str(error).split())
-  print('error:', re.sub(r'--config\.[\w.]+', _own_flag, text), file=sys.stderr)
+  text = re.sub(r'--config\.[\w.]+', _own_flag, one_line(str(error)))
+  print('error:', text, file=sys.stderr)
   return USER_ERROR
 
 

@@ -17,6 +17,7 @@ USER_ERROR = 2
 RESTART = 75
 # `errno` of a full disk: the user can fix it.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST = 255  # Letters of a word in a message; longer than paths are.
 
 
 class UserError(Exception):
@@ -25,7 +26,16 @@ class UserError(Exception):
 
 def warn(message: str) -> None:
   """Prints a warning on standard error, as one line."""
-  print('warning:', ' '.join(message.split()), file=sys.stderr, flush=True)
+  print('warning:', one_line(message), file=sys.stderr, flush=True)
+
+
+def one_line(message: str) -> str:
+  """Returns a message as one line, with long words shortened."""
+  words = (
+    word if len(word) <= _LONGEST else f'{word[:_LONGEST]}...'
+    for word in message.split()
+  )
+  return ' '.join(words)
 
 
 def count(number: int, noun: str) -> str:
@@ -41,6 +51,14 @@ def is_users(error: OSError) -> bool:
   The disk is full, or a file or folder, which the error names, cannot be used.
   """
   return error.errno in FULL or error.filename is not None
+
+
+def reason(error: BaseException | str | None) -> str:
+  """Returns what a library says about its failure, as part of a line."""
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  text = str(error).strip() or type(error).__name__
+  return text.split('\n')[0][:200]
 
 
 @contextlib.contextmanager

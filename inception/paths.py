@@ -28,6 +28,7 @@ __all__ = [
   'open_file',
   'read_bytes',
   'read_text',
+  'replace',
   'resolve',
   'walk',
   'write_atomically',
@@ -42,10 +43,11 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
     name: What it was given for, such as '--config.data.data_dir'.
 
   Raises:
-    UserError: The path is empty, or belongs to an object store.
+    UserError: The path is empty, has control characters, which would break the
+      lines of logs and scripts, or belongs to an object store.
   """
   text = os.fspath(path)
-  if not text.strip() or '\0' in text:
+  if not text.strip() or min(text) < ' ':
     raise UserError(f'{name} is {text!r}; give a folder or a file')
   if scheme := re.match(r'[\w+.-]+://', text):
     raise UserError(
@@ -58,8 +60,7 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
 def check_name(folder: Path) -> None:
   """Refuses a folder whose checkpoints Orbax could write, but not read.
 
-  Orbax takes its name for a pattern of file names, and needs UTF-8. Control
-  characters break the lines of logs and scripts.
+  Orbax takes its name for a pattern of file names, and needs UTF-8.
 
   Raises:
     UserError: Names the character.
@@ -67,7 +68,7 @@ def check_name(folder: Path) -> None:
   text = str(folder.absolute())
   for character in text:
     is_byte = '\ud800' <= character <= '\udfff'  # Not UTF-8.
-    if character in _SPECIAL or character < ' ' or is_byte:
+    if character in _SPECIAL or is_byte:
       raise UserError(
         f'{text!r} has the character {character!r}, because of which no'
         ' checkpoint in it could be read; use another folder'
@@ -152,20 +153,25 @@ def walk(folder: PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
   return os.walk(folder, onerror=fail, followlinks=True)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-  """Writes a file that is never seen half-written, even after a crash.
+@contextlib.contextmanager
+def replace(path: Path) -> Iterator[io.BufferedWriter]:
+  """Yields a file that takes the place of `path` once it is written.
+
+  It is never seen half-written, even after a crash. A link stays a link.
 
   Raises:
     UserError: The file cannot be written.
   """
-  temporary = path.parent / f'.{path.name}.tmp'
+  target = os.path.realpath(path)
+  temporary = Path(os.path.dirname(target)) / f'.{path.name}.tmp'
   try:
-    data = content.encode() if isinstance(content, str) else content
+    if os.path.exists(target) and not os.path.isfile(target):
+      raise OSError(errno.EINVAL, 'it is not a regular file')
     with open(temporary, 'wb') as file:
-      file.write(data)
+      yield file
       file.flush()
       os.fsync(file.fileno())
-    os.replace(temporary, path)
+    os.replace(temporary, target)
   except OSError as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
@@ -173,6 +179,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
       f'cannot write {path}: {error.strerror}; free some space or choose'
       ' another folder'
     ) from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+  """Writes a file as `replace` does."""
+  with replace(path) as file:
+    # What is not Unicode are bytes of paths.
+    file.write(
+      content.encode(errors='backslashreplace')
+      if isinstance(content, str)
+      else content
+    )
 
 
 class GrowingFile:

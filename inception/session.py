@@ -17,6 +17,7 @@ from inception.errors import (
   USER_ERROR,
   UserError,
   is_users,
+  reason,
   standard_error_closed,
   warn,
 )
@@ -127,9 +128,8 @@ def _join(
   except (ValueError, RuntimeError) as error:
     if nothing_given and 'coordinator_address' in str(error):
       return False  # Nothing says that there are others.
-    reason = str(error).split('\n')[0]
     raise UserError(
-      f'cannot join the other processes: {reason}; give all of'
+      f'cannot join the other processes: {reason(error)}; give all of'
       ' --coordinator=HOST:PORT, --num_processes and --process_id, or'
       ' --num_processes=1 to run alone'
     ) from error

@@ -6,13 +6,12 @@ Run:  python -m inception.summary --architecture=inception_v3
 Nothing is compiled and JAX is not loaded, so it takes a fraction of a second.
 """
 
-import csv
 import dataclasses
-import math
 
 from absl import flags
 
-from inception import architectures, commands, json_text, paths
+from inception import architectures, commands, json_text, outputs, paths
+from inception.config import checks, default
 from inception.errors import UserError
 from inception.spec import transforms, unroll
 from inception.spec import vocabulary as v
@@ -66,7 +65,7 @@ def main() -> None:
   cost = cost_of_flags()
   print(report(values.architecture, cost))
   if values.csv:
-    write_csv(paths.resolve(values.csv), cost)
+    write_csv(outputs.resolve(values.csv, '--csv'), cost)
   if values.json:
     print(json_text.dump(dataclasses.asdict(cost)))
 
@@ -80,8 +79,7 @@ def cost_of_flags() -> Cost:
   values = flags.FLAGS
   network = architectures.get_architecture(values.architecture)
   size = values.image_size or network.input_size
-  if not 0 < values.width < math.inf:
-    raise UserError(f'--width={values.width} must be above 0, such as 0.5')
+  _check_ranges()
   network = transforms.scale_width(network, values.width)
   network = transforms.with_squeeze_excite(network, values.squeeze_excite)
   try:
@@ -93,6 +91,20 @@ def cost_of_flags() -> Cost:
       f'{error}; the smallest --image_size of {values.architecture} is'
       f' {unroll.smallest_input(network)}'
     ) from error
+
+
+def _check_ranges() -> None:
+  """Checks what flags say as if a config said it.
+
+  Raises:
+    UserError: A number is out of range.
+  """
+  values, config = flags.FLAGS, default.get_config()
+  config.model.width = values.width
+  config.model.squeeze_excite = values.squeeze_excite
+  config.model.num_classes = values.num_classes
+  config.data.image_size = values.image_size
+  checks.check_ranges(config)
 
 
 def report(name: str, cost: Cost) -> str:
@@ -150,15 +162,11 @@ def write_csv(path: paths.Path, cost: Cost) -> None:
     UserError: The file cannot be written.
   """
   columns = ('name', 'shape', 'parameters', 'macs', 'activation_bytes')
-  try:
-    with open(path, 'w', newline='') as file:
-      writer = csv.DictWriter(file, columns)
-      writer.writeheader()
-      for stage in cost.stages:
-        row = dataclasses.asdict(stage)
-        writer.writerow({**row, 'shape': 'x'.join(map(str, stage.shape))})
-  except OSError as error:
-    raise UserError(f'cannot write {path}: {error.strerror}') from error
+  rows = [
+    {**dataclasses.asdict(stage), 'shape': 'x'.join(map(str, stage.shape))}
+    for stage in cost.stages
+  ]
+  paths.write_atomically(path, outputs.csv_text(columns, rows))
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ from inception import json_text, paths
 from inception.checkpoints import arrays, header, system, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import compare
-from inception.errors import UserError, warn
+from inception.errors import UserError, reason, warn
 from inception.retry import PERMANENT, retry
 
 _FOLDER = 'checkpoints'
@@ -132,7 +132,7 @@ class Checkpoints:
         what = f'the scores of checkpoint {path}'
         raise system.not_readable(what, error) from error
       raise UserError(
-        f'the scores of checkpoint {path} are damaged: {_first_line(error)}'
+        f'the scores of checkpoint {path} are damaged: {reason(error)}'
       ) from error
 
   def by_score(self) -> list[int]:
@@ -246,7 +246,7 @@ class Checkpoints:
       return self._read(step)
     except Exception as error:
       raise DamagedCheckpointError(
-        f'checkpoint {path} is damaged: {_first_line(error)}'
+        f'checkpoint {path} is damaged: {reason(error)}'
       ) from error
 
   def _read(self, step: int) -> Checkpoint:
@@ -282,7 +282,7 @@ class Checkpoints:
       if system.failed(error):
         raise system.not_readable(f'checkpoint {path}', error) from error
       raise UserError(
-        f'the header of checkpoint {path} is damaged: {_first_line(error)}'
+        f'the header of checkpoint {path} is damaged: {reason(error)}'
       ) from error
 
   def set_aside_after(self, step: int) -> None:
@@ -330,11 +330,6 @@ class Checkpoints:
 
   def _not_written(self, error: Exception | str) -> NotWrittenError:
     return NotWrittenError(
-      f'cannot write a checkpoint to {self.folder}: {_first_line(error)};'
+      f'cannot write a checkpoint to {self.folder}: {reason(error)};'
       ' earlier checkpoints are kept; free some space'
     )
-
-
-def _first_line(error: Exception | str | None) -> str:
-  text = str(error).strip() or type(error).__name__
-  return text.split('\n')[0][:200]

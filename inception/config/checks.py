@@ -203,8 +203,19 @@ def check_ranges(config: ml_collections.ConfigDict) -> None:
   # Pixels are from 0 to 255.
   _check_channels('data.mean', config.data.mean, -1e4, 1e4)
   _check_channels('data.std', config.data.std, 1e-3, 1e4)
+  _check_names(config.data.class_names)
   if config.data.background:
     _check_channels('data.background', config.data.background, 0, 255)
+
+
+def _check_names(names: Any) -> None:
+  if names is None:
+    return
+  if not all(isinstance(name, str) for name in names):
+    raise UserError(f'data.class_names={names} must be texts')
+  twice = [name for name in names if names.count(name) > 1]
+  if twice:
+    raise UserError(f'data.class_names has {twice[0]!r} twice')
 
 
 def _check_interval(

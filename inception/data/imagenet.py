@@ -10,7 +10,7 @@ import tarfile
 from typing import Any
 
 from inception import paths
-from inception.errors import UserError
+from inception.errors import UserError, reason
 
 NAME = 'imagenet2012'  # In TFDS.
 # Name, size in bytes, and pattern of the names of its members.
@@ -77,7 +77,9 @@ def _check_members(path: paths.Path, pattern: str) -> None:
         content = archive.extractfile(first)
         good = content is not None and len(content.read()) == first.size
   except (OSError, tarfile.TarError) as error:
-    raise UserError(f'{path} cannot be read as a tar file: {error}') from error
+    raise UserError(
+      f'{path} cannot be read as a tar file: {reason(error)}'
+    ) from error
   if not good:
     name = first.name if first is not None else 'nothing'
     raise UserError(

@@ -20,7 +20,7 @@ import ml_collections
 
 from inception import commands, json_text, paths
 from inception.data import imagenet
-from inception.errors import UserError
+from inception.errors import UserError, reason
 
 # Images decoded from each end of every split, as a check.
 _CHECKED = 8
@@ -52,10 +52,13 @@ def main() -> int:
   if data_dir is not None:
     data_dir = str(paths.resolve(data_dir, '--data_dir'))
   if values.dataset == 'folder':
+    for name in ('manual_dir', 'sample'):
+      if flags.FLAGS[name].present:
+        raise UserError(f'--{name} does not go with --dataset=folder')
     return _check_folder(data_dir)
   manual = None
-  if values.manual_dir:
-    manual = paths.resolve(values.manual_dir)
+  if values.manual_dir is not None:
+    manual = paths.resolve(values.manual_dir, '--manual_dir')
   is_imagenet = values.dataset.split(':')[0] == imagenet.NAME
   if is_imagenet and not is_prepared(values.dataset, data_dir):
     imagenet.check_archives(manual, values.sample)
@@ -83,7 +86,9 @@ def _check_folder(data_dir: str | None) -> int:
       '--data_dir is missing; set it to a folder with <split>/<class>/'
     )
   report = check_folder.check(
-    paths.resolve(data_dir), flags.FLAGS.decode, flags.FLAGS.max_broken
+    paths.resolve(data_dir, '--data_dir'),
+    flags.FLAGS.decode,
+    flags.FLAGS.max_broken,
   )
   print('\n'.join(report.lines()))
   if not flags.FLAGS.decode:
@@ -145,7 +150,7 @@ def prepare(
     tfds.core.registered.DatasetNotFoundError,
     tfds.download.DownloadError,
   ) as error:
-    raise UserError(f'cannot prepare {dataset!r}: {error}') from error
+    raise UserError(f'cannot prepare {dataset!r}: {reason(error)}') from error
 
 
 def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:

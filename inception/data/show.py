@@ -10,7 +10,7 @@ from absl import flags
 import ml_collections
 import numpy as np
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError
 
 _COLUMNS = 8
@@ -34,9 +34,8 @@ def main() -> None:
   from inception.data.choices import DATA_CHOICES
 
   commands.require('config', 'configs/digits.py')
-  config, output = flags.FLAGS.config, paths.resolve(flags.FLAGS.output)
-  if output.suffix != '.png':
-    raise UserError(f'--output={output} must end in .png')
+  config = flags.FLAGS.config
+  output = outputs.picture(flags.FLAGS.output, '--output')
   for name in ('image_size', 'eval_transform', 'channel_order'):
     if config.data[name] is None:
       raise UserError(
@@ -129,7 +128,7 @@ def draw(
   Args:
     training: Training images.
     evaluation: Evaluation images.
-    output: PNG file to write.
+    output: From `outputs.picture`.
 
   Raises:
     UserError: The file cannot be written.
@@ -146,16 +145,13 @@ def draw(
     axis.axis('off')
   for axis, (image, label) in zip(axes.flat, images):
     axis.imshow(image)
-    axis.set_title(label, fontsize=7, parse_math=False)
+    axis.set_title(outputs.label(label), fontsize=7)
   picture.suptitle(
     f'{len(training)} training images, then {len(evaluation)} evaluation'
     ' images',
     fontsize=9,
   )
-  try:
-    picture.savefig(output, dpi=110)
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  outputs.save(picture, output, 110)
 
 
 def _to_uint8(image: Any) -> np.ndarray:

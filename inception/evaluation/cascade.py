@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError
 
 
@@ -35,7 +35,7 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'images', 4096, 'Images at most, evenly spread; they are kept in memory.', 2
   )
-  flags.DEFINE_integer('batch_size', 32, 'Images at a time.', 1)
+  commands.define_batch_size(32, 'Images at a time.')
   flags.DEFINE_string('output', None, 'JSON file for inception.reports.pareto.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -47,6 +47,9 @@ def main() -> None:
   if sum([*chosen, values.curve]) != 1:
     raise UserError('give one of --share, --confidence and --curve')
   folders = [commands.require(name, f'runs/{name}') for name in ('a', 'b')]
+  output = None
+  if values.output is not None:
+    output = outputs.resolve(values.output, '--output')
   from inception.evaluation.pair import open_pair  # Slow: after the flags.
 
   pair = open_pair(
@@ -75,10 +78,8 @@ def main() -> None:
     'points': points,
   }
   print(_table(report))
-  if values.output is not None:
-    paths.write_atomically(
-      paths.resolve(values.output, '--output'), json_text.dump(report, indent=1)
-    )
+  if output is not None:
+    paths.write_atomically(output, json_text.dump(report, indent=1))
   if values.json:
     print(json_text.dump(report))
 

@@ -12,13 +12,12 @@ Needs no chip, only its compiler: pip install 'jax[tpu]' or 'jax[cuda12]'.
 Compiling for TPUs takes minutes. No figure is measured; see docs/planning.md.
 """
 
-import csv
 import os
 from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError
 
 _BY = ('stage', 'kind', 'op')
@@ -33,11 +32,8 @@ def define_flags() -> None:
     'Chips, as KIND:SHAPE, such as v5e:2x2 or h100:8; several, separated by'
     ' commas, keep the images per chip of the first.',
   )
-  flags.DEFINE_integer(
-    'batch_size',
-    None,
-    'Images per step on all chips; that of the config if unset.',
-    lower_bound=1,
+  commands.define_batch_size(
+    None, 'Images per step on all chips; that of the config if unset.'
   )
   flags.DEFINE_enum('what', 'train', ['train', 'eval'], 'Which step.')
   flags.DEFINE_bool(
@@ -70,6 +66,14 @@ def main() -> None:
     raise UserError('--by shows one topology, and --topology names several')
   if values.batch_size is not None:
     config.batch_size = values.batch_size
+  # Before compiling, which takes minutes.
+  picture, table = (
+    None if file is None else check(file, name)
+    for file, name, check in (
+      (values.chart, '--chart', outputs.picture),
+      (values.csv, '--csv', outputs.resolve),
+    )
+  )
   rows = config.batch_size / topologies[0].size
   plans = []
   for topology in topologies:
@@ -86,40 +90,34 @@ def main() -> None:
   shares = report.shares(plans[0], values.by) if values.by else {}
   if shares:
     print('\n' + report.format_shares(shares, values.by))
-  _write(plans, shares)
+  _write(plans, shares, picture, table)
 
 
-def _write(plans: list[Any], shares: dict[str, float]) -> None:
+def _write(
+  plans: list[Any],
+  shares: dict[str, float],
+  picture: paths.Path | None,
+  table: paths.Path | None,
+) -> None:
   """Writes what flags ask for."""
   from inception.planning import chart, report
 
   values = flags.FLAGS
-  if values.chart:
-    output = paths.resolve(values.chart)
+  if picture is not None:
     if shares:
-      chart.draw_shares(shares, plans[0], output)
+      chart.draw_shares(shares, plans[0], picture)
     else:
-      chart.draw_scale(plans, output)
-    print(f'wrote {output}')
+      chart.draw_scale(plans, picture)
+    print(f'wrote {picture}')
   rows = [report.as_row(plan) for plan in plans]
-  if values.csv:
-    _write_csv(paths.resolve(values.csv), rows)
+  if table is not None:
+    paths.write_atomically(table, outputs.csv_text(list(rows[0]), rows))
+    print(f'wrote {table}')
   if values.json:
     result: dict[str, Any] = {'plans': rows}
     if shares:
       result[f'seconds_by_{values.by}'] = shares
     print(json_text.dump(result))
-
-
-def _write_csv(output: paths.Path, rows: list[dict[str, Any]]) -> None:
-  try:
-    with open(output, 'w', newline='') as file:
-      writer = csv.DictWriter(file, rows[0])
-      writer.writeheader()
-      writer.writerows(rows)
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
-  print(f'wrote {output}')
 
 
 if __name__ == '__main__':

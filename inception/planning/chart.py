@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from inception import paths
+from inception import outputs, paths
 from inception.errors import UserError
 from inception.planning.plan import Plan
 from inception.planning.report import ESTIMATED_BY, subject, title
@@ -31,7 +31,7 @@ def draw_shares(
   axes.set_title(title(plan), fontsize=10)
   axes.tick_params(labelsize=8)
   axes.margins(y=0.01)
-  _save(picture, output)
+  outputs.save(picture, output, 120)
 
 
 def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
@@ -68,7 +68,7 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   picture.suptitle(
     f'{subject(fitting[0])}, {rows:g} images per chip', fontsize=10
   )
-  _save(picture, output)
+  outputs.save(picture, output, 120)
 
 
 def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
@@ -94,10 +94,3 @@ def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
 
 def _note(plan: Plan) -> str:
   return ESTIMATED_BY[plan.topology.chip.platform]
-
-
-def _save(picture: Any, output: paths.Path) -> None:
-  try:
-    picture.savefig(output, dpi=120)
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error

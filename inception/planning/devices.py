@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from inception.errors import UserError
+from inception.errors import UserError, reason
 from inception.planning.chips import Topology
 
 # What XLA has to know of a GPU. Both that can be planned for are of the Hopper
@@ -60,9 +60,9 @@ def describe(topology: Topology) -> tuple[Any, ...]:
   try:
     described = compiler.describe(topology)
   except (ValueError, jax.errors.JaxRuntimeError) as error:
-    reason = str(error).splitlines()[0]
     raise UserError(
-      f'topology={topology.name} is not known to {compiler.package}: {reason}'
+      f'topology={topology.name} is not known to {compiler.package}:'
+      f' {reason(error)}'
     ) from error
   return tuple(described.devices[: topology.size])
 

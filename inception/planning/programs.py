@@ -12,7 +12,7 @@ import ml_collections
 
 from inception.config import checks
 from inception.device_program import DeviceProgram
-from inception.errors import UserError, lookup
+from inception.errors import UserError, lookup, reason
 from inception.evaluation.evaluate import eval_program
 from inception.predict import make_predictor
 from inception.training import limits, resolve
@@ -178,4 +178,4 @@ def _needed_bytes(message: str) -> int | None:
       return int(float(match['needed']) * 1024**power)
   if 'RESOURCE_EXHAUSTED' in message:
     return None
-  raise UserError(f'the compiler failed: {message.splitlines()[0]}')
+  raise UserError(f'the compiler failed: {reason(message)}')

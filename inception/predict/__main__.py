@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 import tqdm
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError, count, warn
 
 # Flags that go with classes, and with --endpoint.
@@ -42,9 +42,7 @@ def define_flags() -> None:
     ['float32', 'bfloat16', 'float16'],
     'Arithmetic; float32 if unset, or int8 for a quantized network.',
   )
-  flags.DEFINE_integer(
-    'batch_size', None, 'Images, or crops, per step and device.', lower_bound=1
-  )
+  commands.define_batch_size(None, 'Images, or crops, per step and device.')
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
     'explain',
@@ -101,11 +99,9 @@ def _check_flags() -> None:
   if values.explain and values.crops != '1':
     raise UserError(f'--explain needs --crops=1, not {values.crops}')
   if with_endpoint:
-    output = paths.resolve(values.output, '--output')
-    if output.suffix != '.npz':
-      raise UserError(f'--output={output} must end in .npz')
-    if not output.parent.is_dir():
-      raise UserError(f'no folder {output.parent} for --output')
+    outputs.resolve(values.output, '--output', ['.npz'])
+  if values.csv is not None:
+    outputs.resolve(values.csv, '--csv')
 
 
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
@@ -150,10 +146,8 @@ def _write_features(network: Any, files: list[str]) -> tuple[dict, list]:
   if not rows:
     return {'output': None}, failures
   features = np.stack([row for _, row in rows])
-  try:
-    np.savez(output, features=features, files=[file for file, _ in rows])
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  with paths.replace(output) as content:
+    np.savez(content, features=features, files=[file for file, _ in rows])
   shape = ' x '.join(map(str, features.shape))
   print(f'features: {output}, {values.endpoint}, {shape}')
   return {'output': str(output), 'shape': features.shape}, failures

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from inception import paths
+from inception import outputs, paths
 from inception.data import device
-from inception.errors import UserError
 from inception.modules.heads import Classifier
 from inception.modules.network import Network
 
@@ -101,8 +100,5 @@ def draw(
     interpolation='bilinear',
     extent=(0, width, height, 0),
   )
-  picture.suptitle(title, fontsize=9, parse_math=False)
-  try:
-    picture.savefig(output, dpi=110)
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  picture.suptitle(outputs.label(title), fontsize=9)
+  outputs.save(picture, output, 110)

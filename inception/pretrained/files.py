@@ -16,7 +16,7 @@ import zipfile
 from safetensors import safe_open
 
 from inception import paths
-from inception.errors import UserError
+from inception.errors import UserError, reason
 from inception.pretrained import archive, keras_file, torch_file
 from inception.pretrained.content import (
   Content,
@@ -118,9 +118,9 @@ def _one_line(path: paths.Path, file_format: Format) -> Iterator[None]:
     raise
   # Each library has its own ways to fail at a malformed file.
   except Exception as error:
-    reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
     raise UserError(
-      f'cannot read {path}, which seems to be of {file_format.name}: {reason}'
+      f'cannot read {path}, which seems to be of {file_format.name}:'
+      f' {reason(error)}'
     ) from error
 
 

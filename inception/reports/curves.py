@@ -8,8 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
-from inception.errors import UserError
+from inception import commands, json_text, outputs, paths
 from inception.metrics import Row, read_rows
 
 # The Okabe-Ito palette: distinguishable for color-blind readers and in print.
@@ -28,7 +27,9 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags and draws."""
   workdir = paths.resolve(commands.require('workdir'))
-  output = paths.resolve(flags.FLAGS.output or workdir / 'curves.png')
+  output = workdir / 'curves.png'
+  if flags.FLAGS.output is not None:
+    output = outputs.picture(flags.FLAGS.output, '--output')
   draw(read_rows(workdir), output, title=str(workdir))
   print(f'curves: {output}')
   if flags.FLAGS.json:
@@ -36,11 +37,11 @@ def main() -> None:
 
 
 def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
-  """Draws the curves to a PNG.
+  """Draws the curves.
 
   Args:
     rows: Rows from `read_rows`.
-    output: The file to write.
+    output: From `outputs.picture`.
     title: Title above the curves.
 
   Raises:
@@ -69,11 +70,8 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     axes.spines[['top', 'right']].set_visible(False)
-  picture.suptitle(title)
-  try:
-    picture.savefig(output)
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  picture.suptitle(outputs.label(title))
+  outputs.save(picture, output)
 
 
 def _draw_split(

@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError
 from inception.reports.curves import COLORS
 from inception.reports.points import (
@@ -40,7 +40,7 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the files and draws."""
   commands.require('results', 'inference.json')
-  output = paths.resolve(flags.FLAGS.output, '--output')
+  output = outputs.picture(flags.FLAGS.output, '--output')
   points: list[Point] = []
   curves = []
   for name in flags.FLAGS.results:
@@ -78,12 +78,12 @@ def draw(
   curves: Sequence[dict[str, Any]],
   output: paths.Path,
 ) -> None:
-  """Draws the picture to a PNG.
+  """Draws the picture.
 
   Args:
     points: The networks.
     curves: Results of `inception.evaluation.cascade`.
-    output: The file to write.
+    output: From `outputs.picture`.
 
   Raises:
     UserError: The file cannot be written.
@@ -102,7 +102,8 @@ def draw(
     drawn.append((point.speed, point.height))
     area = _LARGEST_AREA * (point.memory or 0) / largest
     _dot(axes, point, colors[point.network], max(_SMALLEST_AREA, area))
-    texts.append(axes.text(*drawn[-1], point.label, fontsize=8))
+    label = outputs.label(point.label)
+    texts.append(axes.text(*drawn[-1], label, fontsize=8))
   _join_precisions(axes, points, colors)
   for curve in curves:
     drawn += _curve(axes, curve)
@@ -111,10 +112,7 @@ def draw(
     axes.plot(*zip(*hull), ':', color='gray', label='upper convex hull')
   _explain(axes)
   _place_labels(axes, texts)
-  try:
-    picture.savefig(str(output))
-  except OSError as error:
-    raise UserError(f'cannot write {output}: {error.strerror}') from error
+  outputs.save(picture, output)
 
 
 def _place_labels(axes: Any, texts: Sequence[Any]) -> None:
@@ -180,7 +178,7 @@ def _curve(axes: Any, curve: dict[str, Any]) -> list[tuple[float, float]]:
   )
   names = f'{curve["a"]["name"]} and {curve["b"]["name"]}'
   count = curve['a']['examples']
-  label = f'cascade of {names}, {count:,} images'
+  label = outputs.label(f'cascade of {names}, {count:,} images')
   axes.plot(*zip(*points), 'k.-', lw=1, label=label)
   # Times per image mix linearly, so the chord is curved here.
   (x0, y0), (x1, y1) = ends

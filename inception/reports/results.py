@@ -1,17 +1,14 @@
 """Rows of results: what runs reached, from the files of their workdirs."""
 
 from collections.abc import Mapping, Sequence
-import csv
-import io
 import json
-import math
 import os
 import statistics
 from typing import Any
 
 import ml_collections
 
-from inception import architectures, json_text, metrics, paths
+from inception import architectures, json_text, metrics, outputs, paths
 from inception.config import compare
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError
@@ -71,7 +68,9 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
     result.update(_describe(config))
   # A config of another shape; nothing of it is checked yet.
   except (ValueError, TypeError, KeyError, AttributeError) as error:
-    raise UserError(f'{path} is damaged: {error}') from error
+    raise UserError(
+      f'{path} is damaged: it holds no config of a run'
+    ) from error
   path = workdir / metrics.METRICS_FILE
   if path.exists() and os.path.getsize(path):
     result.update(_measured(metrics.read_rows(workdir)))
@@ -173,31 +172,15 @@ def write_results(
   """
   by_seed = means(results, fields)
   columns = [*_TIMM, *fields, *_MEASURED]
-  paths.write_atomically(folder / 'results.csv', _csv(columns, results))
+  paths.write_atomically(
+    folder / 'results.csv', outputs.csv_text(columns, results)
+  )
   tree = {'fields': list(fields), 'runs': list(results), 'means': by_seed}
   paths.write_atomically(folder / 'results.json', json_text.dump(tree, 1))
   columns = [field for field in fields if field != 'seed']
   columns += ['top1_mean', 'top1_std', 'count']
-  paths.write_atomically(folder / 'means.csv', _csv(columns, by_seed))
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-  text = io.StringIO()
-  writer = csv.DictWriter(text, columns, extrasaction='ignore')
-  writer.writeheader()
-  for row in rows:
-    writer.writerow(
-      {
-        name: '' if _is_missing(row.get(name)) else row[name]
-        for name in columns
-      }
-    )
-  return text.getvalue()
-
-
-def _is_missing(value: Any) -> bool:
-  return value is None or (
-    isinstance(value, float) and not math.isfinite(value)
+  paths.write_atomically(
+    folder / 'means.csv', outputs.csv_text(columns, by_seed)
   )
 
 

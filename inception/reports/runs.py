@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, metrics, paths
+from inception import commands, json_text, metrics, outputs, paths
 from inception.errors import UserError
 from inception.reports import charts, page
 from inception.reports.importance import importance
@@ -78,7 +78,7 @@ def main() -> None:
   """Reads the flags and writes the page."""
   commands.require('workdirs', 'runs/*')
   folders = _find(flags.FLAGS.workdirs)
-  output = paths.resolve(flags.FLAGS.output, '--output')
+  output = outputs.resolve(flags.FLAGS.output, '--output')
   results, configs = [], []
   for folder in folders:
     result, config = read_result(folder)

@@ -37,6 +37,8 @@ _GOES_WITH = {
 # Seconds between writing the page while runs go on.
 _PAGE_SECONDS = 60.0
 
+_MOST_SEEDS = 10_000
+
 
 def define_flags() -> None:
   """Defines the flags of this command."""
@@ -45,7 +47,9 @@ def define_flags() -> None:
   flags.DEFINE_multi_string(
     'sweep', [], 'FIELD=VALUE,VALUE,...; several give every combination.'
   )
-  flags.DEFINE_integer('seeds', None, 'Runs of each, seeds 0 to N-1.', 1)
+  flags.DEFINE_integer(
+    'seeds', None, 'Runs of each, seeds 0 to N-1.', 1, _MOST_SEEDS
+  )
   flags.DEFINE_bool('dry_run', False, 'Print the runs and start none.')
   flags.DEFINE_bool('retry_failed', False, 'Start failed runs again.')
   flags.DEFINE_string('engine', 'local', f'One of {", ".join(ENGINES)}.')

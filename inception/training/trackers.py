@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import uuid
 
 from inception import json_text, paths
-from inception.errors import UserError, warn
+from inception.errors import UserError, reason, warn
 from inception.metrics import Row
 
 _PROJECT = 'inception'
@@ -109,7 +109,7 @@ class Tracker:
         if client is not None and self._closing.is_set():
           client.close()
       except Exception as error:  # Each service has its own.
-        self._error = str(error).split('\n')[0][:200] or type(error).__name__
+        self._error = reason(error)
         client = None
       if self._closing.is_set():
         break

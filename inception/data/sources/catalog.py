@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import difflib
+import re
 
 import ml_collections
 
@@ -35,6 +36,10 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
   return tfds.open_split(config, split)
 
 
+# With a config and a version, as TFDS writes them.
+_NAME = re.compile(r'\w+(/[\w.=,+-]+)*(:[\w.*+-]+)?')
+
+
 def check_tfds_name(name: str, data_dir: str | None) -> None:
   """Checks that TFDS has a data set; TFDS itself would query the network.
 
@@ -45,7 +50,7 @@ def check_tfds_name(name: str, data_dir: str | None) -> None:
   Raises:
     UserError: There is no such data set; suggests similar names.
   """
-  if tfds.exists(name, data_dir):
+  if _NAME.fullmatch(name) and tfds.exists(name, data_dir):
     return
   known = [*tfds.names(), *OPENERS]
   close = difflib.get_close_matches(tfds.base_name(name), known, 3)

@@ -15,7 +15,7 @@ from inception import paths
 from inception.data.sources import digits, records
 from inception.data.sources.source import Range, Source, cached, read_all
 from inception.data.tensorflow import tf, tfds
-from inception.errors import UserError, count
+from inception.errors import UserError, count, reason
 
 # What TFDS raises for a split that does not exist or cannot be parsed.
 _SPLIT_ERRORS = (KeyError, ValueError, AssertionError, NotImplementedError)
@@ -120,7 +120,9 @@ def select_slice(split: str, base: str, count: int) -> tuple[Range, ...]:
   try:
     ranges = split_ranges(split, {base: info})
   except _SPLIT_ERRORS as error:
-    raise UserError(f'cannot parse the split {split!r}: {error}') from error
+    raise UserError(
+      f'cannot parse the split {split!r}: {reason(error)}'
+    ) from error
   if not any(part.first < part.end for part in ranges):
     raise UserError(f'split {split!r} holds no examples')
   return ranges
@@ -191,13 +193,14 @@ def make_builder(name: str, data_dir: str | None) -> Any:
     builder = tfds.builder(name, data_dir=str(folder))
     assert builder.info.features is not None
   except tfds.core.registered.DatasetNotFoundError as error:
-    raise UserError(f'cannot open the data set {name!r}: {error}') from error
+    raise UserError(
+      f'cannot open the data set {name!r}: {reason(error)}'
+    ) from error
   # TFDS parses its JSON files without checks: whatever a damaged one leads to.
   except Exception as error:
-    reason = str(error).strip().split('\n')[0] or type(error).__name__
     raise UserError(
-      f'cannot open the data set {name!r} in {folder}: {reason}; if its name is'
-      ' right, its metadata is damaged: prepare it again'
+      f'cannot open the data set {name!r} in {folder}: {reason(error)}; if its'
+      ' name is right, its metadata is damaged: prepare it again'
     ) from error
   return builder
 
@@ -232,10 +235,9 @@ def _build_digits(folder: paths.Path, builder: Any) -> Any:
         # TFDS would report a download, but there is none.
         with contextlib.redirect_stdout(io.StringIO()):
           fresh.download_and_prepare()
-  except (OSError, tf.errors.OpError) as error:
-    reason = getattr(error, 'strerror', None) or str(error).split('\n')[0]
+  except (OSError, RuntimeError, tf.errors.OpError) as error:
     raise UserError(
-      f'cannot write the digits to {builder.data_dir}: {reason}; set'
+      f'cannot write the digits to {builder.data_dir}: {reason(error)}; set'
       ' --config.data.data_dir'
     ) from error
   return fresh

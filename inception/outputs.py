@@ -1,0 +1,100 @@
+"""Files that commands write: checked before the work, never half-written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import csv
+import io
+import math
+import os
+import stat
+from typing import Any
+import warnings
+
+from inception import paths
+from inception.errors import UserError, warn
+
+
+def resolve(
+  path: paths.PathLike, name: str, endings: Sequence[str] = ()
+) -> paths.Path:
+  """Returns the path of a file that will be written.
+
+  Args:
+    path: The file; what it holds will be lost.
+    name: What it was given for, such as '--output'.
+    endings: What its name may end in, such as '.csv'; empty: in anything.
+
+  Raises:
+    UserError: It has another ending, or cannot be written.
+  """
+  file = paths.resolve(path, name)
+  if endings and file.suffix.lower() not in endings:
+    raise UserError(f'{name}={file} must end in {" or ".join(endings)}')
+  try:
+    if not stat.S_ISREG(os.stat(file).st_mode):
+      raise UserError(f'{name}={file} is not a file; give one to write to')
+  except FileNotFoundError:
+    pass
+  except OSError as error:
+    raise UserError(f'cannot write {file}: {error.strerror}') from error
+  folder = file.parent
+  if not os.path.isdir(folder):
+    raise UserError(f'there is no folder {folder} for {name}={file.name}')
+  if not os.access(folder, os.W_OK | os.X_OK):
+    raise UserError(f'cannot write to {folder}; choose another {name}')
+  return file
+
+
+def picture(path: paths.PathLike, name: str) -> paths.Path:
+  """Returns the path of a picture that Matplotlib will write; see `resolve`."""
+  from matplotlib import backend_bases  # Slow to import.
+
+  kinds = backend_bases.FigureCanvasBase.get_supported_filetypes()
+  file = resolve(path, name)
+  if file.suffix.lower()[1:] not in kinds:
+    raise UserError(f'{name}={file} must end in .png, .svg or .pdf')
+  return file
+
+
+def save(figure: Any, path: paths.Path, dpi: float | None = None) -> None:
+  """Writes a figure of Matplotlib.
+
+  Args:
+    figure: The figure.
+    path: From `picture`.
+    dpi: Dots per inch; by default those of the figure.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  content = io.BytesIO()
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    figure.savefig(content, format=path.suffix[1:].lower(), dpi=dpi or 'figure')
+  if any('missing from font' in str(each.message) for each in caught):
+    warn(f"{path} has boxes for letters that Matplotlib's font does not have")
+  paths.write_atomically(path, content.getvalue())
+
+
+def label(text: str) -> str:
+  """Returns a text for a figure: no formulas, and Unicode alone."""
+  return text.encode(errors='replace').decode().replace('$', r'\$')
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+  """Returns rows as CSV, with a heading.
+
+  Other columns are left out; None and what is not finite are empty.
+  """
+  text = io.StringIO()
+  writer = csv.writer(text)
+  writer.writerow(columns)
+  for row in rows:
+    values = [row.get(column) for column in columns]
+    writer.writerow('' if _is_missing(value) else value for value in values)
+  return text.getvalue()
+
+
+def _is_missing(value: Any) -> bool:
+  return value is None or (
+    isinstance(value, float) and not math.isfinite(value)
+  )
