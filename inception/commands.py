@@ -263,6 +263,12 @@ def _check_config(argv: Sequence[str]) -> None:
       raise UserError(
         f'--{name}: fields are set as a whole, such as --config.model.width=0.5'
       )
+    _check_length(name, value)
+
+
+def _check_length(name: str, text: str) -> None:
+  if len(max(text.split(','), key=len)) > _LONGEST:
+    raise UserError(f'--{name} has more than {_LONGEST:,} letters')
 
 
 def _check_values() -> None:
@@ -275,8 +281,6 @@ def _check_values() -> None:
     if not flags.FLAGS[name].present or name.startswith('config.'):
       continue
     for value in flag if isinstance(flag, list) and flag else [flag]:
-      if len(max(str(value).split(','), key=len)) > _LONGEST:
-        raise UserError(f'--{name} has more than {_LONGEST:,} letters')
       if value in ('', []):
         raise UserError(f'--{name} is empty; give a value, or leave it out')
       if isinstance(value, float) and not math.isfinite(value):

@@ -44,6 +44,26 @@ def resolve(
   return file
 
 
+def folder(path: paths.PathLike, name: str) -> paths.Path:
+  """Returns the path of a folder that will be made, and written to.
+
+  Args:
+    path: The folder.
+    name: What it was given for, such as '--output'.
+
+  Raises:
+    UserError: It cannot be made or written.
+  """
+  wanted = paths.resolve(path, name)
+  try:
+    there = next(part for part in (wanted, *wanted.parents) if part.exists())
+  except OSError as error:
+    raise UserError(f'cannot write to {wanted}: {error.strerror}') from error
+  if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    raise UserError(f'cannot write to {there}; choose another {name}')
+  return wanted
+
+
 def picture(path: paths.PathLike, name: str) -> paths.Path:
   """Returns the path of a picture that Matplotlib will write; see `resolve`."""
   from matplotlib import backend_bases  # Slow to import.

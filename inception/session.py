@@ -101,6 +101,10 @@ def _join(
     num_processes = _number('JAX_NUM_PROCESSES')
   if process_id is None:
     process_id = _number('JAX_PROCESS_ID')
+  if num_processes is not None and (process_id or 0) >= num_processes:
+    raise UserError(
+      f'--process_id={process_id} is not below --num_processes={num_processes}'
+    )
   given = (coordinator, num_processes, process_id)
   nothing_given = all(value is None for value in given)
   alone_on_slurm = nothing_given and os.environ.get('SLURM_NTASKS') == '1'

@@ -82,7 +82,7 @@ def test_the_number_of_classes_is_that_of_the_table():
   [
     ('--architecture=vgg', "'vgg'"),
     ('--image_size=74', 'smallest --image_size of inception_v3 is 75'),
-    ('--csv=/nowhere/stages.csv', 'cannot write /nowhere/stages.csv'),
+    ('--csv=/nowhere/stages.csv', 'there is no folder /nowhere for --csv'),
   ],
 )
 def test_wrong_input_is_one_line(argument, message):

@@ -11,6 +11,19 @@ from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 
 
+def check_new(output: paths.Path) -> None:
+  """Checks that a folder can be made one of weights.
+
+  Raises:
+    UserError: It already has a checkpoint, or none in it could be read.
+  """
+  paths.check_name(output)
+  if Checkpoints(output).steps():
+    raise UserError(
+      f'{output} already has a checkpoint; choose another --output'
+    )
+
+
 def write(
   output: paths.Path,
   variables: dict[str, Any],
@@ -29,10 +42,7 @@ def write(
     UserError: The folder already has a checkpoint, or cannot be written.
   """
   with WorkdirLock(output) as lock:
-    if Checkpoints(output).steps():
-      raise UserError(
-        f'{output} already has a checkpoint; choose another --output'
-      )
+    check_new(output)
     lock.make_workdir()
     with Checkpoints(output, keep=1) as checkpoints:
       checkpoints.save(arrays.flatten({'step': step, **variables}), config)

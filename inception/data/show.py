@@ -42,6 +42,7 @@ def main() -> None:
         f'data.{name} follows from pretrained weights; set it for this command,'
         f' with --config.data.{name}=...'
       )
+  checks.check_fields(config)
   checks.check_choices(config, DATA_CHOICES)
   checks.check_ranges(config)
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)

@@ -98,6 +98,8 @@ def _check_flags() -> None:
       )
   if values.explain and values.crops != '1':
     raise UserError(f'--explain needs --crops=1, not {values.crops}')
+  if values.explain is not None:
+    outputs.folder(values.explain, '--explain')
   if with_endpoint:
     outputs.resolve(values.output, '--output', ['.npz'])
   if values.csv is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import architectures, commands, json_text, paths
+from inception import architectures, commands, json_text, outputs, paths
 from inception.config import checks, default
 from inception.data import class_names, device, eval_transforms
 from inception.errors import UserError, count, warn
@@ -78,12 +78,15 @@ def define_flags() -> None:
 def main() -> None:
   """Imports the file and writes the checkpoint."""
   path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
-  output = paths.resolve(commands.require('output', 'weights/inception_v3'))
+  output = outputs.folder(
+    commands.require('output', 'weights/inception_v3'), '--output'
+  )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
   from inception.pretrained import files, matching
 
   values = flags.FLAGS
+  weights.check_new(output)
   content, file_format = files.read_content(path, values.copy)
   projects = [values['from'].value] if values['from'].value else None
   imported = matching.import_arrays(

@@ -8,7 +8,7 @@ and `load_pretrained` read it like any other.
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import commands, json_text, outputs, paths
 
 
 def define_flags() -> None:
@@ -34,13 +34,16 @@ def define_flags() -> None:
 def main() -> None:
   """Quantizes the weights and writes the checkpoint."""
   workdir = paths.resolve(commands.require('workdir', 'runs/v3'))
-  output = paths.resolve(commands.require('output', 'weights/v3_int8'))
+  output = outputs.folder(
+    commands.require('output', 'weights/v3_int8'), '--output'
+  )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
   from inception.checkpoints.restore import load_variables
   from inception.quantization import quantize
 
   values = flags.FLAGS
+  weights.check_new(output)
   loaded = load_variables(workdir, values.step)
   data = loaded.config.data.copy_and_resolve_references()
   data.dataset = values.dataset or data.dataset

@@ -10,7 +10,6 @@ same network; they are never drawn as ours.
 """
 
 from collections.abc import Sequence
-import json
 from typing import Any
 
 from absl import flags
@@ -20,6 +19,7 @@ from inception.errors import UserError
 from inception.reports.curves import COLORS
 from inception.reports.points import (
   Point,
+  check_curve,
   check_data,
   data_name,
   read_points,
@@ -41,14 +41,7 @@ def main() -> None:
   """Reads the files and draws."""
   commands.require('results', 'inference.json')
   output = outputs.picture(flags.FLAGS.output, '--output')
-  points: list[Point] = []
-  curves = []
-  for name in flags.FLAGS.results:
-    report = _read(paths.resolve(name, '--results'))
-    if 'points' in report:
-      curves.append(report)
-    else:
-      points += read_points(report['results'])
+  points, curves = read(flags.FLAGS.results)
   if not points and not curves:
     raise UserError('the files hold no results of inference')
   check_data([point.data for point in points] + list(map(data_name, curves)))
@@ -58,19 +51,31 @@ def main() -> None:
     print(json_text.dump({'output': str(output), 'points': len(points)}))
 
 
-def _read(path: paths.Path) -> dict[str, Any]:
-  try:
-    report = json.loads(path.read_text())
-  except OSError as error:
-    raise UserError(f'cannot read {path}: {error.strerror}') from error
-  except ValueError as error:
-    raise UserError(f'{path} is not JSON: {error}') from error
-  if not isinstance(report, dict) or not {'results', 'points'} & report.keys():
-    raise UserError(
-      f'{path} is no result of benchmarks.inference or'
-      ' inception.evaluation.cascade'
-    )
-  return report
+def read(
+  files: Sequence[paths.PathLike],
+) -> tuple[list[Point], list[dict[str, Any]]]:
+  """Returns the points of benchmarks, and results of cascades.
+
+  Raises:
+    UserError: A file cannot be read, or is something else.
+  """
+  points: list[Point] = []
+  curves: list[dict[str, Any]] = []
+  for name in files:
+    path = paths.resolve(name, '--results')
+    report = json_text.read(path)
+    try:
+      if 'points' in report:
+        curves.append(check_curve(report))
+      else:
+        points += read_points(report['results'])
+    # JSON of another shape.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+      raise UserError(
+        f'{path} is no result of benchmarks.inference or'
+        ' inception.evaluation.cascade, or is damaged'
+      ) from error
+  return points, curves
 
 
 def draw(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -43,7 +44,11 @@ class Point:
 
 
 def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
-  """Returns the points of a benchmark's results, with published accuracies."""
+  """Returns the points of a benchmark's results, with published accuracies.
+
+  Raises:
+    KeyError, TypeError, ValueError: They are something else.
+  """
   published = {
     (entry['architecture'], entry['precision']): entry['top1']
     for entry in json.loads(_PUBLISHED.read_text())
@@ -60,19 +65,45 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
       Point(
         network,
         f'{network} {precision}, {result["batch_size"]}',
-        result['images_per_second'],
-        result.get('top1'),
+        _number(result['images_per_second'], above=0.0),
+        None if (top1 := result.get('top1')) is None else _number(top1),
         # The papers' precision is not lower than bfloat16's in effect.
         published.get(
           (architecture, 'int8' if precision == 'int8' else 'float32')
         )
         if result.get('dataset', IMAGENET) == IMAGENET
         else None,
-        result.get('peak_bytes'),
+        None if (peak := result.get('peak_bytes')) is None else _number(peak),
         data_name(result),
       )
     )
   return points
+
+
+def check_curve(report: dict[str, Any]) -> dict[str, Any]:
+  """Returns a result of `inception.evaluation.cascade`.
+
+  Raises:
+    KeyError, TypeError, ValueError: It is something else.
+  """
+  if not report['points']:
+    raise ValueError('no points')
+  ends = [report['a'], report['b']]
+  for point in [*report['points'], *ends]:
+    _number(point['images_per_second'], above=0.0)
+    _number(point['top1'])
+  for end in ends:
+    _number(end['examples'])
+    end['name']
+  return report
+
+
+def _number(value: Any, above: float = -1.0) -> float:
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    raise TypeError(f'{value!r} is no number')
+  if not above < value < math.inf:
+    raise ValueError(f'{value} is not above {above}, or not finite')
+  return value
 
 
 def data_name(result: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Accuracy against throughput: what is measured, published, and drawn."""
 
 import json
+import math
 
 from PIL import Image
 import pytest
@@ -92,11 +93,33 @@ def test_accuracies_of_other_data_are_refused():
     points.check_data([ours.data, digits.data])
 
 
-def test_other_files_are_refused(tmp_path):
+@pytest.mark.parametrize(
+  'other',
+  [
+    {'a': 1},
+    [],
+    {'results': 5},
+    {'results': [5]},
+    {'results': [{}]},
+    {'results': [{**OURS, 'images_per_second': 'fast'}]},
+    {'results': [{**OURS, 'images_per_second': math.nan}]},
+    {'results': [{**OURS, 'images_per_second': 0.0}]},
+    {'results': [{**OURS, 'top1': math.inf}]},
+    {'results': [{**OURS, 'peak_bytes': '1 GB'}]},
+    {**CASCADE, 'points': []},
+    {**CASCADE, 'points': [{'x': 1}]},
+    {**CASCADE, 'a': {}},
+    {**CASCADE, 'b': {**CASCADE['b'], 'top1': None}},
+  ],
+)
+def test_other_files_are_refused(other, tmp_path):
   path = tmp_path / 'other.json'
-  path.write_text(json.dumps({'a': 1}))
+  path.write_text(json.dumps(other))
   with pytest.raises(UserError, match='is no result of benchmarks.inference'):
-    pareto._read(paths.resolve(path))
-  path.write_text('x')
+    pareto.read([path])
+
+
+def test_what_is_no_json_is_refused(tmp_path):
+  (tmp_path / 'x.json').write_text('x')
   with pytest.raises(UserError, match='is not JSON'):
-    pareto._read(paths.resolve(path))
+    pareto.read([tmp_path / 'x.json'])
