@@ -11,7 +11,6 @@ slows all. `inception.reports.pareto` draws the result.
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import json
 import time
 from typing import Any
 
@@ -22,7 +21,7 @@ from benchmarks import peers  # Before TensorFlow; see there.
 
 # isort: split
 from benchmarks import networks
-from inception import commands, paths
+from inception import commands, json_text, outputs, paths
 from inception.errors import UserError, lookup
 from inception.modules.options import PRECISIONS
 
@@ -88,7 +87,12 @@ def define_flags() -> None:
 
 def main() -> None:
   """Times all cases and prints a table."""
+  output = None
+  if flags.FLAGS.output is not None:
+    output = outputs.resolve(flags.FLAGS.output, '--output')
   cases = list(_cases())
+  if not cases:
+    raise UserError('nothing to time; give --architectures or --workdirs')
   for case in cases:
     case.run()  # Warm.
   for _ in range(flags.FLAGS.rounds):
@@ -111,13 +115,10 @@ def main() -> None:
   heading = ('network', 'precision', 'batch', 'images/s', 'ms', 'p95', 'MiB')
   print(commands.format_table((*heading, 'compile s'), rows))
   report = {'device': networks.device_name(), 'results': results}
-  if flags.FLAGS.output is not None:
-    paths.write_atomically(
-      paths.resolve(flags.FLAGS.output, '--output'),
-      json.dumps(report, indent=1),
-    )
+  if output is not None:
+    paths.write_atomically(output, json_text.dump(report, indent=1))
   if flags.FLAGS.json:
-    print(json.dumps(report))
+    print(json_text.dump(report))
 
 
 def _cases() -> Iterator[Case]:

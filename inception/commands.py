@@ -280,8 +280,9 @@ def _check_values() -> None:
   for name, flag in flags.FLAGS.flag_values_dict().items():
     if not flags.FLAGS[name].present or name.startswith('config.'):
       continue
-    for value in flag if isinstance(flag, list) and flag else [flag]:
-      if value in ('', []):
+    # A list may be empty: none of what is there by default.
+    for value in flag if isinstance(flag, list) else [flag]:
+      if value == '':
         raise UserError(f'--{name} is empty; give a value, or leave it out')
       if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f'--{name}={value} is not a finite number')

@@ -21,6 +21,7 @@ NOBODY = 65534
 
 # What each command needs to do its work.
 COMMANDS = {
+  'benchmarks.inference': '--architectures=none',
   'train': '--workdir={run} --config={tiny} --num_processes=1',
   'eval': '--workdir={run} --num_processes=1',
   'inception.checkpoints.verify': '--workdir={run}',

@@ -60,6 +60,7 @@ def main() -> None:
 
   values = flags.FLAGS
   commands.require('config', 'configs/inception_v3.py')
+  commands.require('topology', 'v5e:2x2')
   config = values.config.copy_and_resolve_references()
   topologies = [chips.parse(name) for name in values.topology]
   if values.by and len(topologies) > 1:
