@@ -25,7 +25,7 @@ def read_rows(workdir: paths.Path) -> list[Row]:
     UserError: There are none.
   """
   path = workdir / METRICS_FILE
-  if not path.exists():
+  if not paths.exists(path):
     raise UserError(f'there is no {path}; give the workdir of a run')
   rows = [row for _, row in _good_lines(path)]
   if not rows:
@@ -43,7 +43,7 @@ def evaluations(
     metric: A result of evaluation.
   """
   path = workdir / METRICS_FILE
-  if not path.exists():
+  if not paths.exists(path):
     return []
   return [
     (row['step'], row[metric])
@@ -73,7 +73,7 @@ def open_after(
   """
   path = workdir / METRICS_FILE
   try:
-    lines = list(_good_lines(path)) if path.exists() else []
+    lines = list(_good_lines(path)) if paths.exists(path) else []
     lines = [(line, row) for line, row in lines if row['step'] <= step]
     paths.write_atomically(path, ''.join(line + '\n' for line, _ in lines))
     return paths.GrowingFile(path), [row for _, row in lines]

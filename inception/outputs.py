@@ -39,7 +39,7 @@ def resolve(
   folder = file.parent
   if not os.path.isdir(folder):
     raise UserError(f'there is no folder {folder} for {name}={file.name}')
-  if not os.access(folder, os.W_OK | os.X_OK):
+  if not _may_write(folder):
     raise UserError(f'cannot write to {folder}; choose another {name}')
   return file
 
@@ -59,9 +59,13 @@ def folder(path: paths.PathLike, name: str) -> paths.Path:
     there = next(part for part in (wanted, *wanted.parents) if part.exists())
   except OSError as error:
     raise UserError(f'cannot write to {wanted}: {error.strerror}') from error
-  if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+  if not (there.is_dir() and _may_write(there)):
     raise UserError(f'cannot write to {there}; choose another {name}')
   return wanted
+
+
+def _may_write(folder: paths.Path) -> bool:
+  return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def picture(path: paths.PathLike, name: str) -> paths.Path:

@@ -24,6 +24,7 @@ __all__ = [
   'PathLike',
   'check_name',
   'entries',
+  'exists',
   'make_writable',
   'open_file',
   'read_bytes',
@@ -47,8 +48,10 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
       lines of logs and scripts, or belongs to an object store.
   """
   text = os.fspath(path)
-  if not text.strip() or min(text) < ' ':
+  if not text.strip():
     raise UserError(f'{name} is {text!r}; give a folder or a file')
+  if min(text) < ' ':
+    raise UserError(f'{name} {text!r} has a control character; use another')
   if scheme := re.match(r'[\w+.-]+://', text):
     raise UserError(
       f'{text}: only local and mounted file systems are supported so far, not'
@@ -124,6 +127,21 @@ def read_text(path: PathLike) -> str:
     return read_bytes(path).decode()
   except UnicodeDecodeError as error:
     raise UserError(f'{path} is not a text file in UTF-8') from error
+
+
+def exists(path: PathLike) -> bool:
+  """True if there is a file or folder.
+
+  Raises:
+    UserError: That cannot be known: a folder on the way may not be searched.
+  """
+  try:
+    os.stat(path)
+  except (FileNotFoundError, NotADirectoryError):
+    return False
+  except OSError as error:
+    raise UserError(f'cannot read {path}: {error.strerror}') from error
+  return True
 
 
 def entries(folder: PathLike) -> list[Path]:

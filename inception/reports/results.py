@@ -58,7 +58,7 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
   """
   result: Result = {'workdir': str(workdir)}
   path = workdir / 'config.json'
-  if not path.exists():
+  if not paths.exists(path):
     return result, {}
   tree = json_text.read(path)
   try:
@@ -72,7 +72,7 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
       f'{path} is damaged: it holds no config of a run'
     ) from error
   path = workdir / metrics.METRICS_FILE
-  if path.exists() and os.path.getsize(path):
+  if paths.exists(path) and os.path.getsize(path):
     result.update(_measured(metrics.read_rows(workdir)))
   return result, compare.flatten(json.loads(compare.to_json(config)))
 

@@ -100,7 +100,7 @@ def _find(patterns: Sequence[str]) -> list[paths.Path]:
     for name in ([pattern] if os.path.lexists(pattern) else glob.glob(pattern))
   ]
   folders = [paths.resolve(name) for name in dict.fromkeys(sorted(found))]
-  folders = [path for path in folders if (path / 'config.json').exists()]
+  folders = [path for path in folders if paths.exists(path / 'config.json')]
   if not folders:
     raise UserError(
       f'no workdir of a run matches --workdirs={",".join(patterns)}'

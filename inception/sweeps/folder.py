@@ -84,7 +84,7 @@ class SweepFolder:
     self._check_mine()
     paths.make_writable(self.path)
     with self.alone():
-      if (self.path / SWEEP_FILE).exists():
+      if paths.exists(self.path / SWEEP_FILE):
         before = self.read()
         self._check_same(before, json.loads(json.dumps(described)))
         self._check_config(before['resolved'], base)
@@ -118,7 +118,7 @@ class SweepFolder:
     """Returns how a run stands; None if it was never started."""
     path = self.workdir(name) / STATUS_FILE
     try:
-      if not path.exists():
+      if not paths.exists(path):
         return None
       return Status(**json_text.read(path))
     except TypeError as error:
@@ -182,9 +182,9 @@ class SweepFolder:
 
   def _check_mine(self) -> None:
     """Checks that the folder holds a sweep, or nothing."""
-    if (self.path / SWEEP_FILE).exists() or not self.path.is_dir():
+    if paths.exists(self.path / SWEEP_FILE) or not self.path.is_dir():
       return
-    if any(path.name != _LOCK_FILE for path in self.path.iterdir()):
+    if any(path.name != _LOCK_FILE for path in paths.entries(self.path)):
       raise UserError(
         f'{self.path} is not empty and holds no sweep; choose another --workdir'
       )
