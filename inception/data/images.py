@@ -133,9 +133,8 @@ def _resize_and_crop(
   """
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)
-  sides = tf.shape(pixels)[:2]
-  sides = sides * transform.resized_side(side) // tf.reduce_min(sides)
-  pixels = resizing.to_uint8(resizing.resize(pixels, sides, transform))
-  margin = tf.cast(sides - side, tf.float64) / 2
-  begin = tf.cast(tf.round(margin), tf.int32)
-  return tf.image.crop_to_bounding_box(pixels, begin[0], begin[1], side, side)
+  short = transform.resized_side(side)
+  sides = resizing.with_short_side(pixels, short)
+  begin = tf.round(tf.cast(sides - side, tf.float64) / 2)
+  (square,) = resizing.windows(pixels, sides, [begin], (side, side), transform)
+  return square

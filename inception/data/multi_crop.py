@@ -15,8 +15,8 @@ import ml_collections
 
 from inception.data import decode
 from inception.data.decode import Encoded
-from inception.data.eval_transforms import EvalTransform, eval_transform
-from inception.data.resizing import resize, to_uint8
+from inception.data.eval_transforms import eval_transform
+from inception.data.resizing import resize, to_uint8, windows, with_short_side
 from inception.data.tensorflow import tf
 
 # Short sides of the picture, for a network that sees 224 pixels. Other networks
@@ -36,11 +36,13 @@ def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)
   if transform.short_side is None:
-    sides = tf.fill((2,), round(side / transform.crop_pct))
+    sides = tf.fill(
+      (2,), tf.constant(round(side / transform.crop_pct), tf.int64)
+    )
   else:
-    sides = _with_short_side(pixels, transform.resized_side(side))
-  pixels = to_uint8(resize(pixels, sides, transform))
-  return tf.stack(_corners_and_center(pixels, side))
+    sides = with_short_side(pixels, transform.resized_side(side))
+  places = _corners_and_center(sides, side)
+  return tf.stack(windows(pixels, sides, places, (side, side), transform))
 
 
 def six(image: Encoded, config: ml_collections.ConfigDict) -> Any:
@@ -73,32 +75,21 @@ def _of_scales(
   squares = []
   for scale in scales:
     short = round(scale * side / _INPUT)
-    sides = _with_short_side(whole, short)
-    pixels = to_uint8(resize(whole, sides, transform))
-    for third in thirds:  # The margin of one of the two sides is zero.
-      top, left = tf.unstack((sides - short) * third // 2)
-      square = tf.image.crop_to_bounding_box(pixels, top, left, short, short)
-      squares += _corners_and_center(square, side)
-      squares.append(_resized(square, side, transform))
+    sides = with_short_side(whole, short)
+    # The margin of one of the two sides is zero.
+    begins = [(sides - short) * third // 2 for third in thirds]
+    for square in windows(whole, sides, begins, (short, short), transform):
+      squares += [
+        tf.image.crop_to_bounding_box(square, *tf.unstack(place), side, side)
+        for place in _corners_and_center(tf.constant([short, short]), side)
+      ]
+      squares.append(to_uint8(resize(square, (side, side), transform)))
   return tf.stack(squares)
 
 
-def _with_short_side(pixels: Any, short: Any) -> Any:
-  """Returns height and width of a picture whose short side is given."""
-  sides = tf.shape(pixels)[:2]
-  return sides * short // tf.reduce_min(sides)
-
-
-def _resized(square: Any, side: int, transform: EvalTransform) -> Any:
-  return to_uint8(resize(square, (side, side), transform))
-
-
-def _corners_and_center(pixels: Any, side: int) -> list[Any]:
-  """Returns 5 squares of `side` pixels."""
-  bottom, right = tf.unstack(tf.shape(pixels)[:2] - side)
-  places = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
-  places.append((bottom // 2, right // 2))
-  return [
-    tf.image.crop_to_bounding_box(pixels, top, left, side, side)
-    for top, left in places
+def _corners_and_center(sides: Any, side: int) -> list[Any]:
+  """Returns top and left, integers [2], of 5 squares of `side` pixels."""
+  end = sides - side
+  return [end * factors for factors in ((0, 0), (0, 1), (1, 0), (1, 1))] + [
+    end // 2
   ]

@@ -132,3 +132,43 @@ def test_photographs_for_slim_are_tensorflows(config, name):
   cropped = tf.image.central_crop(decoded, 0.875)
   wanted = tf.compat.v1.image.resize_bilinear(cropped[None], (299, 299))[0]
   assert np.abs(found - wanted.numpy()).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.parametrize('shape', [(4, 120), (500, 17), (1, 64), (60, 40)])
+def test_a_window_alone_is_that_of_the_whole(
+  interpolation, antialias, shape, monkeypatch
+):
+  transform = EvalTransform(interpolation=interpolation, antialias=antialias)
+  image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+  sides = resizing.with_short_side(image, 33)
+  begins = [sides * 0, (sides - 29) // 2, sides - 29]
+
+  def windows(most_pixels):
+    monkeypatch.setattr(resizing, '_MOST_PIXELS', most_pixels)
+    found = resizing.windows(image, sides, begins, (29, 29), transform)
+    return np.stack(found).astype(int)
+
+  whole = windows(2**20)
+  assert np.abs(windows(0) - whole).max() <= 1
+  resized = resizing.resize(image, tf.cast(sides, tf.int32), transform)
+  resized = resizing.to_uint8(resized).numpy()
+  assert (whole[2] == resized[-29:, -29:]).all()  # To the bit.
+
+
+@pytest.mark.parametrize('squares', [1, 5, 6])
+def test_only_the_windows_of_a_long_picture_are_resized(
+  squares, config, monkeypatch
+):
+  """The whole would be 342 by 10 million pixels."""
+  config.data.image_size, config.data.eval_transform = 299, 'torchvision'
+  row = np.arange(30_000, dtype=np.uint16).reshape(1, -1, 1)
+  image = np.repeat(row // 128, 3, 2).astype(np.uint8)
+  (found,) = images.eval_images(encoded(image), config.data, squares).numpy()
+  middle = 30_000 // 2 // 128
+  center = found if squares == 1 else found[-1]
+  assert np.abs(center.astype(int) - middle).max() <= 1
+  if squares == 5:  # The corners are those of the picture.
+    ends = [square.astype(int).mean() for square in found[:4]]
+    assert np.allclose(ends, [0, 29_999 // 128] * 2, atol=1)
