@@ -39,10 +39,17 @@ def one_line(message: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-  """Returns '1 image', '1,000 images' or '2 entries'."""
+  """Returns '1 image', '1,000 images', '2 entries' or '2 classes'."""
   if number != 1:
-    noun = f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'
+    if noun.endswith('y'):
+      noun = f'{noun[:-1]}ie'
+    noun = f'{noun}es' if noun.endswith('s') else f'{noun}s'
   return f'{number:,} {noun}'
+
+
+def are(number: int) -> str:
+  """Returns 'is' for one, and else 'are'."""
+  return 'is' if number == 1 else 'are'
 
 
 def is_users(error: OSError) -> bool:

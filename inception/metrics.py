@@ -104,10 +104,10 @@ def _parse(line: str) -> Row | None:
     return None
   # Version 0.2 and older wrote no checksums, and no times.
   good = found or 'time' not in row
-  is_row = isinstance(row.get('step'), int) and isinstance(
-    row.get('split'), str
-  )
-  if not good or not is_row:
-    return None
   # A number that is not finite is written as null.
-  return {n: math.nan if value is None else value for n, value in row.items()}
+  row = {n: math.nan if value is None else value for n, value in row.items()}
+  is_row = isinstance(row.get('step'), int) and all(
+    isinstance(value, str if name == 'split' else int | float)
+    for name, value in row.items()
+  )
+  return row if good and is_row and 'split' in row else None

@@ -22,7 +22,7 @@ from inception.data import decode, formats, images
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
-from inception.errors import UserError, count
+from inception.errors import UserError, are, count
 
 _TRAIN = 'train'  # The split that has to have all classes.
 _NAMED = 5  # Files named per finding.
@@ -47,7 +47,8 @@ class Report:
   def lines(self) -> list[str]:
     """Returns the report as text."""
     lines = [
-      f'{split}: {len(found.files):,} images in {len(found.classes)} classes'
+      f'{split}: {count(len(found.files), "image")} in'
+      f' {count(len(found.classes), "class")}'
       f' ({_span(_class_sizes(found))} per class)'
       for split, found in self.splits.items()
     ]
@@ -183,7 +184,7 @@ def _classes_that_train_lacks(splits: dict[str, ImageList]) -> Iterable[str]:
     for split, found in splits.items():
       if unknown := sorted(set(found.classes) - known):
         yield (
-          f'{split} has {len(unknown)} classes that {_TRAIN} lacks:'
+          f'{split} has {count(len(unknown), "class")} that {_TRAIN} lacks:'
           f' {_some(unknown)}'
         )
 
@@ -193,7 +194,7 @@ def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
   for split, found in splits.items():
     missing = sorted(everywhere - set(found.classes))
     if missing and split != _TRAIN:
-      yield f'{split} lacks {len(missing)} classes: {_some(missing)}'
+      yield f'{split} lacks {count(len(missing), "class")}: {_some(missing)}'
 
 
 def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
@@ -218,8 +219,9 @@ def _too_many_broken(
     if number > max_broken * total:
       share = math.ceil(1000 * number / total) / 1000
       yield (
-        f'{number} of {total} files of {split} are broken or not images; remove'
-        f' them, or train with --config.data.max_broken={share}'
+        f'{number} of {total} files of {split}'
+        f' {are(number)} broken or no images; remove them, or train with'
+        f' --config.data.max_broken={share}'
       )
 
 

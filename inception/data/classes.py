@@ -2,7 +2,7 @@
 
 from inception import distributed
 from inception.data.sources.source import Source, with_classes
-from inception.errors import UserError, warn
+from inception.errors import UserError, count, warn
 
 _NAMED = 3  # Classes named in a message.
 
@@ -34,7 +34,7 @@ def match(source: Source, expected: tuple[str, ...], owner: str) -> Source:
   if missing and distributed.is_first():
     some = ', '.join(missing[:_NAMED]) + (', ...' * (len(missing) > _NAMED))
     warn(
-      f'{source.name} has {len(source.classes)} of the {len(expected)} classes'
-      f' of {owner}; it lacks {some}'
+      f'{source.name} has {len(source.classes)} of the'
+      f' {count(len(expected), "class")} of {owner}; it lacks {some}'
     )
   return with_classes(source, expected)

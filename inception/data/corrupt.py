@@ -8,7 +8,7 @@ import numpy as np
 
 from inception.data.sources.source import DamagedError, Source
 from inception.data.tensorflow import tf
-from inception.errors import UserError, warn
+from inception.errors import UserError, are, warn
 from inception.retry import retry
 
 
@@ -70,9 +70,10 @@ class KnownCorrupt:
     count, total = len(self._known), self._source.num_examples
     if self._max_fraction is not None and count > self._max_fraction * total:
       raise UserError(
-        f'{what}; {count} of {total} images in {self._source.name} are now'
-        f' known to be, more than data.max_broken={self._max_fraction} allows;'
-        ' replace them or raise the limit'
+        f'{what}; {count} of {total} images in {self._source.name}'
+        f' {are(count)} now known to be, more than'
+        f' data.max_broken={self._max_fraction} allows; replace them or raise'
+        ' the limit'
       )
     return f' ({count} of {total})'
 
@@ -151,5 +152,5 @@ class CorruptImageReplacement:
     except tf.errors.OpError:
       return 'it has not the features of the data set'
     if not 0 <= label < classes:
-      return f'its label {label} is none of the {classes} classes'
+      return f'its label {label} is none of {classes} classes'
     return 'it cannot be decoded'

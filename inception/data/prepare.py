@@ -20,7 +20,7 @@ import ml_collections
 
 from inception import commands, json_text, paths
 from inception.data import imagenet
-from inception.errors import UserError, reason
+from inception.errors import UserError, count, reason
 
 # Images decoded from each end of every split, as a check.
 _CHECKED = 8
@@ -68,7 +68,8 @@ def main() -> int:
     imagenet.check_counts(found)
   for split, facts in found.items():
     print(
-      f'{split}: {facts["examples"]:,} images, {facts["classes"]} classes'
+      f'{split}: {count(facts["examples"], "image")},'
+      f' {count(facts["classes"], "class")}'
       f' ({facts["first_class"]}, ...); decoded the first and the last'
       f' {facts["decoded_each_end"]}'
     )

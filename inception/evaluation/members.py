@@ -13,7 +13,7 @@ from inception.checkpoints.restore import Loaded, load_variables
 from inception.data import class_names, classes
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
-from inception.errors import UserError, warn
+from inception.errors import UserError, count, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.int8 import QuantizedNetwork
 from inception.predict import Predictor, make_predictor, model_from_config
@@ -168,7 +168,7 @@ def _match_classes(
   expected = config.model.num_classes - config.data.class_offset
   if len(source.classes) != expected:
     raise UserError(
-      f'{source.name} has {len(source.classes)} classes, the network of'
+      f'{source.name} has {count(len(source.classes), "class")}, the network of'
       f' {folder} has {expected}'
     )
   if distributed.is_first():

@@ -15,7 +15,7 @@ import numpy as np
 
 from inception import json_text, paths
 from inception.data.batches import HostShard
-from inception.errors import UserError
+from inception.errors import UserError, count
 
 _FILE = 'real.json'
 _URL = 'https://github.com/google-research/reassessed-imagenet'
@@ -61,7 +61,7 @@ class RealLabels:
         if label + self.offset >= self.num_classes:
           raise UserError(
             f'--labels has the label {label}; the network has'
-            f' {self.num_classes - self.offset} classes'
+            f' {count(self.num_classes - self.offset, "class")}'
           )
         right[row, label + self.offset] = True
     known = right.any(1).reshape(shard.shape)

@@ -8,7 +8,7 @@ import math
 import ml_collections
 
 from inception.architectures import get_architecture
-from inception.errors import UserError
+from inception.errors import UserError, count
 from inception.planning import devices, programs
 from inception.planning.chips import Topology
 from inception.planning.estimate import Estimate, estimate
@@ -123,7 +123,7 @@ def largest_batch(
   best = attempt(1)
   if not best.estimate.fits:
     raise UserError(
-      f'not even {unit} images per chip fit into a {topology.kind}; take a'
+      f'a {topology.kind} has no memory for {count(unit, "image")}; take a'
       ' smaller network or image_size'
     )
   peaks = {1: best.estimate.peak_bytes}

@@ -184,8 +184,8 @@ def _read_names(name: str, count: int) -> tuple[str, ...]:
   names = tuple(paths.read_text(path).splitlines())
   if len(names) != count or len(set(names)) != count:
     raise UserError(
-      f'{path} has {len(names)} lines, {len(set(names))} of them different;'
-      f' the network has {count} classes'
+      f'{path} has {len(set(names))} different names in {len(names)} lines; the'
+      f' network has {count} classes'
     )
   return names
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import dataclasses
 
+from inception.errors import count
 from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import (
   Arrays,
@@ -114,7 +115,7 @@ def _attempt(
       for name in left_out
       if num_classes and not _is_aux(name, published)
     ),
-    *(f'it has {num_classes} classes',)
+    *(f'it has {count(num_classes, "class")}',)
     * (not project.allows_classes(num_classes)),
     *(
       f'it has {name} {arrays[name].shape}, which {architecture} does not have'

@@ -1,8 +1,11 @@
 """How far confidence can be believed: error and diagram, as HTML."""
 
 from collections.abc import Sequence
+import math
 
 import numpy as np
+
+from inception.reports import page
 
 _SIDE = 240  # Pixels of the square.
 _MARGIN = 44  # Fits "100%".
@@ -14,13 +17,15 @@ def expected_error(bins: Bins) -> float:
   """Returns the expected calibration error, a fraction.
 
   The mean distance of confidence and accuracy over bins, weighted by their
-  examples. Guo et al., 2017, section 2, equation 3.
+  examples; NaN without any. Guo et al., 2017, section 2, equation 3.
 
   Args:
     bins: For each range of confidence the number of examples, the sum of their
       confidences, and the number that are right.
   """
   count, confidence, right = np.array(bins).T
+  if not np.sum(count):
+    return math.nan
   return float(np.sum(np.abs(right - confidence)) / np.sum(count))
 
 
@@ -48,9 +53,10 @@ def diagram(bins: Bins) -> str:
     f' text-anchor="end">{share:.0%}</text>'
     for share in (0.0, 0.5, 1.0)
   )
+  error = page.number(expected_error(bins), '.2%')
   size = _SIDE + 2 * _MARGIN
   return (
-    f'<p>Expected calibration error {expected_error(bins):.2%}. Bars: share of'
+    f'<p>Expected calibration error {error}. Bars: share of'
     ' predictions that are right, by confidence; on the line, confidence can be'
     ' believed.</p>'
     f'<svg width="{size}" height="{size}" font-size="12" fill="currentColor"'

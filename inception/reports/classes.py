@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inception import paths
+from inception import errors, paths
 from inception.reports import calibration, page
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
@@ -67,12 +67,15 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 
 def _summary(results: Mapping[str, Any]) -> str:
   share, count = results['top1'], results['examples']
+  if not count:
+    return '<p>No example was counted.</p>'
   low, high = bootstrap(share, count)
   least, most = interval(share, count)
+  loss = page.number(results['loss'], '.4f')
   return (
-    f'<p>{count:,} examples. Top-1 {share:.2%}, top-5 {results["top5"]:.2%},'
-    f' loss {results["loss"]:.4f}. 95 % confidence of top-1: {low:.1%} to'
-    f' {high:.1%} by bootstrap, {least:.1%} to {most:.1%} by Wilson.</p>'
+    f'<p>{errors.count(count, "example")}. Top-1 {share:.2%}, top-5'
+    f' {results["top5"]:.2%}, loss {loss}. 95 % confidence of top-1: {low:.1%}'
+    f' to {high:.1%} by bootstrap, {least:.1%} to {most:.1%} by Wilson.</p>'
   )
 
 
@@ -80,8 +83,10 @@ def bootstrap(share: float, count: int) -> tuple[float, float]:
   """Returns the bootstrap's 95 % interval of a share of `count` examples.
 
   Examples that are drawn again, with replacement, have a binomial number of
-  right ones.
+  right ones. Of no example: everything is possible.
   """
+  if not count:
+    return 0.0, 1.0
   generator = np.random.default_rng(0)
   drawn = generator.binomial(count, share, _RESAMPLES) / count
   low, high = np.quantile(drawn, (0.025, 0.975))
@@ -89,7 +94,12 @@ def bootstrap(share: float, count: int) -> tuple[float, float]:
 
 
 def interval(share: float, count: int) -> tuple[float, float]:
-  """Returns Wilson's 95 % confidence interval of a share of `count` trials."""
+  """Returns Wilson's 95 % confidence interval of a share of `count` trials.
+
+  Of no trial: everything is possible.
+  """
+  if not count:
+    return 0.0, 1.0
   z = 1.96
   center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
   spread = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
@@ -168,7 +178,8 @@ def _worst(worst: Sequence[Mapping[str, Any]]) -> str:
   figures = [
     f'<figure><img alt="" src="data:image/png;base64,{entry["png"]}">'
     f'<figcaption><b>{page.text(entry["label"])}</b> taken for'
-    f' <b>{page.text(entry["predicted"])}</b>, {entry["probability"]:.1%}<br>'
+    f' <b>{page.text(entry["predicted"])}</b>,'
+    f' {page.number(entry["probability"], ".1%")}<br>'
     f'{page.text(entry["name"])}</figcaption></figure>'
     for entry in worst
   ]

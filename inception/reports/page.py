@@ -1,6 +1,7 @@
 """What the pages of this project have in common: one file, light and dark."""
 
 import html
+import math
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1c1c; --soft: #e8e8e8;
@@ -32,6 +33,16 @@ def render(title: str, parts: list[str], style: str = '') -> str:
     f'<title>{text(title)}</title><style>{STYLE}{style}</style></head><body>'
     f'<h1>{text(title)}</h1>' + '\n'.join(parts) + '</body></html>\n'
   )
+
+
+def number(value: float | None, form: str) -> str:
+  """Returns a number as text, such as '12.3%' for 0.123 and '.1%'.
+
+  What is None or not finite is 'not finite': JSON has no such number.
+  """
+  if value is None or not math.isfinite(value):
+    return 'not finite'
+  return format(value, form)
 
 
 def text(content: object) -> str:

@@ -3,15 +3,17 @@
 Run:  python -m inception.reports.runs --workdirs=runs/a,runs/b --output=F.html
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 import glob
+import math
 import os
 from typing import Any
 
 from absl import flags
 
 from inception import commands, json_text, metrics, outputs, paths
-from inception.errors import UserError
+from inception.errors import UserError, count
 from inception.reports import charts, page
 from inception.reports.importance import importance
 from inception.reports.results import differing, means, read_result
@@ -154,12 +156,12 @@ def render(
 
 
 def _summary(results: Sequence[Mapping[str, Any]]) -> str:
-  counts: dict[str, int] = {}
-  for status in (result['status'] for result in results if 'status' in result):
-    counts[status] = counts.get(status, 0) + 1
-  words = ', '.join(f'{count:,} {name}' for name, count in counts.items())
+  statuses = collections.Counter(
+    result['status'] for result in results if 'status' in result
+  )
+  words = ', '.join(f'{number:,} {name}' for name, number in statuses.items())
   counted = f': {words}' if words else ''
-  return f'<p>{len(results):,} runs{page.text(counted)}.</p>'
+  return f'<p>{count(len(results), "run")}{page.text(counted)}.</p>'
 
 
 def _failures(results: Sequence[Mapping[str, Any]]) -> str:
@@ -196,8 +198,10 @@ def _mark(row: Mapping[str, Any]) -> str:
 def _cell(value: Any) -> str:
   if value is None:
     return '<td data-value=""></td>'
-  text = f'{value:.6g}' if isinstance(value, float) else str(value)
-  return f'<td data-value="{page.text(value)}">{page.text(text)}</td>'
+  if not isinstance(value, float):
+    return f'<td data-value="{page.text(value)}">{page.text(value)}</td>'
+  key = value if math.isfinite(value) else ''
+  return f'<td data-value="{key}">{page.number(value, ".6g")}</td>'
 
 
 def _curves(results: Sequence[Mapping[str, Any]]) -> str:

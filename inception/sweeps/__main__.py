@@ -19,7 +19,7 @@ from ml_collections import config_flags
 import tqdm
 
 from inception import commands, json_text, paths
-from inception.errors import UserError, lookup
+from inception.errors import UserError, are, lookup
 from inception.reports import charts
 from inception.sweeps import folder as f
 from inception.sweeps import hparams, hyper, plan, results
@@ -251,7 +251,10 @@ def _report(folder: f.SweepFolder, page: str) -> int:
     )
   # Lost by an engine, or by a machine.
   if unfinished := len(rows) - sum(counts.get(name, 0) for name in f.ENDED):
-    print(f'{unfinished} of {len(rows)} runs are unfinished; start again')
+    print(
+      f'{unfinished} of {len(rows)} runs {are(unfinished)} unfinished; start'
+      ' again'
+    )
   print(f'page: {page}')
   if flags.FLAGS.json:
     print(json_text.dump({'page': page, 'fields': fields, 'runs': counts}))

@@ -12,7 +12,7 @@ from typing import Any
 import ml_collections
 
 from inception.config import checks, compare
-from inception.errors import UserError, warn
+from inception.errors import UserError, are, count, warn
 from inception.sweeps.hyper import Choice, Interval, Overrides, Sweep
 
 _LONGEST_NAME = 80
@@ -61,8 +61,10 @@ def make_runs(base: Base, sweep: Sweep) -> list[Run]:
   if not sweep:
     raise UserError('the sweep is empty: it has no run')
   runs = {run.name: run for run in (make_run(base, each) for each in sweep)}
-  if len(runs) < len(sweep):
-    warn(f'{len(sweep) - len(runs)} runs equal others, and run once')
+  if equal := len(sweep) - len(runs):
+    warn(
+      f'{count(equal, "run")} of the sweep {are(equal)} like others: left out'
+    )
   return list(runs.values())
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from inception import distributed
+from inception import distributed, errors
 from inception.architectures import get_architecture
 from inception.data.eval_transforms import eval_transform
 from inception.errors import UserError, warn
@@ -51,8 +51,9 @@ def check_parts(config: ml_collections.ConfigDict, count: int) -> None:
   if rows % parts:
     fitting = next(n for n in range(min(parts, rows), 0, -1) if rows % n == 0)
     raise UserError(
-      f'accumulation_steps={parts} does not split the {rows} images of each'
-      f' device; try --config.accumulation_steps={fitting}'
+      f'accumulation_steps={parts} does not split the'
+      f' {errors.count(rows, "image")} of each device; try'
+      f' --config.accumulation_steps={fitting}'
     )
 
 
@@ -126,7 +127,7 @@ def _check_batch_size(batch_size: int, devices: Sequence[jax.Device]) -> None:
   if batch_size % len(devices) == 0:
     return
   lower = batch_size - batch_size % len(devices)
-  where = f'{len(devices)} devices'
+  where = errors.count(len(devices), 'device')
   if processes > 1:
     where += f' of {processes} processes'
   raise UserError(

@@ -10,7 +10,7 @@ from typing import Any
 import tqdm
 
 from inception import paths
-from inception.errors import warn
+from inception.errors import count, warn
 from inception.metrics import Row, format_row, open_after
 from inception.training.tensorboard import EventFile
 from inception.training.trackers import Tracker
@@ -123,7 +123,7 @@ class Logs:
     self._write(step, split, results)
     self.say(
       f'step {step}/{self._total_steps}  {split}:'
-      f' {results["examples"]} examples  loss {results["loss"]:.4f}'
+      f' {count(results["examples"], "example")}  loss {results["loss"]:.4f}'
       f'  top-1 {results["top1"]:.2%}  top-5 {results["top5"]:.2%}'
     )
 

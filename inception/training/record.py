@@ -15,7 +15,7 @@ import jax
 import inception
 from inception import distributed, paths
 from inception.data.sources.source import Source
-from inception.errors import UserError, warn
+from inception.errors import UserError, count, warn
 from inception.training.build import Training
 
 RECORD_FILE = 'starts.jsonl'
@@ -121,7 +121,7 @@ def check_data(
       continue
     counts = before[split]['examples'], now[split]['examples']
     what = (
-      f'had {counts[0]:,} examples, now {counts[1]:,}'
+      f'had {count(counts[0], "example")}, now {counts[1]:,}'
       if counts[0] != counts[1]
       else 'has the same number of examples as before, but not the same content'
     )

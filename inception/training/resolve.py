@@ -15,7 +15,7 @@ from inception.data.choices import DATA_CHOICES
 from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap
-from inception.errors import UserError, warn
+from inception.errors import UserError, are, count, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
@@ -85,14 +85,15 @@ def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
   common = overlap(train_source, eval_source)
   if common and distributed.is_first():
     warn(
-      f'{common:,} examples are in both train_split={data.train_split} and'
-      f' eval_split={data.eval_split}: evaluation will be too optimistic'
+      f'{count(common, "example")} {are(common)} in both'
+      f' train_split={data.train_split} and eval_split={data.eval_split}:'
+      ' evaluation will be too optimistic'
     )
   if config.batch_size > train_source.num_examples and distributed.is_first():
     warn(
       f'batch_size={config.batch_size} is larger than {train_source.name},'
-      f' which has {train_source.num_examples:,} images: steps see some of them'
-      ' more than once'
+      f' which has {count(train_source.num_examples, "image")}: steps see some'
+      ' of them more than once'
     )
   return train_source, eval_source
 

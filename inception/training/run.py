@@ -17,7 +17,7 @@ from inception.data import device, pipeline
 from inception.data.batches import host_shard
 from inception.data.corrupt import KnownCorrupt
 from inception.data.sources.source import Source
-from inception.errors import UserError
+from inception.errors import UserError, count
 from inception.evaluation import evaluate
 from inception.predict import make_predictor
 from inception.training import record
@@ -217,7 +217,7 @@ def _describe(training: Training, state: TrainState, source: Source) -> str:
   return (
     f'{config.model.architecture}, {parameters:,} parameters,'
     f' {config.precision}, {size} x {size}; {source.name},'
-    f' {source.num_examples:,} images; {len(devices)} x'
+    f' {count(source.num_examples, "image")}; {len(devices)} x'
     f' {devices[0].device_kind}'
     + (f' in {processes} processes' if processes > 1 else '')
     + f'; step {int(state.step)} of {training.duration.steps}'

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import uuid
 
 from inception import json_text, paths
-from inception.errors import UserError, reason, warn
+from inception.errors import UserError, count, reason, warn
 from inception.metrics import Row
 
 _PROJECT = 'inception'
@@ -93,7 +93,7 @@ class Tracker:
     self._thread.join(_LAST_SECONDS)
     if self._waiting:
       warn(
-        f'{len(self._waiting)} rows were not sent to {self._name}:'
+        f'{self._name} did not take {count(len(self._waiting), "row")}:'
         f' {self._error or "it does not answer"}; start the run again to send'
         ' them'
       )

@@ -13,7 +13,7 @@ import os
 
 from inception import distributed, paths
 from inception.data import formats
-from inception.errors import UserError, warn
+from inception.errors import UserError, are, count, warn
 from inception.retry import PERMANENT, retry
 
 _THREADS = 16  # Opening files on a network disk is mostly waiting.
@@ -53,19 +53,22 @@ class ImageList:
 
   def describe_oddities(self) -> str:
     """Returns what is odd about the folder as a phrase; empty if nothing is."""
-    skipped = {
-      'empty class folders': self.empty,
-      'files that are no images': self.no_images,
-      'dead links': self.dead_links,
-      'images outside of class folders': self.loose,
-    }
+    skipped = (
+      ('class without images', 'classes without images', self.empty),
+      ('file that is no image', 'files that are no images', self.no_images),
+      ('dead link', 'dead links', self.dead_links),
+      ('image in no class', 'images in no class', self.loose),
+    )
     phrases = [
-      f'skipped {what}: {len(names)} ({_some(names)})'
-      for what, names in skipped.items()
+      f'skipped {len(names):,} {one if len(names) == 1 else several}'
+      f' ({_some(names)})'
+      for one, several, names in skipped
       if names
     ]
     if self.nested:
-      phrases.append(f'images in sub-folders of their class: {self.nested}')
+      phrases.append(
+        f'{count(self.nested, "image")} in sub-folders of their class'
+      )
     return '; '.join(phrases)
 
 
@@ -94,9 +97,10 @@ def list_split(
   total = len(images.files) + len(images.no_images)
   if len(images.no_images) > max_broken * total:
     raise UserError(
-      f'{len(images.no_images)} of {total} files in {split} are no'
-      f' {formats.SUPPORTED} images: {_some(images.no_images)}; remove or'
-      ' convert them, or raise --config.data.max_broken'
+      f'{len(images.no_images)} of {total} files in {split}'
+      f' {are(len(images.no_images))} not of {formats.SUPPORTED}:'
+      f' {_some(images.no_images)}; remove or convert them, or raise'
+      ' --config.data.max_broken'
     )
   if not images.files:
     raise UserError(
@@ -198,8 +202,8 @@ def image_files(folder: str) -> list[str]:
   if others and chosen:
     names = tuple(os.path.relpath(path, folder) for path in others)
     warn(
-      f'{folder}: skipped files that are no {formats.SUPPORTED} images:'
-      f' {len(names)} ({_some(names)})'
+      f'{folder}: skipped {count(len(names), "file")} not of'
+      f' {formats.SUPPORTED} ({_some(names)})'
     )
   return chosen
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from inception import paths
 from inception.data.sources.source import DamagedError
-from inception.errors import UserError
+from inception.errors import UserError, count
 from inception.retry import PERMANENT, retry
 
 # A record: length (8 bytes), its checksum (4), data, checksum of the data (4).
@@ -140,8 +140,8 @@ def _find(part: FileSlice) -> np.ndarray:
       header = both[_FOOTER.size :]
   if len(rows) != part.total:
     raise UserError(
-      f'{part.path} holds {len(rows)} records, but dataset_info.json says'
-      f' {part.total}; prepare the data set again'
+      f'{part.path} holds {count(len(rows), "record")}, but dataset_info.json'
+      f' says {part.total}; prepare the data set again'
     )
   chosen = rows[part.first : part.first + part.count]
   return np.array(chosen, np.int64).reshape(-1, 3)
