@@ -44,8 +44,8 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
     name: What it was given for, such as '--config.data.data_dir'.
 
   Raises:
-    UserError: The path is empty, has control characters, which would break the
-      lines of logs and scripts, or belongs to an object store.
+    UserError: The path is empty, has control characters, or belongs to an
+      object store.
   """
   text = os.fspath(path)
   if not text.strip():
@@ -63,7 +63,8 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
 def check_name(folder: Path) -> None:
   """Refuses a folder whose checkpoints Orbax could write, but not read.
 
-  Orbax takes its name for a pattern of file names, and needs UTF-8.
+  Orbax takes its name for a pattern of file names, and needs UTF-8. Control
+  characters break the lines of logs and scripts.
 
   Raises:
     UserError: Names the character.
@@ -71,7 +72,7 @@ def check_name(folder: Path) -> None:
   text = str(folder.absolute())
   for character in text:
     is_byte = '\ud800' <= character <= '\udfff'  # Not UTF-8.
-    if character in _SPECIAL or is_byte:
+    if character in _SPECIAL or character < ' ' or is_byte:
       raise UserError(
         f'{text!r} has the character {character!r}, because of which no'
         ' checkpoint in it could be read; use another folder'

@@ -284,5 +284,5 @@ def test_a_real_label_beyond_the_classes_is_named():
     [[5000]], lambda _: 'ILSVRC2012_val_00000001.JPEG', 0, 1000
   )
   batch = {'mask': np.ones((1, 1)), 'label': np.zeros((1, 1), int)}
-  with pytest.raises(UserError, match='label 5000; .* 1000 classes'):
+  with pytest.raises(UserError, match='label 5000; .* 1,000 classes'):
     labels.relabel(batch, 0, HostShard(1, 1))

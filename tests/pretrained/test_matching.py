@@ -183,7 +183,7 @@ def test_the_fid_network_is_known_by_its_number_of_classes(
   classes, project, wanted
 ):
   arrays = zeros('fid_inception_v3', classes)
-  with pytest.raises(UserError, match=f'it has {classes} classes; {wanted}'):
+  with pytest.raises(UserError, match=f'it has {classes:,} classes; {wanted}'):
     matching.import_arrays(arrays, project)
 
 

@@ -102,7 +102,7 @@ def test_nothing_is_lost_when_a_tracker_is_down(memory, tmp_path, capsys):
     tracker.write(each)
   tracker.close()
   error = capsys.readouterr().err
-  assert '4 rows were not sent to memory: nobody is there; start' in error
+  assert 'memory did not take 4 rows: nobody is there; start' in error
   memory.down = False
   open_tracker(tmp_path, ROWS).close()
   assert sent(memory) == ALL
@@ -114,7 +114,7 @@ def test_a_run_is_trained_while_its_tracker_is_down(
   config.tracker, config.log_every_steps = 'memory', 3
   memory.down = True
   loop.train(config, tmp_path, ONE)
-  assert '3 rows were not sent' in capsys.readouterr().err
+  assert 'did not take 3 rows' in capsys.readouterr().err
   memory.down = False
   loop.train(config, tmp_path, ONE)  # Nothing is left to do, but to send.
   assert [step for step, _ in memory.rows] == [

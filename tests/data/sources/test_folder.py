@@ -84,11 +84,11 @@ def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
   assert source.classes == ('cat', 'dog') and source.num_examples == 13
   (line,) = capsys.readouterr().err.splitlines()
   for phrase in (
-    'skipped empty class folders: 1 (emu)',
-    'skipped files that are no images: 1 (cat/notes.txt)',
-    'skipped dead links: 1 (cat/gone.png)',
-    'skipped images outside of class folders: 1 (loose.png)',
-    'images in sub-folders of their class: 1',
+    'skipped 1 class without images (emu)',
+    'skipped 1 file that is no image (cat/notes.txt)',
+    'skipped 1 dead link (cat/gone.png)',
+    'skipped 1 image in no class (loose.png)',
+    '1 image in sub-folders of their class',
   ):
     assert phrase in line
 
