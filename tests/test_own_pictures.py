@@ -112,7 +112,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
     'skipped 1 class without images (nothing)',
     'skipped 3 files that are no images (cat/',
     'skipped 1 dead link (cat/gone.png)',
-    'images in sub-folders of their class: 1',
+    '1 image in sub-folders of their class',
   ):
     assert phrase in done.stdout
 

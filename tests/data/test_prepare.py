@@ -173,7 +173,7 @@ def test_a_folder_is_checked(image_folder):
   assert '1 of 16' in check_folder.check(root, decode_all=False).errors[0]
   shutil.rmtree(train / 'cat')
   assert (
-    'classes that train lacks: cat'
+    'val has 1 class that train lacks: cat'
     in (check_folder.check(root, decode_all=False).errors[0])
   )
   for split in (train, val):
