@@ -7,6 +7,7 @@ checkpoint and no other.
 """
 
 from collections.abc import Mapping
+import math
 from typing import Any
 
 from inception import json_text, paths
@@ -66,13 +67,21 @@ def read_scores(checkpoint: paths.Path) -> dict[str, float] | None:
   """
   if (checkpoint / _SCORES).exists():
     sealed = json_text.unseal(_read_json(checkpoint / _SCORES), 'the scores')
-    if sealed['arrays'] != read_header(checkpoint)['arrays']:
+    if sealed.get('arrays') != read_header(checkpoint)['arrays']:
       raise ValueError('the scores are those of another checkpoint')
-    return sealed['scores']
+    return _numbers(sealed.get('scores'))
   if (checkpoint / _SCORES_0_2).exists():
-    scores = _read_json(checkpoint / _SCORES_0_2)
-    return {name: float(value) for name, value in scores.items()}
+    return _numbers(_read_json(checkpoint / _SCORES_0_2))
   return None
+
+
+def _numbers(scores: Any) -> dict[str, float]:
+  """Checks scores; what is not finite was written as null."""
+  if not isinstance(scores, dict) or not all(
+    value is None or isinstance(value, int | float) for value in scores.values()
+  ):
+    raise ValueError('the scores are no numbers')
+  return {n: math.nan if x is None else x for n, x in scores.items()}
 
 
 def _read_json(path: paths.Path) -> Fields:

@@ -17,7 +17,7 @@ import numpy as np
 from inception import json_text, paths
 from inception.checkpoints import arrays, header, system, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
-from inception.config import compare
+from inception.config import checks, compare
 from inception.errors import UserError, reason, warn
 from inception.retry import PERMANENT, retry
 
@@ -258,7 +258,7 @@ class Checkpoints:
     written = int(fields.get('step', state['step']))
     if written != step:
       raise ValueError(f'it was written as step {written}')
-    config = compare.from_json(json.dumps(fields['config']))
+    config = _config(fields)
     return Checkpoint(
       step,
       state,
@@ -277,8 +277,8 @@ class Checkpoints:
     path = self._path(step)
     try:
       fields = header.read_header(path)
-      return compare.from_json(json.dumps(fields['config']))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+      return _config(fields)
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
       if system.failed(error):
         raise system.not_readable(f'checkpoint {path}', error) from error
       raise UserError(
@@ -333,3 +333,9 @@ class Checkpoints:
       f'cannot write a checkpoint to {self.folder}: {reason(error)};'
       ' earlier checkpoints are kept; free some space'
     )
+
+
+def _config(fields: json_text.Fields) -> ml_collections.ConfigDict:
+  config = compare.from_json(json.dumps(fields['config']))
+  checks.check_types(config)
+  return config

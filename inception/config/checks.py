@@ -131,7 +131,19 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     close = difflib.get_close_matches(field, known, 1)
     hint = f'did you mean {close[0]}?' if close else _START
     raise UserError(f'the config has an unknown field {field}; {hint}')
-  for field, value in given.items():
+  check_types(config)
+
+
+def check_types(config: ml_collections.ConfigDict) -> None:
+  """Checks the types of a config's fields, of any version.
+
+  Raises:
+    UserError: Names a field that is unset, or of another type.
+  """
+  known = flatten(default.get_config())
+  for field, value in flatten(config).items():
+    if field.startswith('provenance.'):
+      continue
     wanted = type_of(field)
     required = known.get(field) is not None and field not in _MAY_BE_NONE
     if value is None and required:

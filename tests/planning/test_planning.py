@@ -325,7 +325,9 @@ def test_nothing_fits(config):
     figures = Estimate(config.batch_size, False, None, 1, 1.0)
     return Plan(config, topology, 'train', None, figures, 1, 1.0)
 
-  with pytest.raises(UserError, match='has no memory for 8 images; take a smaller'):
+  with pytest.raises(
+    UserError, match='has no memory for 8 images; take a smaller'
+  ):
     largest_batch(config, chips.parse('v5e:1x1'), 'train', 100, make=make)
 
 

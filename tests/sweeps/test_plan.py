@@ -115,7 +115,9 @@ def test_names_are_readable_and_differ():
 def test_equal_runs_run_once(capsys):
   runs = plan.make_runs(BASE, [{'seed': 1}, {'seed': 1}])
   assert len(runs) == 1
-  assert '1 run of the sweep is like others: left out' in capsys.readouterr().err
+  assert (
+    '1 run of the sweep is like others: left out' in capsys.readouterr().err
+  )
   with pytest.raises(UserError, match='the sweep is empty'):
     plan.make_runs(BASE, [])
 
