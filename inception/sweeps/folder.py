@@ -120,7 +120,10 @@ class SweepFolder:
     try:
       if not paths.exists(path):
         return None
-      return Status(**json_text.read(path))
+      status = Status(**json_text.read(path))
+      if not status.starts >= 0 <= status.seconds:
+        raise TypeError('no numbers')
+      return status
     except TypeError as error:
       raise UserError(f'{path} is damaged; delete it to run again') from error
 
@@ -193,7 +196,13 @@ class SweepFolder:
     """Checks that the config file says what it said when the sweep began."""
     if before is None:
       return
-    old = compare.from_json(json.dumps(before))
+    try:
+      old = compare.from_json(json.dumps(before))
+    # A config of another shape; nothing of it is checked yet.
+    except (AttributeError, TypeError, ValueError) as error:
+      raise UserError(
+        f'{self.path / SWEEP_FILE} is damaged; move the folder away'
+      ) from error
     if changes := compare.differences(old, base.config):
       raise UserError(
         f'{base.file} is not what it was when {self.path} began:'

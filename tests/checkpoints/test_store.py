@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 
@@ -10,7 +11,7 @@ import numpy as np
 from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
-from inception import distributed, paths
+from inception import distributed, json_text, paths
 from inception.checkpoints import arrays, choose, restore, tidy, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
@@ -266,6 +267,21 @@ def test_damaged_scores_are_damage(checkpoints, workdir, capsys):
   assert entry['damage'].startswith('the scores of checkpoint are damaged')
   assert checkpoints.by_score() == checkpoints.by_score() == []
   assert capsys.readouterr().err.count('warning: ') == 1
+
+
+def test_scores_are_numbers(checkpoints, workdir):
+  """One that is not finite is null in the file."""
+  save(checkpoints, 1)
+  checkpoints.save_scores(1, {'top1': 0.5, 'loss': math.inf})
+  assert math.isnan(checkpoints.scores(1)['loss'])
+  (entry,) = verify.verify(workdir)
+  assert entry['damage'] is None
+  path = checkpoints.folder / '1' / 'scores.json'
+  fields = json_text.unseal(json.loads(path.read_text()), '')
+  for other in (5, None, {'top1': '0.5'}, {'top1': [0.5]}):
+    path.write_text(json.dumps(json_text.seal({**fields, 'scores': other})))
+    (entry,) = verify.verify(workdir)
+    assert entry['damage'].endswith('the scores are no numbers')
 
 
 def test_damaged_checkpoints_need_a_place(checkpoints, workdir):

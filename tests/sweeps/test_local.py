@@ -235,3 +235,30 @@ def test_places_share_what_the_machine_has(monkeypatch):
   assert len(find_places(None, 1)) == 4
   with pytest.raises(UserError, match='4 accelerators'):
     find_places(3, 2)
+
+
+@pytest.mark.parametrize(
+  'name, content',
+  [
+    ('sweep.json', '[]'),
+    ('sweep.json', '{"config": "a", "overrides": {}, "search": null}'),
+    ('sweep.json', None),  # A section that is a number.
+    ('RUN/sweep_status.json', '5'),
+    ('RUN/sweep_status.json', '{"status": "finished", "seconds": "x"}'),
+    ('RUN/sweep_status.json', '{"status": "finished", "starts": null}'),
+  ],
+)
+def test_json_of_another_shape_is_damage(name, content, tmp_path):
+  folder = f.SweepFolder(paths.resolve(tmp_path))
+  (run,) = runs_of(0)
+  folder.write(BASE, [run])
+  folder.workdir(run.name).mkdir()
+  folder.set_status(run.name, f.Status(f.FINISHED))
+  path = tmp_path / name.replace('RUN', run.name)
+  if content is None:
+    tree = json.loads(path.read_text())
+    content = json.dumps({**tree, 'resolved': {'data': 5}})
+  path.write_text(content)
+  with pytest.raises(UserError, match=f'{path.name} is damaged'):
+    folder.write(BASE, [run])
+    folder.ended(run.name)

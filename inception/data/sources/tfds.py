@@ -194,13 +194,16 @@ def make_builder(name: str, data_dir: str | None) -> Any:
     assert builder.info.features is not None
   except tfds.core.registered.DatasetNotFoundError as error:
     raise UserError(
-      f'cannot open the data set {name!r}: {reason(error)}'
+      f'cannot open the data set {name!r}: no folder in'
+      f' {folder / base_name(name)} has the files dataset_info.json and'
+      ' features.json; prepare it again'
     ) from error
   # TFDS parses its JSON files without checks: whatever a damaged one leads to.
   except Exception as error:
     raise UserError(
       f'cannot open the data set {name!r} in {folder}: {reason(error)}; if its'
-      ' name is right, its metadata is damaged: prepare it again'
+      ' name is right, dataset_info.json or features.json is damaged: prepare'
+      ' it again'
     ) from error
   return builder
 

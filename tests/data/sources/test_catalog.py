@@ -174,3 +174,24 @@ def test_a_class_that_is_there_twice_is_refused(build):
   (folder / 'label.labels.txt').write_text('a\na\n')
   with pytest.raises(UserError, match="the class 'a' twice"):
     catalog.open_source(config.data, 'train')
+
+
+@pytest.mark.parametrize(
+  'file, content',
+  [
+    ('features.json', None),
+    ('features.json', '{}'),
+    ('dataset_info.json', None),
+    ('dataset_info.json', '5'),
+  ],
+)
+def test_a_file_of_metadata_that_is_gone_or_damaged_is_named(
+  build, file, content
+):
+  config, folder = build('own_metadata')
+  (folder / file).unlink()
+  if content is not None:
+    (folder / file).write_text(content)
+  with pytest.raises(UserError, match=file) as error:
+    catalog.open_source(config.data, 'train')
+  assert len(str(error.value)) < 500
