@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 
 import jax
@@ -173,3 +174,15 @@ def test_a_checkpoint_gives_both(tmp_path):
     devices=jax.devices()[:2],
   )
   assert found['worst'][0]['name'].startswith('/')
+
+
+def test_what_is_not_finite_is_said_on_the_page(found):
+  """Of a network whose activations overflow."""
+  results = {**RESULTS, 'loss': math.nan}
+  bins = details.reliability(np.array([np.nan, np.inf]), np.array([1, 0]))
+  html = classes.render(results, {**found, 'bins': bins.tolist()})
+  assert 'loss not finite.' in html and 'error not finite.' in html
+  assert 'nan%' not in html and ' nan' not in html
+  html = classes.render({**results, 'examples': 0}, found)
+  assert 'No example was counted.' in html
+  assert classes.interval(0.0, 0) == classes.bootstrap(0.0, 0) == (0, 1)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import pytest
 
@@ -86,6 +87,9 @@ def test_the_page_needs_no_network_and_shows_failures():
   ):
     assert text in page, text
   assert '<h2 class="failed">' not in runs.render('x', RESULTS, ['model'])
+  diverged = {**RESULTS[0], 'loss': math.nan}
+  page = runs.render('x', [diverged], ['model'])
+  assert '<td data-value="">not finite</td>' in page and '1 run: 1 fin' in page
 
 
 def test_only_fields_that_differ_are_shown():
