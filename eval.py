@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 _DIGITS = 9  # Of an index; far above any number of classes.
@@ -78,9 +78,7 @@ def main() -> None:
   from inception.reports import classes
 
   values = flags.FLAGS
-  page = None
-  if values.report is not None:
-    page = outputs.resolve(values.report, '--report')
+  page = commands.output('report')
   with session.session(
     values.coordinator,
     values.num_processes,

@@ -21,7 +21,7 @@ from benchmarks import peers  # Before TensorFlow; see there.
 
 # isort: split
 from benchmarks import networks
-from inception import commands, json_text, outputs, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError, lookup
 from inception.modules.options import PRECISIONS
 
@@ -87,9 +87,7 @@ def define_flags() -> None:
 
 def main() -> None:
   """Times all cases and prints a table."""
-  output = None
-  if flags.FLAGS.output is not None:
-    output = outputs.resolve(flags.FLAGS.output, '--output')
+  output = commands.output('output')
   cases = list(_cases())
   if not cases:
     raise UserError('nothing to time; give --architectures or --workdirs')

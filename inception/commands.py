@@ -17,6 +17,7 @@ import warnings
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from inception import outputs, paths
 from inception.errors import (
   FULL,
   USER_ERROR,
@@ -74,8 +75,7 @@ def use_compilation_cache() -> None:
   except OSError as error:
     warn(
       f'compiled programs are not kept for the next start: {folder}:'
-      f' {reason(error)}; name a'
-      ' folder in JAX_COMPILATION_CACHE_DIR'
+      f' {reason(error)}; name a folder in JAX_COMPILATION_CACHE_DIR'
     )
     return
   os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
@@ -168,6 +168,23 @@ def require(name: str, example: str = 'runs/digits') -> str:
   return value
 
 
+def output(
+  name: str,
+  check: Callable[[str, str], paths.Path] = outputs.resolve,
+) -> paths.Path | None:
+  """Returns the file that a flag names; None if it is unset.
+
+  Args:
+    name: Name of the flag.
+    check: Of `outputs`; called with the value and the flag.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  value = flags.FLAGS[name].value
+  return None if value is None else check(value, f'--{name}')
+
+
 def format_table(
   heading: Sequence[str], rows: Sequence[Sequence[str | int]]
 ) -> str:
@@ -248,12 +265,17 @@ def _parse(
 
 
 def _check_config(argv: Sequence[str]) -> None:
-  """Checks what ml_collections would read, or fail at in its own words.
+  """Checks what libraries would read, or fail at in words of their own.
 
   Raises:
-    UserError: The config is no file, or a part of a field is set.
+    UserError: The config is not a file, a part of a field is set, or an
+      argument is far too long.
   """
   for argument, following in zip(argv, (*argv[1:], '')):
+    if len(max(argument.split(','), key=len)) > _LONGEST:
+      raise UserError(
+        f'{argument[:40]}... has more than {_LONGEST:,} letters without a comma'
+      )
     name, is_one, value = argument.lstrip('-').partition('=')
     if name == 'config':
       file = (value if is_one else following).partition(':')[0]
@@ -263,12 +285,6 @@ def _check_config(argv: Sequence[str]) -> None:
       raise UserError(
         f'--{name}: fields are set as a whole, such as --config.model.width=0.5'
       )
-    _check_length(name, value)
-
-
-def _check_length(name: str, text: str) -> None:
-  if len(max(text.split(','), key=len)) > _LONGEST:
-    raise UserError(f'--{name} has more than {_LONGEST:,} letters')
 
 
 def _check_values() -> None:
@@ -277,11 +293,11 @@ def _check_values() -> None:
   Raises:
     UserError: A value is empty, not finite, or too large an integer.
   """
-  for name, flag in flags.FLAGS.flag_values_dict().items():
+  for name, given in flags.FLAGS.flag_values_dict().items():
     if not flags.FLAGS[name].present or name.startswith('config.'):
       continue
     # A list may be empty: none of what is there by default.
-    for value in flag if isinstance(flag, list) else [flag]:
+    for value in given if isinstance(given, list) else [given]:
       if value == '':
         raise UserError(f'--{name} is empty; give a value, or leave it out')
       if isinstance(value, float) and not math.isfinite(value):

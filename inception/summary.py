@@ -64,8 +64,8 @@ def main() -> None:
     return
   cost = cost_of_flags()
   print(report(values.architecture, cost))
-  if values.csv:
-    write_csv(outputs.resolve(values.csv, '--csv'), cost)
+  if table := commands.output('csv'):
+    write_csv(table, cost)
   if values.json:
     print(json_text.dump(dataclasses.asdict(cost)))
 

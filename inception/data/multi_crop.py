@@ -36,9 +36,7 @@ def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)
   if transform.short_side is None:
-    sides = tf.fill(
-      (2,), tf.constant(round(side / transform.crop_pct), tf.int64)
-    )
+    sides = tf.constant([round(side / transform.crop_pct)] * 2, tf.int64)
   else:
     sides = with_short_side(pixels, transform.resized_side(side))
   places = _corners_and_center(sides, side)

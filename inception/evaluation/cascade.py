@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
+from inception import commands, json_text, paths
 from inception.errors import UserError
 
 
@@ -47,9 +47,7 @@ def main() -> None:
   if sum([*chosen, values.curve]) != 1:
     raise UserError('give one of --share, --confidence and --curve')
   folders = [commands.require(name, f'runs/{name}') for name in ('a', 'b')]
-  output = None
-  if values.output is not None:
-    output = outputs.resolve(values.output, '--output')
+  output = commands.output('output')
   from inception.evaluation.pair import open_pair  # Slow: after the flags.
 
   pair = open_pair(

@@ -68,13 +68,8 @@ def main() -> None:
   if values.batch_size is not None:
     config.batch_size = values.batch_size
   # Before compiling, which takes minutes.
-  picture, table = (
-    None if file is None else check(file, name)
-    for file, name, check in (
-      (values.chart, '--chart', outputs.picture),
-      (values.csv, '--csv', outputs.resolve),
-    )
-  )
+  picture = commands.output('chart', outputs.picture)
+  table = commands.output('csv')
   rows = config.batch_size / topologies[0].size
   plans = []
   for topology in topologies:

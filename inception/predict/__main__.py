@@ -98,12 +98,10 @@ def _check_flags() -> None:
       )
   if values.explain and values.crops != '1':
     raise UserError(f'--explain needs --crops=1, not {values.crops}')
-  if values.explain is not None:
-    outputs.folder(values.explain, '--explain')
+  commands.output('explain', outputs.folder)
   if with_endpoint:
     outputs.resolve(values.output, '--output', ['.npz'])
-  if values.csv is not None:
-    outputs.resolve(values.csv, '--csv')
+  commands.output('csv')
 
 
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:

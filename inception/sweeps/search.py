@@ -259,11 +259,16 @@ def find_space(sweep: hyper.Sweep) -> Space:
       )
     else:
       drawn[field] = (
-        list(first.values) if isinstance(first, hyper.Choice) else first
+        [plan.plain(value) for value in first.values]
+        if isinstance(first, hyper.Choice)
+        else first
       )
   if math.prod(map(len, listed.values())) == len(sweep):
     return {**drawn, **listed}
-  rows = [{k: v for k, v in row.items() if k not in drawn} for row in sweep]
+  rows = [
+    {k: plan.plain(v) for k, v in row.items() if k not in drawn}
+    for row in sweep
+  ]
   return {_ROW: rows, **drawn}
 
 
