@@ -110,7 +110,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
   assert 'train: 18 images in 3 classes (6 per class)' in done.stdout
   for phrase in (
     'skipped 1 class without images (nothing)',
-    'skipped 3 files that are no images (cat/',
+    'skipped 3 files that are not images (cat/',
     'skipped 1 dead link (cat/gone.png)',
     '1 image in sub-folders of their class',
   ):
@@ -119,7 +119,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
   done = start(['bash', '-euc', train], pictures)
   assert done.returncode == 0, done.stdout + done.stderr
   assert 'new layers: Logits/Logits' in done.stdout
-  assert 'skipped 3 files that are no images' in done.stderr
+  assert 'skipped 3 files that are not images' in done.stderr
   assert 'val: 18 examples' in done.stdout
 
   done = start(['bash', '-euc', evaluate], pictures)

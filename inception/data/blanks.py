@@ -11,7 +11,7 @@ from inception.data.tensorflow import tf
 
 
 class Blanks:
-  """Puts rows of zeros in the place of what is no image, and reports it."""
+  """Puts rows of zeros for what is not an image, and reports it."""
 
   def __init__(
     self,

@@ -220,7 +220,7 @@ def _too_many_broken(
       share = math.ceil(1000 * number / total) / 1000
       yield (
         f'{number} of {total} files of {split}'
-        f' {are(number)} broken or no images; remove them, or train with'
+        f' {are(number)} broken or not images; remove them, or train with'
         f' --config.data.max_broken={share}'
       )
 

@@ -102,8 +102,8 @@ def file_batches(
 ) -> Iterable[Batch]:
   """Returns batches of every file once, as `eval_batches`.
 
-  What is no image becomes a row of zeros, and is reported before its batch is
-  returned.
+  What is not an image becomes a row of zeros, and is reported before its batch
+  is returned.
 
   Args:
     source: The files.

@@ -6,8 +6,8 @@ from typing import Any
 from inception.data.eval_transforms import EvalTransform
 from inception.data.tensorflow import tf
 
-# Where resizing the whole of a picture would make more pixels than so many
-# times a window, only the windows are computed.
+# Where resizing a whole picture would make more pixels than this number of
+# windows, only the windows are computed.
 _MOST_PIXELS = 16
 # Source pixels, of the larger grid, on each side that an output pixel may need.
 _SUPPORT = 3

@@ -155,7 +155,7 @@ def test_a_folder_is_checked(image_folder):
   (val / 'dog' / 'notes.txt').write_text('x')
   report = check_folder.check(root, decode_all=True)
   assert report.errors == (
-    '2 of 16 files of val are broken or no images; remove them, or train with'
+    '2 of 16 files of val are broken or not images; remove them, or train with'
     ' --config.data.max_broken=0.125',
   )
   assert report.broken == (
@@ -165,7 +165,7 @@ def test_a_folder_is_checked(image_folder):
   assert not check_folder.check(root, True, max_broken=0.125).errors
   assert [warning.partition(': ')[2] for warning in report.warnings] == [
     'emu',
-    'skipped 1 file that is no image (dog/notes.txt)',
+    'skipped 1 file that is not an image (dog/notes.txt)',
     'val/dog/clear.png',
     'train/dog/2.png = val/cat/copy.png',
     'train/dog/3.jpg = train/emu/3.jpg, train/dog/2.png = val/cat/copy.png',

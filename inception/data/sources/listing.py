@@ -35,7 +35,7 @@ class ImageList:
     nested: Images in sub-folders of a class folder.
     loose: Images in no class folder.
     empty: Class folders without images.
-    no_images: Files that are no images.
+    no_images: Files that are not images.
     dead_links: Links to files that do not exist.
     jpeg: All images are JPEGs.
   """
@@ -55,7 +55,11 @@ class ImageList:
     """Returns what is odd about the folder as a phrase; empty if nothing is."""
     skipped = (
       ('class without images', 'classes without images', self.empty),
-      ('file that is no image', 'files that are no images', self.no_images),
+      (
+        'file that is not an image',
+        'files that are not images',
+        self.no_images,
+      ),
       ('dead link', 'dead links', self.dead_links),
       ('image in no class', 'images in no class', self.loose),
     )
@@ -188,7 +192,7 @@ def image_files(folder: str) -> list[str]:
   warning.
   """
   found = [path for path in _walk(folder) if not os.path.isdir(path)]
-  # A dead link is no image, but was meant as one.
+  # A dead link is not an image, but was meant as one.
   files = [path for path in found if os.path.isfile(path)]
   dead = {path for path in found if not os.path.exists(path)}
   looked = _look_at_all(files, 0.0)

@@ -85,7 +85,7 @@ def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
   (line,) = capsys.readouterr().err.splitlines()
   for phrase in (
     'skipped 1 class without images (emu)',
-    'skipped 1 file that is no image (cat/notes.txt)',
+    'skipped 1 file that is not an image (cat/notes.txt)',
     'skipped 1 dead link (cat/gone.png)',
     'skipped 1 image in no class (loose.png)',
     '1 image in sub-folders of their class',
