@@ -181,7 +181,7 @@ def output(
   Raises:
     UserError: The file cannot be written.
   """
-  value = flags.FLAGS[name].value
+  value = getattr(flags.FLAGS, name)
   return None if value is None else check(value, f'--{name}')
 
 

@@ -174,8 +174,7 @@ def test_crops_of_pictures_of_one_color_do_not_matter(
     path.unlink()
     Image.new('RGB', (40, 30), color).save(path.with_suffix('.png'))
   plain = scores(one)
-  for crops in (10, 12):
-    close(scores(one, crops=crops), plain)
+  close(scores(one, crops=12), plain)
   close(scores(one, crops=144, devices=jax.devices()), plain)
 
 
