@@ -36,7 +36,7 @@ def resolve(
     pass
   except OSError as error:
     raise UserError(f'cannot write {file}: {error.strerror}') from error
-  folder = file.parent
+  folder = paths.Path(os.path.realpath(file)).parent  # Of a link, its target's.
   if not os.path.isdir(folder):
     raise UserError(f'there is no folder {folder} for {name}={file.name}')
   if not _may_write(folder):

@@ -20,6 +20,7 @@ from inception.errors import UserError
     ('x.npy', ('.npz',), '--output=.*x.npy must end in .npz'),
     ('file/x', (), 'cannot write .*file/x: Not a directory'),
     ('pipe', (), '--output=.*pipe is not a file'),
+    ('dangling', (), 'there is no folder .*/gone for --output=dangling'),
     ('loop', (), 'cannot write .*loop: Too many levels of symbolic links'),
     ('x' * 300, (), 'File name too long'),
     ('new\nline', (), "--output '.*new.nline' has a control character"),
@@ -33,6 +34,7 @@ def test_what_cannot_be_written_is_said_at_once(
   (tmp_path / 'file').write_text('')
   os.mkfifo(tmp_path / 'pipe')
   (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+  (tmp_path / 'dangling').symlink_to(tmp_path / 'gone' / 'x')
   with pytest.raises(UserError, match=message):
     outputs.resolve(f'{tmp_path}/{name}', '--output', endings)
 
