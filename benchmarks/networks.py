@@ -15,9 +15,9 @@ from inception import architectures
 from inception.config import default
 from inception.evaluation.members import Protocol
 from inception.evaluation.workdir import open_workdir
-from inception.modules import int8
 from inception.modules.create import create_model
-from inception.modules.folding import fold_batch_norm
+from inception.quantization import int8
+from inception.quantization.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import transforms
 from inception.spec.cost import network_cost

@@ -19,7 +19,7 @@ import skimage
 from inception import get_architecture, paths
 from inception.checkpoints import weights as checkpoint
 from inception.config import default
-from inception.predict import model_from_config
+from inception.modules.create import model_from_config
 from inception.spec.cost import network_cost
 from tests import warm
 from tests.variables import random_variables

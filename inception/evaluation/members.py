@@ -15,10 +15,13 @@ from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source
 from inception.errors import UserError, count, warn
 from inception.modules.activations import ACTIVATIONS
-from inception.modules.int8 import QuantizedNetwork
-from inception.predict import Predictor, make_predictor, model_from_config
+from inception.predict import Predictor, make_predictor
 from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import average_crops, choose_precision
+from inception.quantization.int8 import (
+  QuantizedNetwork,
+  network_from_config,
+)
 from inception.quantization.quantize import Calibration, quantize_loaded
 
 Array = jax.Array
@@ -125,7 +128,7 @@ def open_member(
   data.eval_split = data.eval_split if split is None else split
   source = _match_classes(open_source(data, data.eval_split), config, folder)
   config.precision, variables = _in_precision(folder, loaded, data, protocol)
-  model = model_from_config(config)
+  model = network_from_config(config)
   if isinstance(model, QuantizedNetwork):
     warn_of_wrong_integers(folder, model, variables, data.image_size)
   predictor = make_predictor(model, data)

@@ -1,4 +1,6 @@
-"""`create_model`: a network by its name or its table."""
+"""`create_model`: a network by its name or its table, or by a whole config."""
+
+import ml_collections
 
 from inception.architectures import get_architecture
 from inception.errors import UserError, lookup
@@ -103,6 +105,23 @@ def create_model(
     use_aux_heads=aux_heads,
     fuse=fuse,
     freeze_through=freeze_through,
+    axis_name=axis_name,
+  )
+
+
+def model_from_config(
+  config: ml_collections.ConfigDict, axis_name: str | None = None
+) -> Network:
+  """Makes the network that a whole config describes, of floats.
+
+  Args:
+    config: A config with `model.num_classes` set.
+    axis_name: pmap axis that a training batch is split over, or None.
+  """
+  return create_model(
+    **config.model,
+    precision=config.precision,
+    freeze_through=config.freeze_through,
     axis_name=axis_name,
   )
 

@@ -6,11 +6,12 @@ from jax import lax
 import jax.numpy as jnp
 
 from inception.errors import lookup
-from inception.modules import blocks
-from inception.modules.convolution import batch_norm, cast
-from inception.modules.options import Options, dense
+from inception.modules.convolution import cast
+from inception.modules.options import Options
+from inception.modules.stage import run_block
 from inception.spec import scopes
 from inception.spec import vocabulary as v
+from inception.spec.words import words_of
 
 Array = jax.Array
 
@@ -190,7 +191,16 @@ class Bottleneck(nn.Module):
       cast(kernel, dtype),
       precision=self.options.matmul_precision,
     )
-    return batch_norm(self.options, train)(x).astype(jnp.float32)
+    norm = nn.BatchNorm(
+      use_running_average=not train,
+      momentum=self.options.batch_norm_decay,
+      epsilon=self.options.batch_norm_epsilon,
+      dtype=dtype,
+      use_scale=self.options.batch_norm_scale,
+      axis_name=self.options.batch_norm_axis if train else None,
+      name='BatchNorm',
+    )
+    return norm(x).astype(jnp.float32)
 
 
 class AuxClassifier(nn.Module):
@@ -207,11 +217,17 @@ class AuxClassifier(nn.Module):
   ) -> Array:
     """Maps [batch, height, width, channels] to [batch, num_classes]."""
     branch = scopes.scope_branch('', self.head.block)
-    x = blocks.run(branch, self.options, x, train)
+    x = run_block(self, branch, words_of(branch), self.options, x, train)
     if self.head.hidden is None:
       x = average_pool(x)
     else:
-      hidden = dense(self.head.hidden, self.options, 'Hidden')
+      hidden = nn.Dense(
+        self.head.hidden,
+        dtype=self.options.dtype,
+        precision=self.options.matmul_precision,
+        kernel_init=self.options.kernel_init,
+        name='Hidden',
+      )
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
     x = Dropout(self.head.dropout, self.axis_name)(x, train, places)
     return _classifier(self.num_classes)(x)

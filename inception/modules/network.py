@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
 
 from flax import linen as nn
 from flax import struct
 import jax
 from jax import lax
 
-from inception.modules import blocks, heads
-from inception.modules import fused as modules_fused
+from inception.modules import heads
 from inception.modules.options import Options
-from inception.spec import fused, scopes
-from inception.spec.vocabulary import Architecture, AuxHead, Repeat
+from inception.modules.stage import Stage
+from inception.spec import rules
+from inception.spec.vocabulary import Architecture, AuxHead
 
 Array = jax.Array
 
@@ -46,8 +45,7 @@ class Network(nn.Module):
       whoever uses them.
     dropout: Rate before the classifier; None takes the table's.
     use_aux_heads: Run auxiliary heads in training.
-    fuse: Run the trunk in fewer and larger operations, see `spec.fused`. Asked
-      for endpoints, a network runs as its table says.
+    fuse: Run the trunk in fewer and larger operations, see `spec.rules`.
     freeze_through: Name of the last stage that does not learn. Through it,
       batch norm uses its moving statistics and keeps them, and no gradient
       flows back. None freezes nothing.
@@ -90,10 +88,7 @@ class Network(nn.Module):
       See `Outputs`.
     """
     x = images.astype(self.options.dtype)
-    if self._runs_fused(train, endpoints):
-      outputs = self._fused_trunk(x, train)
-    else:
-      outputs = self._trunk(x, train)
+    outputs = self._trunk(x, train, endpoints)
     x = outputs[self.architecture.stages[-1].name]
     aux_logits: tuple[Array, ...] = ()
     # Initialization runs the auxiliary heads too, to make their parameters.
@@ -107,57 +102,25 @@ class Network(nn.Module):
       logits, aux_logits if train else (), outputs if endpoints else {}
     )
 
-  def _trunk(self, x: Array, train: bool) -> dict[str, Array]:
-    """Runs the stages as the table says; returns the output of each."""
+  def _trunk(self, x: Array, train: bool, endpoints: bool) -> dict[str, Array]:
+    """Returns the output of every stage that is read, by name."""
     outputs = {}
-    for stage in self.architecture.stages:
-      frozen = stage.name in self.frozen_stages
-      node = scopes.scope_stage(stage.name, stage.block)
-      learns = train and not frozen
-      if self.options.remat and learns and not isinstance(stage.block, Repeat):
-        x = blocks.run_again(self, node, self.options, x, learns)
-      else:
-        x = blocks.run(node, self.options, x, learns)
+    for group in rules.trunk(self.architecture, self._rules(train), endpoints):
+      first, last = group.stages[0].name, group.stages[-1].name
+      frozen = first in self.frozen_stages
+      x = Stage(group, self.options, name=first)(x, train and not frozen)
       # After every frozen stage: auxiliary heads may read any of them.
-      outputs[stage.name] = x = lax.stop_gradient(x) if frozen else x
+      outputs[last] = x = lax.stop_gradient(x) if frozen else x
     return outputs
 
-  def _runs_fused(self, train: bool, endpoints: bool) -> bool:
-    """True if only the outputs of the network matter, not what is inside.
+  def _rules(self, train: bool) -> tuple[rules.Rule, ...]:
+    """Returns the rules in force.
 
-    Its parameters are made, and rounded in training, one convolution at a time.
+    Training that rounds to int8 rounds what int8 does: the inputs of
+    convolutions where the table has them.
     """
     rounds = train and self.options.quantization_aware
-    plain = self.is_initializing() or rounds or endpoints
-    return self.fuse and not plain
-
-  def _fused_trunk(self, x: Array, train: bool) -> dict[str, Array]:
-    """Runs the stages fused; returns the outputs of the last of each group."""
-    outputs = {}
-    for group in fused.fuse(self.architecture):
-      frozen = group.stages[0] in self.frozen_stages
-      with jax.named_scope(group.stages[0]):
-        x, updated = self._run_group(group, x, train and not frozen)
-      for name, statistics in updated.items():
-        self.put_variable('batch_stats', name, statistics)
-      outputs[group.stages[-1]] = x = lax.stop_gradient(x) if frozen else x
-    return outputs
-
-  def _run_group(
-    self, group: fused.Group, x: Array, train: bool
-  ) -> tuple[Array, dict[str, Any]]:
-    """Returns the output of fused stages, and their new statistics."""
-    params = self.variables['params']
-    stats = self.variables.get('batch_stats', {})
-
-    def run_words(x: Array) -> tuple[Array, dict[str, Any]]:
-      scope = modules_fused.Scope(params, stats, self.options, train)
-      return modules_fused.run(group.words, scope, x), scope.updated
-
-    in_series = any(isinstance(word, fused.Loop) for word in group.words)
-    if self.options.remat and train and not in_series:
-      return jax.checkpoint(run_words)(x)
-    return run_words(x)
+    return rules.RULES if self.fuse and not rounds else ()
 
   @property
   def frozen_stages(self) -> tuple[str, ...]:

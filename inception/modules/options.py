@@ -58,14 +58,3 @@ class Options:
     TensorFloat-32.
     """
     return lax.Precision.HIGHEST if self.dtype == jnp.float32 else None
-
-
-def dense(features: int, options: Options, name: str) -> nn.Dense:
-  """Makes a fully connected layer with bias."""
-  return nn.Dense(
-    features,
-    dtype=options.dtype,
-    precision=options.matmul_precision,
-    kernel_init=options.kernel_init,
-    name=name,
-  )

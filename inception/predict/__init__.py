@@ -1,16 +1,11 @@
 """From images to logits, features, names and explanations."""
 
 from inception.predict.network import Pretrained, load_pretrained
-from inception.predict.predictor import (
-  Predictor,
-  make_predictor,
-  model_from_config,
-)
+from inception.predict.predictor import Predictor, make_predictor
 
 __all__ = [
   'Predictor',
   'Pretrained',
   'load_pretrained',
   'make_predictor',
-  'model_from_config',
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from inception import paths
 from inception.errors import warn
-from inception.modules.int8 import QuantizedNetwork
+from inception.quantization.int8 import QuantizedNetwork
 
 # Images, and the largest difference of a logit, as a fraction of the largest
 # logit. Sums of more than 2^24 are not exact in float32, so that now and then

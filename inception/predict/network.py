@@ -15,7 +15,6 @@ from inception import paths
 from inception.checkpoints import restore
 from inception.data import class_names, device
 from inception.errors import UserError
-from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Outputs
 from inception.predict import explain as explanation
 from inception.predict.failure import Failure
@@ -27,8 +26,11 @@ from inception.predict.predictor import (
   choose_precision,
   make_extractor,
   make_predictor,
-  model_from_config,
   top_classes,
+)
+from inception.quantization.int8 import (
+  QuantizedNetwork,
+  network_from_config,
 )
 
 Array = jax.Array
@@ -292,7 +294,7 @@ def load_pretrained(
   loaded = restore.load_variables(paths.resolve(folder), str(step))
   config = loaded.config.copy_and_resolve_references()
   config.precision = choose_precision(folder, config.precision, precision)
-  model = model_from_config(config)
+  model = network_from_config(config)
   variables = jax.tree.map(jnp.asarray, loaded.variables)
   if isinstance(model, QuantizedNetwork):
     size = config.data.image_size

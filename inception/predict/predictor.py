@@ -11,11 +11,9 @@ import ml_collections
 from inception import paths
 from inception.data import device
 from inception.errors import UserError
-from inception.modules import int8
 from inception.modules.activations import ACTIVATIONS
-from inception.modules.create import create_model
-from inception.modules.int8 import QuantizedNetwork
 from inception.modules.network import Network
+from inception.quantization.int8 import QuantizedNetwork
 
 Array = jax.Array
 
@@ -137,30 +135,6 @@ def make_extractor(
     return x
 
   return extract
-
-
-def model_from_config(
-  config: ml_collections.ConfigDict, axis_name: str | None = None
-) -> Any:
-  """Makes the network that a whole config describes.
-
-  Args:
-    config: A config with `model.num_classes` set.
-    axis_name: pmap axis that a training batch is split over, or None.
-
-  Returns:
-    A `Network`, or a `QuantizedNetwork` for weights in int8.
-  """
-  if config.precision == 'int8':
-    config = config.copy_and_resolve_references()
-    config.precision = 'float32'
-    return int8.make_quantized(model_from_config(config))
-  return create_model(
-    **config.model,
-    precision=config.precision,
-    freeze_through=config.freeze_through,
-    axis_name=axis_name,
-  )
 
 
 def choose_precision(

@@ -12,11 +12,11 @@ import numpy as np
 from inception import paths
 from inception.checkpoints.restore import Loaded
 from inception.errors import UserError, lookup
-from inception.modules import histogram, int8, rounding
-from inception.modules.folding import fold_batch_norm
+from inception.modules import rounding
+from inception.modules.create import model_from_config
 from inception.modules.network import Network
-from inception.predict import model_from_config
-from inception.quantization import scales
+from inception.quantization import histogram, int8, scales
+from inception.quantization.folding import fold_batch_norm
 from inception.quantization.images import training_images
 
 Array = jax.Array

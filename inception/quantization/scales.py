@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from inception.modules import histogram
 from inception.modules.rounding import LARGEST, scale_of
+from inception.quantization import histogram
 
 # Share of values that 'percentile' does not clip.
 _PERCENTILE = 0.9999

@@ -21,7 +21,12 @@ class NoGridError(ValueError):
 
 def block_layers(block: v.Block, shape: Shape) -> tuple[Layer, ...]:
   """Returns the layers of one block that reads (height, width, channels)."""
-  return tuple(_walk(scopes.scope_stage('block', block), shape, ''))
+  return node_layers(scopes.scope_stage('block', block), shape)
+
+
+def node_layers(node: scopes.Scoped, shape: Shape) -> tuple[Layer, ...]:
+  """Returns the layers of a scoped block, as `block_layers` does."""
+  return tuple(_walk(node, shape, ''))
 
 
 def stage_layers(

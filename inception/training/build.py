@@ -13,8 +13,8 @@ import ml_collections
 import numpy as np
 
 from inception.distributed import AXIS
+from inception.modules.create import model_from_config
 from inception.modules.network import Network
-from inception.predict import model_from_config
 from inception.training import schedule as schedules
 from inception.training.losses import CLASS_WEIGHTS
 from inception.training.optimizer import make_optimizer

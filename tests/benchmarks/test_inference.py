@@ -13,7 +13,7 @@ from inception import paths
 from inception.checkpoints import weights
 from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
-from inception.predict import model_from_config
+from inception.modules.create import model_from_config
 from tests.variables import random_variables
 
 

@@ -9,7 +9,8 @@ from inception.data import device, pipeline
 from inception.data.sources.catalog import open_source
 from inception.evaluation import evaluate, score
 from inception.evaluation.results import format_results
-from inception.predict import make_predictor, model_from_config
+from inception.modules.create import model_from_config
+from inception.predict import make_predictor
 
 
 @pytest.fixture

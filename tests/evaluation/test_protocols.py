@@ -19,7 +19,7 @@ from inception.errors import UserError
 from inception.evaluation import real_labels
 from inception.evaluation.members import Protocol
 from inception.evaluation.workdir import evaluate_workdir, open_workdir
-from inception.predict import model_from_config
+from inception.modules.create import model_from_config
 from inception.predict.predictor import CROPS, average_crops
 from inception.quantization.quantize import Calibration, quantize_loaded
 from tests.variables import random_variables

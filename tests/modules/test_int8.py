@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from inception.architectures import get_architecture
-from inception.modules import int8, int8_layers, pooling, rounding
+from inception.modules import pooling, rounding
 from inception.modules.create import create_model
-from inception.modules.folding import fold_batch_norm
+from inception.quantization import int8, integers
+from inception.quantization.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import unroll
 from inception.spec import vocabulary as v
-
-# The same programs as there are compiled already.
-from tests.modules.test_fused_network import evaluate, images
+from inception.spec.words import Plain
+from tests.modules.interpreter import OPTIONS, evaluate, noise
 from tests.tables import PIECES, shorten
 from tests.variables import random_variables
 
@@ -27,7 +27,7 @@ _SIZE = 75
 def check(table, size, **fields):
   """Compares a network with its folded one, and with two of integers."""
   model = create_model(table, num_classes=10, **fields)
-  x = images(size)
+  x = noise(size)
   variables = random_variables(model, x)
   plain = np.asarray(evaluate(model, variables, x))
   _, folded = fold_batch_norm(
@@ -54,7 +54,7 @@ def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
 def test_the_folded_table_is_a_network():
   table = PIECES['inception_v1_torchvision-Conv2d_1a_7x7']
   model = create_model(table, num_classes=10)
-  x = images(table.input_size)
+  x = noise(table.input_size)
   variables = random_variables(model, x)
   table, folded = fold_batch_norm(
     model.architecture, variables, model.options.batch_norm_epsilon
@@ -81,14 +81,14 @@ def test_squeeze_excite_runs_too(name):
 def test_every_convolution_of_the_program_multiplies_int8(keep):
   table = shorten(get_architecture('inception_v3'))
   model = create_model(table, num_classes=10)
-  variables = random_variables(model, images(_SIZE))
+  variables = random_variables(model, noise(_SIZE))
   quantized = quantize(
-    model, variables, [images(_SIZE)], Calibration(1, 'max', keep)
+    model, variables, [noise(_SIZE)], Calibration(1, 'max', keep)
   )
   network = int8.make_quantized(model)
   text = (
     jax.jit(lambda v, x: network.apply(v, x).logits)
-    .lower(quantized, images(_SIZE))
+    .lower(quantized, noise(_SIZE))
     .as_text()
   )
   kinds = re.findall(
@@ -111,18 +111,23 @@ def kernels(variables, keep):
   ]
 
 
+def integer_pool(pool, x):
+  numbers = integers.Integers({'params': {}}, OPTIONS)
+  activation = integers.Activation(x, jnp.float32(0.5))
+  return numbers.apply(Plain(pool, ()), activation)
+
+
 @pytest.mark.parametrize('padding', ['SAME', 'VALID', 'SYMMETRIC'])
 @pytest.mark.parametrize('include', [True, False])
 def test_integer_pooling_is_the_rounded_average(padding, include):
   generator = np.random.default_rng(0)
   x = jnp.asarray(generator.integers(-127, 128, (2, 9, 8, 3)), jnp.int8)
   pool = v.AvgPool(3, padding=padding, count_include_pad=include)
-  activation = int8_layers.Activation(x, jnp.float32(0.5))
-  pooled = int8_layers.pool(pool, activation, None)
+  pooled = integer_pool(pool, x)
   exact = pooling.avg_pool(x.astype(jnp.float32), pool)
   assert pooled.values.dtype == jnp.int8 and pooled.scale == 0.5
   assert np.abs(pooled.values - exact).max() <= 0.51
-  largest = int8_layers.pool(v.MaxPool(3, 2, padding), activation, None)
+  largest = integer_pool(v.MaxPool(3, 2, padding), x)
   np.testing.assert_array_equal(
     largest.values,
     pooling.max_pool(x.astype(jnp.float32), v.MaxPool(3, 2, padding)),
@@ -153,7 +158,7 @@ def test_training_sees_rounded_numbers_and_plain_gradients():
 def test_training_with_rounding_is_not_evaluation():
   plain = create_model('tiny', num_classes=10)
   aware = create_model('tiny', num_classes=10, quantization_aware=True)
-  x = images(16)
+  x = noise(16)
   variables = random_variables(plain, x)
   np.testing.assert_array_equal(
     evaluate(aware, variables, x), evaluate(plain, variables, x)

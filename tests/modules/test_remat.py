@@ -8,7 +8,7 @@ import pytest
 
 from inception import create_model
 from inception.spec import vocabulary as v
-from tests.modules.test_fused_network import distance, images, step
+from tests.modules.interpreter import distance, noise, step
 from tests.variables import random_variables
 
 # Many convolutions in a stage whose output is small beside what is inside.
@@ -41,7 +41,7 @@ def model(**fields):
 )
 def test_a_step_is_the_same(fields):
   plain, again = (model(remat=remat, **fields) for remat in (False, True))
-  x = images(32)
+  x = noise(32)
   variables = random_variables(plain, x)
   result, expected = (step(m, variables, x) for m in (again, plain))
   for ours, theirs in zip(result, expected):
@@ -50,7 +50,7 @@ def test_a_step_is_the_same(fields):
 
 @pytest.mark.parametrize('fuse', [True, False])
 def test_activations_inside_stages_are_not_kept(fuse):
-  x = images(32, rows=16)
+  x = noise(32, rows=16)
   variables = random_variables(model(), x)
   kept, again = (
     _residual_bytes(model(remat=remat, fuse=fuse), variables, x)

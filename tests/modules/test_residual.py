@@ -3,16 +3,14 @@
 import dataclasses
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception.modules import blocks
 from inception.spec import vocabulary as v
 from inception.spec.scopes import scope_stage
-from tests.modules.interpreter import OPTIONS, concatenate, images, run
+from tests.modules.interpreter import OPTIONS, Block, concatenate, images, run
 
 
 def squeeze_excite(x, params):
@@ -66,17 +64,12 @@ def test_scanned_blocks_compute_what_unrolled_ones_do():
   residual = v.Residual(branches, 0.3, gate=v.SqueezeExcite(2))
   node = scope_stage('stage', v.Repeat(residual, 2, 'block'))
 
-  class Network(nn.Module):
-    scan: bool
-
-    @nn.compact
-    def __call__(self, x, train):
-      options = dataclasses.replace(OPTIONS, scan_blocks=self.scan)
-      return blocks.run(node, options, x, train)
+  def network(scan):
+    return Block(node, dataclasses.replace(OPTIONS, scan_blocks=scan))
 
   x = images(2, 4, 4, 5)
   variables, again = (
-    jax.jit(functools.partial(Network(scan).init, train=True))(
+    jax.jit(functools.partial(network(scan).init, train=True))(
       jax.random.key(0), x
     )
     for scan in (False, True)
@@ -84,7 +77,7 @@ def test_scanned_blocks_compute_what_unrolled_ones_do():
   jax.tree.map(np.testing.assert_array_equal, variables, again)
 
   def loss(params, scan):
-    y, updated = Network(scan).apply(
+    y, updated = network(scan).apply(
       {**variables, 'params': params}, x, True, mutable=['batch_stats']
     )
     return jnp.sum(y**2), (y, updated)
@@ -103,7 +96,7 @@ def test_scanned_blocks_compute_what_unrolled_ones_do():
     moved['block_2']['Branch_0']['Conv2d_0a_1x1']['BatchNorm']['mean'],
   )
   evaluate = jax.jit(
-    lambda scan: Network(scan).apply(variables, x, False), static_argnums=0
+    lambda scan: network(scan).apply(variables, x, False), static_argnums=0
   )
   outputs = [evaluate(scan) for scan in (False, True)]
   np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception.modules import int8, int8_layers
 from inception.modules.create import create_model
 from inception.predict import int8_check
+from inception.quantization import int8
+from inception.quantization.integers import Integers
 from inception.quantization.quantize import Calibration, quantize
 from tests.tables import PIECES
 from tests.variables import random_variables
@@ -34,13 +35,13 @@ def test_a_device_that_multiplies_rightly_passes(quantized, capsys):
 def test_a_device_that_multiplies_wrongly_is_named(
   quantized, capsys, monkeypatch
 ):
-  right = int8_layers._operands
+  right = Integers._operands
 
-  def wrong(x, kernel, integers):
-    values, kernel = right(x, kernel, integers)
-    return values, kernel[::-1] if integers else kernel
+  def wrong(self, x, kernel):
+    values, kernel = right(self, x, kernel)
+    return values, kernel[::-1] if self.exact else kernel
 
-  monkeypatch.setattr(int8_layers, '_operands', wrong)
+  monkeypatch.setattr(Integers, '_operands', wrong)
   int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
   warning = capsys.readouterr().err
   assert warning.startswith('warning: runs/a: cpu computes int8 wrongly')

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from inception.errors import UserError
-from inception.modules import histogram
-from inception.quantization import scales
+from inception.quantization import histogram, scales
 from inception.quantization.quantize import Calibration
 
 

@@ -1,57 +1,19 @@
-"""A fused network is the same function as the table, to rounding."""
+"""Rules change nothing but rounding; a table is what plain Linen computes."""
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from inception import create_model
+from inception.modules import rounding
 from inception.spec import vocabulary as v
-from tests.tables import PIECES
+from tests.modules.interpreter import distance, evaluate, noise, step
 from tests.variables import random_variables
 
 
-def images(size, rows=4):
-  generator = np.random.default_rng(1)
-  return generator.normal(size=(rows, size, size, 3)).astype(np.float32)
-
-
-def step(model, variables, x):
-  """Returns outputs, new statistics and gradients of a training step."""
-
-  def loss_of(params):
-    outputs, updated = model.apply(
-      {**variables, 'params': params},
-      x,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': jax.random.key(0)},
-    )
-    every = (outputs.logits, *outputs.aux_logits)
-    weights = jnp.arange(float(every[0].shape[-1])) - 4.5
-    loss = sum(jnp.mean(jnp.sum(y * weights, axis=-1)) for y in every)
-    return loss, (every, updated)
-
-  gradient = jax.value_and_grad(loss_of, has_aux=True)
-  (_, (outputs, updated)), gradients = jax.jit(gradient)(variables['params'])
-  return outputs, updated, gradients
-
-
-def evaluate(model, variables, x):
-  return jax.jit(lambda v, x: model.apply(v, x).logits)(variables, x)
-
-
-def distance(tree, other):
-  """Returns the norm of the difference over that of `other`, of all leaves."""
-  assert jax.tree.structure(tree) == jax.tree.structure(other)
-  pairs = list(zip(jax.tree.leaves(tree), jax.tree.leaves(other)))
-  difference = sum(np.sum(np.square(np.float64(a - b))) for a, b in pairs)
-  total = sum(np.sum(np.square(b)) for _, b in pairs)
-  return np.sqrt(difference / total) if pairs else 0.0
-
-
 def both(architecture, **fields):
-  """Returns the fused and the plain network."""
+  """Returns a network by all rules, and by none."""
   fields = {'num_classes': 10, 'dropout': 0.0, **fields}
   plain = create_model(architecture, fuse=False, **fields)
   return create_model(architecture, **fields), plain
@@ -88,17 +50,87 @@ def check(fused, plain, x, tolerance=1e-4):
     assert np.isfinite(gradient).all() and np.any(gradient), path
 
 
-@pytest.mark.parametrize('name', PIECES)
-def test_a_piece_of_a_network_is_that_of_the_table(name):
-  fused, plain = both(PIECES[name])
-  check(fused, plain, images(PIECES[name].input_size))
+POOL = v.MaxPool(3, stride=2)
+FORK = v.Concat(
+  v.Conv(8),
+  v.Chain(v.Conv(4, relu=False), v.Conv(8, 3)),
+  v.Chain(v.AvgPool(3), v.Conv(6, batch_norm=False)),
+  v.Chain(v.Conv(4), v.Concat(v.Conv(2, (1, 3)), v.Conv(2, (3, 1)))),
+  v.MaxPool(3),
+)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
-def test_a_whole_network_is_that_of_its_table(name):
-  # Batch norm of few images amplifies the rounding of a machine.
-  check(*both(name, width=0.1), images(139, rows=8), tolerance=1e-3)
+@pytest.mark.parametrize(
+  'blocks',
+  [
+    [v.SeparableConv(8, 3, depth_multiplier=2), POOL, v.LocalResponseNorm()],
+    [FORK],
+    [FORK, POOL, v.AdaptiveAvgPool(3)],
+    [v.Conv(8), v.Gated(FORK, v.SqueezeExcite(4)), POOL],
+    [v.Conv(8), v.Repeat(v.Residual(FORK, 0.3), 2, 'block')],
+  ],
+)
+def test_rules_change_nothing_but_rounding(blocks):
+  stages = tuple(v.Stage(f's{i}', block) for i, block in enumerate(blocks))
+  check(*both(v.Architecture(16, stages, dropout=0.0)), noise(16))
+
+
+CONVOLUTIONS = (
+  v.Stage('a', v.Conv(8, 3)),
+  v.Stage('b', POOL),
+  v.Stage('c', v.Conv(10, relu=False)),
+)
+
+
+def linen(params, stats, x, rounds):
+  """Computes the output and new statistics of CONVOLUTIONS by Flax's layers."""
+  new = {}
+  for name, sizes in (('a', (8, (3, 3))), ('c', (10, (1, 1)))):
+    kernel = params[name]['kernel']
+    if rounds:
+      kernel = rounding.round_kernel(kernel)
+      x = rounding.round_activation(x, None)
+    x = nn.Conv(*sizes, use_bias=False).apply({'params': {'kernel': kernel}}, x)
+    norm = nn.BatchNorm(False, momentum=0.99, epsilon=1e-3)
+    variables = {
+      'params': params[name]['BatchNorm'],
+      'batch_stats': stats[name]['BatchNorm'],
+    }
+    x, moved = norm.apply(variables, x, mutable=['batch_stats'])
+    new[name] = {'BatchNorm': moved['batch_stats']}
+    if name == 'a':
+      x = nn.max_pool(nn.relu(x), (3, 3), (2, 2), 'SAME')
+  return x.mean((1, 2)), new
+
+
+@pytest.mark.parametrize('rounds', [False, True])
+def test_a_training_step_is_that_of_linen(rounds):
+  table = v.Architecture(16, CONVOLUTIONS, dropout=0.0)
+  model = create_model(table, num_classes=0, quantization_aware=rounds)
+  x = noise(16)
+  variables = for_training(random_variables(model, x))
+  cotangent = np.random.default_rng(2).normal(size=(4, 10)).astype('f4')
+
+  def ours(params):
+    outputs, updated = model.apply(
+      {**variables, 'params': params},
+      x,
+      train=True,
+      endpoints=True,
+      mutable=['batch_stats'],
+    )
+    y = outputs.endpoints['PreLogits']
+    return (y * cotangent).sum(), (y, updated['batch_stats'])
+
+  def theirs(params):
+    y, new = linen(params, variables['batch_stats'], x, rounds)
+    return (y * cotangent).sum(), (y, new)
+
+  found, wanted = (
+    jax.jit(jax.value_and_grad(f, has_aux=True))(variables['params'])
+    for f in (ours, theirs)
+  )
+  assert distance(found, wanted) < 1e-5
 
 
 STEM = (
@@ -110,17 +142,17 @@ STEM = (
 
 def test_a_scale_of_zero_has_the_gradient_of_a_small_one():
   fused, plain = both(v.Architecture(16, STEM, dropout=0.0))
-  x = images(16)
+  x = noise(16)
   variables = for_training(random_variables(plain, x))
   scale = variables['params']['a']['BatchNorm']['scale']
   gradients = []
   # The table has the same limit, but at zero all values of a window are equal.
-  for model, value in ((fused, 0), (plain, 1e-5)):
+  for model, value in ((fused, 0), (plain, 1e-4)):
     scale[:3] = value
     new = step(model, variables, x)[2]['a']['BatchNorm']['scale']
     gradients.append(new[:3])
   assert np.abs(gradients[1]).min() > 1e-3
-  np.testing.assert_allclose(*gradients, rtol=1e-3)
+  np.testing.assert_allclose(*gradients, rtol=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +170,7 @@ def test_every_option_is_fused(fields):
     16, (*STEM[:2], v.Stage('c', v.Repeat(block, 2, 'block'))), dropout=0.0
   )
   fused, plain = both(table, **fields)
-  x = images(16)
+  x = noise(16)
   variables = random_variables(plain, x)
   result, expected = (step(model, variables, x) for model in (fused, plain))
   for ours, theirs in zip(result, expected):
@@ -150,7 +182,7 @@ def test_every_option_is_fused(fields):
 
 def test_a_frozen_convolution_before_its_pooling_keeps_its_statistics():
   fused, plain = both(v.Architecture(16, STEM, dropout=0.0), freeze_through='a')
-  x = images(16)
+  x = noise(16)
   variables = random_variables(plain, x)
   _, updated, gradients = step(fused, variables, x)
   old = variables['batch_stats']['a']
@@ -162,7 +194,7 @@ def test_a_frozen_convolution_before_its_pooling_keeps_its_statistics():
 def test_the_large_grid_is_never_rectified():
   """Fails if a max pooling runs after batch norm and ReLU, as in the table."""
   fused, plain = both(v.Architecture(16, STEM[:2], dropout=0.0))
-  x = images(16)
+  x = noise(16)
   variables = random_variables(plain, x)
   texts = [
     str(jax.make_jaxpr(lambda v, x, m=m: m.apply(v, x).logits)(variables, x))
@@ -171,3 +203,15 @@ def test_the_large_grid_is_never_rectified():
   # ReLU of the grid of 16 x 16 in the table, of 8 x 8 when fused.
   relus = [text.count('f32[4,16,16,8] = custom_jvp_call') for text in texts]
   assert relus == [0, 1]
+
+
+def test_endpoints_run_by_the_same_rules():
+  fused, plain = both(v.Architecture(16, STEM, dropout=0.0))
+  x = noise(16)
+  variables = random_variables(plain, x)
+  outputs = [
+    jax.jit(lambda v, x, m=m: m.apply(v, x, endpoints=True))(variables, x)
+    for m in (fused, plain)
+  ]
+  assert set(outputs[0].endpoints) == {'a', 'b', 'c', 'PreLogits'}
+  assert distance(*outputs) < 1e-5

@@ -1,0 +1,277 @@
+"""How the words of a table compute on floats: convolutions with batch norm.
+
+Batch norm is x * a + b with a and b per channel. With moving statistics, a is
+multiplied into the kernel; with those of the batch, x * a + b waits until the
+branches of a block are concatenated.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import itertools
+from typing import Any, Self
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from inception.modules import pooling, rounding
+from inception.modules.convolution import cast, convolve
+from inception.modules.interpreter import part_at, put_at
+from inception.modules.options import Options
+from inception.spec import shapes
+from inception.spec import vocabulary as v
+from inception.spec.words import Path, Plain, Shortcut, Unit, Word
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+  """The output of a unit before it is scaled, shifted and perhaps rectified.
+
+  Attributes:
+    values: [batch, height, width, out], of the convolution or pooling.
+    scale: float32 [out], or None for 1.
+    offset: float32 [out].
+    relu: A ReLU follows.
+  """
+
+  values: Array
+  scale: Array | None
+  offset: Array
+  relu: bool
+
+  @property
+  def kind(self) -> tuple[bool, bool]:
+    """Outputs of one kind can be finished together."""
+    return self.scale is None, self.relu
+
+
+@dataclasses.dataclass(frozen=True)
+class Floats:
+  """`interpreter.Numbers` in `options.dtype`.
+
+  Attributes:
+    variables: 'params' and 'batch_stats', from the scope on.
+    options: How layers compute.
+    train: Use the statistics of the batch and update the moving ones.
+    updated: New moving statistics, which running fills.
+  """
+
+  variables: Mapping[str, Any]
+  options: Options
+  train: bool
+  updated: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def repeats(self) -> bool:
+    """The gradient computes the inside of a block again."""
+    return self.options.remat and self.train
+
+  def inside(self, variables: Mapping[str, Any]) -> Self:
+    """Returns the same for other variables, with nothing updated."""
+    return dataclasses.replace(self, variables=variables, updated={})
+
+  def convolve(self, units: Sequence[Unit], x: Array) -> list[Pending]:
+    """Runs units that read one input, as one convolution."""
+    layers = [self._layer(unit) for unit in units]
+    kernel = jnp.concatenate([layer.kernel for layer in layers], axis=-1)
+    if self._rounds:
+      x = rounding.round_activation(x, self.options.batch_norm_axis)
+    conv, depthwise = units[0].conv, layers[0].depthwise
+    pads = shapes.pads(conv, *x.shape[1:3])
+    if depthwise is None:
+      x = convolve(x, kernel, conv.stride, pads, self.options)
+    else:
+      groups = x.shape[-1]
+      x = convolve(x, depthwise, conv.stride, pads, self.options, groups)
+      x = convolve(x, kernel, 1, ((0, 0), (0, 0)), self.options)
+    ends = itertools.accumulate(layer.kernel.shape[-1] for layer in layers)
+    parts = jnp.split(x, list(ends)[:-1], axis=-1)
+    return [
+      self._normalize(unit, layer, part)
+      for unit, layer, part in zip(units, layers, parts)
+    ]
+
+  def apply(self, word: Plain, x: Array) -> Array:
+    """Runs a pooling, a local response norm or a squeeze-excite."""
+    match word.block:
+      case v.MaxPool():
+        return pooling.max_pool(x, word.block)
+      case v.AvgPool():
+        return pooling.avg_pool(x, word.block)
+      case v.AdaptiveAvgPool():
+        return pooling.adaptive_avg_pool(x, word.block)
+      case v.LocalResponseNorm():
+        return pooling.local_response_norm(x, word.block)
+      case v.SqueezeExcite():
+        params = part_at(self.variables['params'], word.path)
+        return squeeze_excite(x, params, self.options)
+    raise TypeError(f'{word.block!r} does not run on floats')
+
+  def add(self, word: Shortcut, x: Array, change: Pending) -> Array:
+    """Adds the scaled output of a residual block to its input."""
+    y = _finish([change], self.options.dtype)
+    if word.gate:
+      y = self.apply(word.gate, y)
+    x = x + word.block.scale * y
+    return nn.relu(x) if word.block.relu else x
+
+  def finish(self, word: Word, parts: Sequence[Array | Pending]) -> Array:
+    """Finishes and concatenates parts.
+
+    Pending ones are concatenated first: to finish each of them and then
+    concatenate would take the TPU's vector unit as many passes over the whole
+    block. On CPUs that pays in training only.
+    """
+    del word
+    dtype = self.options.dtype
+    if len(parts) == 1 or self.train:
+      return _concatenate_first(parts, dtype)
+    return lax.platform_dependent(
+      cpu=lambda: _finish_first(parts, dtype),
+      default=lambda: _concatenate_first(parts, dtype),
+    )
+
+  @property
+  def _rounds(self) -> bool:
+    return self.train and self.options.quantization_aware
+
+  def _layer(self, unit: Unit) -> '_Layer':
+    params = part_at(self.variables['params'], unit.path)
+    kernel, depthwise = params['kernel'], params.get('depthwise_kernel')
+    if self._rounds and depthwise is None:
+      kernel = rounding.round_kernel(kernel)
+    if not unit.conv.batch_norm:
+      return _Layer(kernel, depthwise, None, params['bias'])
+    norm = params['BatchNorm']
+    scale = norm.get('scale', jnp.ones_like(norm['bias']))
+    if not self.train:
+      stats = self._statistics_at(unit.path)
+      scale = scale * lax.rsqrt(stats['var'] + self.options.batch_norm_epsilon)
+      offset = norm['bias'] - stats['mean'] * scale
+      return _Layer(kernel * scale, depthwise, None, offset)
+    if not unit.maximum or 'scale' not in norm:
+      return _Layer(kernel, depthwise, scale, norm['bias'])
+    # A maximum may run before a factor only if the factor is not negative:
+    # scale * x = |scale| * (sign * x), and the sign moves into the kernel. Zero
+    # is taken as positive, so that the gradient of the scale is right there.
+    sign = jnp.where(scale < 0, -1.0, 1.0)
+    return _Layer(kernel * sign, depthwise, scale * sign, norm['bias'], sign)
+
+  def _normalize(self, unit: Unit, layer: '_Layer', x: Array) -> Pending:
+    """Runs what follows the convolution of a unit, but not its last steps."""
+    if unit.average:
+      x = pooling.avg_pool(x, unit.average)
+    scale, offset = layer.scale, layer.offset
+    if scale is not None:
+      mean, variance = _moments(x, self.options.batch_norm_axis)
+      self._update(unit, mean * layer.sign, variance)
+      scale *= lax.rsqrt(variance + self.options.batch_norm_epsilon)
+      offset -= mean * scale
+    if unit.maximum:
+      x = pooling.max_pool(x, unit.maximum)
+    relu = isinstance(unit.conv, v.SeparableConv) or unit.conv.relu
+    return Pending(x, scale, offset, relu)
+
+  def _update(self, unit: Unit, mean: Array, variance: Array) -> None:
+    """Moves the statistics of a unit towards those of a batch."""
+    decay = self.options.batch_norm_decay
+    news = {'mean': mean, 'var': variance}
+    moved = {
+      name: decay * old + (1 - decay) * news[name]
+      for name, old in self._statistics_at(unit.path).items()
+    }
+    put_at(self.updated, (*unit.path, 'BatchNorm'), moved)
+
+  def _statistics_at(self, path: Path) -> Mapping[str, Array]:
+    return part_at(self.variables['batch_stats'], (*path, 'BatchNorm'))
+
+
+def squeeze_excite(x: Array, params: Any, options: Options) -> Array:
+  """Scales channels by a gate that reads the average of the whole grid.
+
+  SENet paper (Hu et al., 2018), section 3.
+
+  Args:
+    x: [batch, height, width, channels].
+    params: 'Reduce' and 'Expand', each with `kernel` and `bias`.
+    options: How it computes.
+  """
+  mean = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+  hidden = nn.relu(_dense(mean, params['Reduce'], options))
+  gate = nn.sigmoid(_dense(hidden, params['Expand'], options))
+  return x * gate[:, None, None, :]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layer:
+  """The numbers of a unit.
+
+  Attributes:
+    kernel: float32 [height, width, in, out]; the second of a separable one.
+    depthwise: float32 [height, width, 1, inner], or None.
+    scale: float32 [out], of batch norm that uses the batch, or None.
+    offset: float32 [out].
+    sign: float32 [out], what the kernel was multiplied by.
+  """
+
+  kernel: Array
+  depthwise: Array | None
+  scale: Array | None
+  offset: Array
+  sign: Array | float = 1.0
+
+
+def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:
+  """Returns mean and variance of every channel, float32, as Flax does."""
+  x = x.astype(jnp.float32)
+  mean, square = (jnp.mean(y, axis=(0, 1, 2)) for y in (x, jnp.square(x)))
+  if axis_name is not None:
+    mean, square = lax.pmean(jnp.stack([mean, square]), axis_name)
+  return mean, jnp.maximum(0, square - jnp.square(mean))
+
+
+def _concatenate_first(
+  parts: Sequence[Array | Pending], dtype: jnp.dtype
+) -> Array:
+  finished: list[Array] = []
+  kinds = itertools.groupby(
+    parts, lambda x: x.kind if isinstance(x, Pending) else None
+  )
+  for _, group in kinds:
+    alike = list(group)
+    if pending := [x for x in alike if isinstance(x, Pending)]:
+      finished.append(_finish(pending, dtype))
+    finished += [x for x in alike if not isinstance(x, Pending)]
+  return _concatenate(finished)
+
+
+def _finish_first(parts: Sequence[Array | Pending], dtype: jnp.dtype) -> Array:
+  return _concatenate(
+    [_finish([x], dtype) if isinstance(x, Pending) else x for x in parts]
+  )
+
+
+def _concatenate(parts: Sequence[Array]) -> Array:
+  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+
+
+def _finish(pending: Sequence[Pending], dtype: jnp.dtype) -> Array:
+  x = jnp.concatenate([p.values for p in pending], axis=-1).astype(jnp.float32)
+  scales = [p.scale for p in pending if p.scale is not None]
+  if scales:
+    x = x * jnp.concatenate(scales)
+  x = x + jnp.concatenate([p.offset for p in pending])
+  return (nn.relu(x) if pending[0].relu else x).astype(dtype)
+
+
+def _dense(x: Array, params: Any, options: Options) -> Array:
+  """Runs a fully connected layer on [batch, in]."""
+  kernel, bias = (cast(params[name], options.dtype) for name in _DENSE)
+  x = cast(x, options.dtype)
+  return jnp.matmul(x, kernel, precision=options.matmul_precision) + bias
+
+
+_DENSE = ('kernel', 'bias')

@@ -1,0 +1,125 @@
+"""The Flax modules of blocks and stages: they own names and variables.
+
+The table says which variables a block has (`spec.unroll`); the interpreter runs
+it with them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flax import linen as nn
+import jax
+
+from inception.modules import interpreter
+from inception.modules.floats import Floats
+from inception.modules.options import Options
+from inception.spec import rules, scopes, unroll
+from inception.spec.words import Loop, Series
+
+Array = jax.Array
+
+# The first value of every variable but kernels.
+_FIRST_VALUES = {
+  'bias': nn.initializers.zeros,
+  'scale': nn.initializers.ones,
+  'mean': nn.initializers.zeros,
+  'var': nn.initializers.ones,
+}
+
+
+class Stage(nn.Module):
+  """Runs stages of the trunk that run together.
+
+  Variables are those of the first: `Branch_0/Conv2d_0a_1x1/kernel` and so on.
+
+  Attributes:
+    group: The stages and their words.
+    options: How layers compute.
+  """
+
+  group: rules.Group
+  options: Options
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    """Maps [batch, height, width, channels] to the same with other sizes."""
+    node = scopes.scope_stage('', self.group.stages[0].block)
+    return run_block(self, node, self.group.words, self.options, x, train)
+
+
+def run_block(
+  module: nn.Module,
+  node: scopes.Scoped,
+  words: Series,
+  options: Options,
+  x: Array,
+  train: bool,
+) -> Array:
+  """Runs a block inside a module, which gets its variables.
+
+  Args:
+    module: The calling module.
+    node: The block.
+    words: Its words, perhaps rewritten by rules.
+    options: How its layers compute.
+    x: [batch, height, width, channels].
+    train: Use and update the statistics of the batch.
+
+  Returns:
+    [batch, height, width, channels] in `options.dtype`.
+  """
+  if module.is_initializing():
+    height, width, channels = x.shape[1:]
+    layers = unroll.node_layers(node, (height, width, channels))
+    _make(module, _shapes(layers, options), options)
+    train = False
+
+  def run(x: Array) -> tuple[Array, dict[str, Any]]:
+    numbers = Floats(module.variables, options, train)
+    return interpreter.run(words, numbers, x), numbers.updated
+
+  # The blocks of a loop are repeated one by one.
+  in_one = options.remat and train and not isinstance(words[0], Loop)
+  x, updated = (jax.checkpoint(run) if in_one else run)(x)
+  for name, statistics in updated.items():
+    module.put_variable('batch_stats', name, statistics)
+  return x
+
+
+class _Scope(nn.Module):
+  """Makes the variables below a name, from their shapes."""
+
+  shapes: Mapping[str, Any]
+  options: Options
+
+  @nn.compact
+  def __call__(self) -> None:
+    """Makes them."""
+    _make(self, self.shapes, self.options)
+
+
+def _make(
+  module: nn.Module, shapes: Mapping[str, Any], options: Options
+) -> None:
+  """Makes variables in the scope of a module, and below it."""
+  for name, shape in shapes.items():
+    first = _FIRST_VALUES.get(name, options.kernel_init)
+    if isinstance(shape, Mapping):
+      _Scope(shape, options, name=name)()
+    elif name in ('mean', 'var'):
+      module.variable('batch_stats', name, first, None, shape)
+    else:
+      module.param(name, first, shape)
+
+
+def _shapes(
+  layers: tuple[unroll.Layer, ...], options: Options
+) -> dict[str, Any]:
+  """Returns the shape of every variable, as a tree."""
+  shapes: dict[str, Any] = {}
+  for layer in layers:
+    own = layer.parameters(options.batch_norm_scale) | layer.statistics
+    for name, shape in own.items():
+      path = tuple(filter(None, f'{layer.scope}/{name}'.split('/')))
+      interpreter.put_at(shapes, path, shape)
+  return shapes

@@ -1,0 +1,131 @@
+"""A table as words in series, in the form in which it runs.
+
+Chains are flat, and every word carries the path of its variables, so a rule may
+move words and join them (rules.py) without changing a name.
+"""
+
+import dataclasses
+
+from inception.spec import scopes
+from inception.spec import vocabulary as v
+from inception.spec.scopes import Scoped
+
+Path = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+  """Convolution, average, batch norm or bias, maximum, ReLU, in this order.
+
+  Batch norm takes its statistics before the maximum.
+
+  Attributes:
+    conv: The convolution of the table. That of a projection has no features:
+      the channels of the input decide.
+    path: Scope of its variables.
+    average: A pooling that the table has before the convolution, or None.
+    maximum: A pooling that the table has after the ReLU, or None.
+  """
+
+  conv: v.Conv | v.SeparableConv
+  path: Path
+  average: v.AvgPool | None = None
+  maximum: v.MaxPool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+  """Any other operation of the table, at its scope."""
+
+  block: v.Operation
+  path: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Fork:
+  """Branches that read one input; outputs are concatenated along channels.
+
+  Attributes:
+    path: Scope of the block.
+    branches: The branches, in the order of the table.
+    joined: Indices of the branches whose first words, 1x1 convolutions, run as
+      one; empty or at least two.
+  """
+
+  path: Path
+  branches: 'tuple[Series, ...]'
+  joined: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Shortcut:
+  """A `Residual`.
+
+  Attributes:
+    block: The block of the table.
+    path: Its scope.
+    words: Its branches and its projection.
+    gate: Its gate, or None.
+  """
+
+  block: v.Residual
+  path: Path
+  words: 'Series'
+  gate: Plain | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+  """Equal blocks in series.
+
+  Attributes:
+    path: Scope of all blocks.
+    names: Scope of each block below `path`.
+    words: One block; its paths start below its name.
+  """
+
+  path: Path
+  names: tuple[str, ...]
+  words: 'Series'
+
+
+Word = Unit | Plain | Fork | Shortcut | Loop
+Series = tuple[Word, ...]
+
+
+def words_of(node: Scoped, parent: Path = ()) -> Series:
+  """Returns the words of a block.
+
+  Args:
+    node: The block, with the scopes of everything inside.
+    parent: Path of the scope that holds it.
+  """
+  path = (*parent, node.name) if node.name else parent
+  match node.block:
+    case v.Chain() | v.Gated():
+      return _in_series(node.parts, path)
+    case v.Conv() | v.SeparableConv():
+      return (Unit(node.block, path),)
+    case v.Concat():
+      return (Fork(path, tuple(words_of(part, path) for part in node.parts)),)
+    case v.Residual():
+      return (_shortcut(node.block, node, path),)
+    case v.Repeat():
+      names = tuple(part.name for part in node.parts)
+      body = dataclasses.replace(node.parts[0], name='')
+      return (Loop(path, names, words_of(body)),)
+  return (Plain(node.block, path),)
+
+
+def _in_series(nodes: tuple[Scoped, ...], path: Path) -> Series:
+  return tuple(word for node in nodes for word in words_of(node, path))
+
+
+def _shortcut(block: v.Residual, node: Scoped, path: Path) -> Shortcut:
+  branches, projection, *gates = scopes.residual_parts(node, channels=0)
+  return Shortcut(
+    block,
+    path,
+    _in_series((branches, projection), path),
+    Plain(block.gate, (*path, gates[0].name)) if block.gate else None,
+  )
