@@ -16,8 +16,10 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
 from inception.errors import UserError
+from inception.files import json_text
 
 _DIGITS = 9  # Of an index; far above any number of classes.
 
@@ -71,11 +73,11 @@ def main() -> None:
   workdirs = _workdirs()
   commands.use_compilation_cache()
   # Slow imports come after the flags.
-  from inception import distributed, session
   from inception.config import default
   from inception.evaluation import results as files
   from inception.evaluation.workdir import open_workdir
-  from inception.reports import classes
+  from inception.processes import distributed, session
+  from inception.reports import per_class
 
   values = flags.FLAGS
   page = commands.output('report')
@@ -106,7 +108,7 @@ def main() -> None:
     if not values.json:
       print(f'written to {path}')
     if page is not None:
-      classes.write_page(page, results, opened.details())
+      per_class.write_page(page, results, opened.details())
       print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
 
 

@@ -14,7 +14,7 @@ import time
 
 from absl import flags
 
-from inception import commands
+from inception.cli import commands
 
 _BEGAN = time.monotonic()  # Slow imports come after the flags.
 _DEFAULT_CONFIG = pathlib.Path(__file__).parent / 'configs' / 'digits.py'
@@ -49,9 +49,10 @@ def main() -> None:
   """Reads the flags and trains."""
   workdir = commands.require('workdir')
   commands.use_compilation_cache()
-  from inception import session
   from inception.config import checks
-  from inception.training import ahead, loop, profiling
+  from inception.observing import profiling
+  from inception.processes import session
+  from inception.training import ahead, loop
 
   values = flags.FLAGS
   checks.check_fields(values.config)

@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 import jax
 
-from inception import commands
+from inception.cli import commands
 from inception.config import default
 
 

@@ -15,7 +15,7 @@ from absl import flags
 import jax
 import numpy as np
 
-from inception import commands
+from inception.cli import commands
 from inception.config import default
 
 

@@ -17,7 +17,8 @@ import tempfile
 
 from absl import flags
 
-from inception import commands, paths
+from inception import paths
+from inception.cli import commands
 from inception.errors import UserError
 
 _VERSION = '16.0.0'

@@ -15,7 +15,7 @@ from absl import flags
 import jax
 
 from configs import digits
-from inception import commands
+from inception.cli import commands
 
 _BATCH_SIZE = 100
 _PHOTOGRAPHS = 400
@@ -53,8 +53,8 @@ def measure(folder: str, steps: int) -> dict[int, int]:
   """
   from benchmarks.photographs import write_photographs
   from benchmarks.steps import train_batches
-  from inception import distributed
   from inception.data.sources.catalog import open_source
+  from inception.processes import distributed
   from inception.training.build import build
 
   devices = jax.local_devices()[:1]

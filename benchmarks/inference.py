@@ -21,8 +21,10 @@ from benchmarks import peers  # Before TensorFlow; see there.
 
 # isort: split
 from benchmarks import networks
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
 from inception.errors import UserError, lookup
+from inception.files import json_text
 from inception.modules.options import PRECISIONS
 
 _SECONDS = 1.0  # Least time of a case in each round.

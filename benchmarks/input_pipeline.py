@@ -26,7 +26,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands
+from inception.cli import commands
 
 Pipeline = Callable[[], Iterator[Any]]
 

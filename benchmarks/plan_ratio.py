@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands
+from inception.cli import commands
 from inception.errors import UserError
 
 _KERAS_SIZE, _KERAS_CLASSES = 299, 1000
@@ -98,8 +98,8 @@ def keras_cycles(topology: Any) -> int:
   import jax.numpy as jnp
   import keras
 
-  from inception.device_program import DeviceProgram
   from inception.planning import devices, estimate, programs
+  from inception.processes.device_program import DeviceProgram
 
   keras.config.set_dtype_policy('mixed_bfloat16')
   model = keras.applications.InceptionV3(

@@ -18,7 +18,7 @@ import tempfile
 
 from absl import flags
 
-from inception import commands
+from inception.cli import commands
 from inception.errors import UserError
 
 _ROOT = pathlib.Path(__file__).parent.parent

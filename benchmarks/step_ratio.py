@@ -26,8 +26,9 @@ from benchmarks import peers  # Before TensorFlow; see there.
 
 # isort: split
 from benchmarks.steps import make_noise_step
-from inception import commands, create_model
+from inception import create_model
 from inception.architectures import get_architecture
+from inception.cli import commands
 from inception.config import default
 from inception.modules import conv_gradient, convolution, pooling
 

@@ -9,12 +9,13 @@ import jax
 import ml_collections
 import numpy as np
 
-from inception import distributed
-from inception.data import device, pipeline
+from inception.data import pipeline
+from inception.data.device import feed
 from inception.data.sources.source import Source
+from inception.processes import distributed
 from inception.training import resolve
 from inception.training.build import build
-from inception.training.step import TrainStep
+from inception.training.recipe.step import TrainStep
 
 Batch = dict[str, jax.Array]
 
@@ -80,4 +81,4 @@ def train_batches(
   batches = pipeline.train_batches(
     source, config.data, shard, config.seed, first_step=0
   )
-  return device.prefetch(batches, devices)
+  return feed.prefetch(batches, devices)

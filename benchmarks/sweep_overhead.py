@@ -13,10 +13,11 @@ import time
 
 from absl import flags
 
-from inception import commands, paths
+from inception import paths
+from inception.cli import commands
 from inception.config import default
-from inception.sweeps import folder as f
-from inception.sweeps import hyper, local, plan
+from inception.sweeps import grid, hyper, local
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.process import Place
 
 
@@ -37,11 +38,11 @@ def main() -> None:
     '-c',
     f'import time; time.sleep({seconds})',
   )
-  base = plan.Base('configs/default.py', default.get_config(), {})
+  base = grid.Base('configs/default.py', default.get_config(), {})
   with tempfile.TemporaryDirectory() as name:
     folder = f.SweepFolder(paths.resolve(name) / 'sweep')
     start = time.monotonic()
-    runs = plan.make_runs(base, hyper.sweep('seed', range(count)))
+    runs = grid.make_runs(base, hyper.sweep('seed', range(count)))
     planned = time.monotonic()
     folder.write(base, runs)
     local.run_all(folder, runs, [Place()], lambda *_: None, command=sleep)

@@ -17,7 +17,7 @@ from absl import flags
 import jax
 import ml_collections
 
-from inception import commands
+from inception.cli import commands
 
 _CONFIG = pathlib.Path(__file__).parent.parent / 'configs' / 'digits.py'
 
@@ -76,7 +76,7 @@ def measure_loop(config: ml_collections.ConfigDict, steps: int) -> float:
   The first interval, in which the loop starts, does not count; neither do
   compilation and the checkpoint at the end.
   """
-  from inception import metrics
+  from inception.observing import metrics
   from inception.training import loop
 
   with tempfile.TemporaryDirectory() as folder:

@@ -10,9 +10,11 @@ import dataclasses
 
 from absl import flags
 
-from inception import architectures, commands, json_text, outputs, paths
+from inception import architectures, paths
+from inception.cli import commands, outputs
 from inception.config import checks, default
 from inception.errors import UserError
+from inception.files import json_text
 from inception.spec import transforms, unroll
 from inception.spec import vocabulary as v
 from inception.spec.cost import Cost, network_cost

@@ -12,11 +12,12 @@ import json
 import jax.numpy as jnp
 import ml_collections
 
-from inception import distributed
 from inception.config import compare
 from inception.evaluation import evaluate, members
-from inception.training import build, run, schedule
-from inception.training.step import Recipe
+from inception.processes import distributed
+from inception.training import build, run
+from inception.training.recipe import schedule
+from inception.training.recipe.step import Recipe
 
 # False in tests of how programs are made; see the fixture `own_programs`.
 shared = True

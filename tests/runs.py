@@ -7,7 +7,7 @@ import pathlib
 import jax
 import numpy as np
 
-from inception.training.state import TrainState
+from inception.training.recipe.state import TrainState
 
 ONE = jax.devices()[:1]
 

@@ -11,7 +11,7 @@ import sys
 from absl import flags
 import pytest
 
-from inception import commands
+from inception.cli import commands
 from inception.data.sources import tfds
 from inception.errors import UserError
 from tests import warm

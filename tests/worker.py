@@ -5,7 +5,7 @@ Run:  python -m tests.worker train --config=tests/tiny.py --workdir=DIR ...
 
 import sys
 
-from inception import commands
+from inception.cli import commands
 from tests import tiny  # Registers the network.
 
 if __name__ == '__main__':

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import math
 from typing import Any
 
-from inception import json_text, paths
+from inception import paths
+from inception.files import json_text
 
 Fields = dict[str, Any]
 

@@ -12,7 +12,8 @@ from typing import Any
 from absl import logging
 import orbax.checkpoint as ocp
 
-from inception import distributed, paths
+from inception import paths
+from inception.processes import distributed
 
 
 class OrbaxIO:

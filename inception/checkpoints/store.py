@@ -14,12 +14,13 @@ from typing import Any, Self
 import ml_collections
 import numpy as np
 
-from inception import json_text, paths
+from inception import paths
 from inception.checkpoints import arrays, header, system, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.config import checks, compare
 from inception.errors import UserError, reason, warn
-from inception.retry import PERMANENT, retry
+from inception.files import json_text
+from inception.files.retry import PERMANENT, retry
 
 _FOLDER = 'checkpoints'
 _DAMAGED = 'damaged'

@@ -201,9 +201,9 @@ def _data() -> ml_collections.ConfigDict:
   # background class at 0.
   data.class_offset = 0
   # How evaluation images are cropped and resized: a name in
-  # inception/data/eval_transforms.py, such as 'inception' (the central 87.5 %
-  # of each side), 'slim', 'torchvision' or 'timm'. None: that of the pretrained
-  # weights.
+  # inception/data/pixels/eval_transforms.py, such as 'inception' (the central
+  # 87.5 % of each side), 'slim', 'torchvision' or 'timm'. None: that of the
+  # pretrained weights.
   data.eval_transform = 'inception'
   # Fraction of the image that evaluation keeps, and how it resizes: 'bilinear',
   # 'bicubic', or 'bilinear_tf1', which samples at pixel corners as TensorFlow 1
@@ -220,7 +220,7 @@ def _add_augmentation(data: ml_collections.ConfigDict) -> None:
   data.crop_aspect = (3 / 4, 4 / 3)
   # Mirror half of the training images left to right.
   data.flip = True
-  # Strength of TF-slim's color distortions, 0 to 1; see data/augment.py.
+  # Strength of TF-slim's color distortions, 0 to 1; see data/device/augment.py.
   data.color_jitter = 0.0
   # Probability that a random rectangle of a training image is painted gray
   # (random erasing, Zhong et al., 2020); 0.25 is usual.

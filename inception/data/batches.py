@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from inception import distributed
 from inception.data.tensorflow import tf
+from inception.processes import distributed
 
 Batch = Mapping[str, np.ndarray]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from inception.data import images
+from inception.data.pixels import images
 from inception.data.sources.source import Source
 from inception.data.tensorflow import tf
 

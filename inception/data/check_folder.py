@@ -18,7 +18,7 @@ import tqdm
 
 from inception import paths
 from inception.config import default
-from inception.data import decode, formats, images
+from inception.data.pixels import decode, images, signature
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
@@ -202,7 +202,7 @@ def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
   names = sorted(
     path.name
     for path in paths.entries(root)
-    if formats.is_supported_name(path.name) and path.is_file()
+    if signature.is_supported_name(path.name) and path.is_file()
   )
   if [*splits] != folder.WHOLE:
     yield from _counted('are in no split and no class', names)

@@ -2,8 +2,11 @@
 
 from collections.abc import Collection
 
-from inception.data.device import CHANNEL_ORDERS
-from inception.data.eval_transforms import EVAL_TRANSFORMS, INTERPOLATIONS
+from inception.data.device.feed import CHANNEL_ORDERS
+from inception.data.pixels.eval_transforms import (
+  EVAL_TRANSFORMS,
+  INTERPOLATIONS,
+)
 
 DATA_CHOICES: dict[str, Collection[str]] = {
   'data.channel_order': CHANNEL_ORDERS,

@@ -9,7 +9,7 @@ import numpy as np
 from inception.data.sources.source import DamagedError, Source
 from inception.data.tensorflow import tf
 from inception.errors import UserError, are, warn
-from inception.retry import retry
+from inception.files.retry import retry
 
 
 class KnownCorrupt:

@@ -16,10 +16,10 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from inception.data import crops, decode, images
 from inception.data.batches import Batch, Batches, Chunks, HostShard, int64
 from inception.data.blanks import Blanks
 from inception.data.corrupt import CorruptImageReplacement, KnownCorrupt
+from inception.data.pixels import crops, decode, images
 from inception.data.sources import noise
 from inception.data.sources.source import Source
 from inception.data.tensorflow import tf

@@ -18,9 +18,11 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
 from inception.data import imagenet
 from inception.errors import UserError, count, reason
+from inception.files import json_text
 
 # Images decoded from each end of every split, as a check.
 _CHECKED = 8

@@ -10,8 +10,10 @@ from absl import flags
 import ml_collections
 import numpy as np
 
-from inception import commands, json_text, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
 from inception.errors import UserError
+from inception.files import json_text
 
 _COLUMNS = 8
 _TRAINING_ROWS = 4
@@ -71,9 +73,10 @@ def training_images(
   import jax
   import jax.numpy as jnp
 
-  from inception.data import augment, pipeline
+  from inception.data import pipeline
+  from inception.data.device import augment
   from inception.data.sources import catalog
-  from inception.distributed import AXIS
+  from inception.processes.distributed import AXIS
 
   source = catalog.open_source(config.data, config.data.train_split)
   shard = pipeline.HostShard(count, 1)

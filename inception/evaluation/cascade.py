@@ -14,8 +14,10 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
 from inception.errors import UserError
+from inception.files import json_text
 
 
 def define_flags() -> None:

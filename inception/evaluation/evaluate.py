@@ -6,11 +6,11 @@ from typing import Any
 import jax
 from jax import lax
 
-from inception.device_program import DeviceProgram
-from inception.distributed import AXIS
 from inception.errors import UserError
 from inception.evaluation import score
 from inception.predict import Predictor
+from inception.processes.device_program import DeviceProgram
+from inception.processes.distributed import AXIS
 
 Array = jax.Array
 

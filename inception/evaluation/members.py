@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception import distributed, paths
+from inception import paths
 from inception.checkpoints.restore import Loaded, load_variables
-from inception.data import class_names, classes
+from inception.data import class_names
 from inception.data.sources.catalog import open_source
-from inception.data.sources.source import Source
+from inception.data.sources.source import Source, relabel
 from inception.errors import UserError, count, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor, make_predictor
 from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import average_crops, choose_precision
+from inception.processes import distributed
 from inception.quantization.int8 import (
   QuantizedNetwork,
   network_from_config,
@@ -167,7 +168,7 @@ def _match_classes(
     )
   names = class_names.configured(config.data)
   if names is not None:
-    return classes.match(source, names, f'the network of {folder}')
+    return relabel(source, names, f'the network of {folder}')
   expected = config.model.num_classes - config.data.class_offset
   if len(source.classes) != expected:
     raise UserError(

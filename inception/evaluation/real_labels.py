@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from inception import json_text, paths
+from inception import paths
 from inception.data.batches import HostShard
 from inception.errors import UserError, count
+from inception.files import json_text
 
 _FILE = 'real.json'
 _URL = 'https://github.com/google-research/reassessed-imagenet'

@@ -5,7 +5,9 @@ import hashlib
 import re
 from typing import Any
 
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
+from inception.files import json_text
 
 
 def write_results(

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inception import distributed
 from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor
+from inception.processes import distributed
 
 Array = jax.Array
 

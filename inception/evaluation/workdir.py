@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception import distributed, paths
-from inception.data import class_names, device, pipeline
+from inception import paths
+from inception.data import class_names, pipeline
 from inception.data.batches import HostShard, host_shard
+from inception.data.device import feed
 from inception.errors import UserError
 from inception.evaluation import details, evaluate, real_labels
 from inception.evaluation.members import (
@@ -26,6 +27,7 @@ from inception.evaluation.members import (
 from inception.evaluation.real_labels import RealLabels
 from inception.predict import Predictor
 from inception.predict.predictor import CROPS
+from inception.processes import distributed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Evaluation:
       pipeline.eval_batches(m.source, m.config.data, shard, squares)
       for m in (first[pixels] for pixels in seen)
     ]
-    return device.prefetch(self._joined(streams, shard), self.devices)
+    return feed.prefetch(self._joined(streams, shard), self.devices)
 
   def _joined(
     self, streams: Sequence[Any], shard: HostShard

@@ -17,8 +17,10 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
 from inception.errors import UserError
+from inception.files import json_text
 
 _BY = ('stage', 'kind', 'op')
 
@@ -96,14 +98,14 @@ def _write(
   table: paths.Path | None,
 ) -> None:
   """Writes what flags ask for."""
-  from inception.planning import chart, report
+  from inception.planning import picture, report
 
   values = flags.FLAGS
   if picture is not None:
     if shares:
-      chart.draw_shares(shares, plans[0], picture)
+      picture.draw_shares(shares, plans[0], picture)
     else:
-      chart.draw_scale(plans, picture)
+      picture.draw_scale(plans, picture)
     print(f'wrote {picture}')
   rows = [report.as_row(plan) for plan in plans]
   if table is not None:

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from inception.planning.chips import Topology
+from inception.planning.operations import COLLECTIVES, Operation, operations
 from inception.planning.programs import Compiled
-from inception.planning.schedule import COLLECTIVES, Operation, operations
 
 OTHER = 'other'
 

@@ -12,7 +12,7 @@ from inception.errors import UserError, count
 from inception.planning import devices, programs
 from inception.planning.chips import Topology
 from inception.planning.estimate import Estimate, estimate
-from inception.training.schedule import make_duration
+from inception.training.recipe.schedule import make_duration
 
 _LARGEST = 2**16  # Images per chip that are tried.
 

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import ml_collections
 
 from inception.config import checks
-from inception.device_program import DeviceProgram
 from inception.errors import UserError, lookup, reason
 from inception.evaluation.evaluate import eval_program
 from inception.predict import make_predictor
+from inception.processes.device_program import DeviceProgram
 from inception.training import limits, resolve
 from inception.training.build import build
-from inception.training.step import step_program
+from inception.training.recipe.step import step_program
 
 # XLA chooses among the algorithms of a GPU by timing them there.
 _COMPILER_OPTIONS: dict[str, dict[str, str]] = {

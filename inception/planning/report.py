@@ -4,10 +4,10 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from inception import commands
+from inception.cli import commands
 from inception.planning import estimate as estimates
+from inception.planning.operations import operations
 from inception.planning.plan import Plan
-from inception.planning.schedule import operations
 
 _MOST_ROWS = 25
 

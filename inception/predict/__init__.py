@@ -1,6 +1,6 @@
 """From images to logits, features, names and explanations."""
 
-from inception.predict.network import Pretrained, load_pretrained
+from inception.predict.load import Pretrained, load_pretrained
 from inception.predict.predictor import Predictor, make_predictor
 
 __all__ = [

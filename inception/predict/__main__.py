@@ -17,8 +17,10 @@ from typing import Any
 from absl import flags
 import tqdm
 
-from inception import commands, json_text, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
 from inception.errors import UserError, count, warn
+from inception.files import json_text
 
 # Flags that go with classes, and with --endpoint.
 _OF_CLASSES = ('top', 'crops', 'csv', 'explain')

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from inception import outputs, paths
-from inception.data import device
+from inception import paths
+from inception.cli import outputs
+from inception.data.device import feed
 from inception.modules.heads import Classifier
 from inception.modules.network import Network
 
@@ -36,7 +37,7 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
   last = model.architecture.stages[-1].name
 
   def explain(variables: Any, images: Array) -> dict[str, Array]:
-    normalized = device.normalize(images, data)
+    normalized = feed.normalize(images, data)
 
     def top_logits(change: Array) -> tuple[Array, tuple[Array, Array]]:
       """Adds a change to the last grid; each image has its own logits."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from inception import paths
-from inception.data import device
+from inception.data.device import feed
 from inception.errors import UserError
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.network import Network
@@ -24,7 +24,7 @@ Model = Network | QuantizedNetwork
 Predictor = Callable[[Any, Array], Array]
 
 # Squares of a picture by the number of crops: with more than one, each square
-# counts as it is and mirrored. See data/multi_crop.py.
+# counts as it is and mirrored. See data/pixels/multi_crop.py.
 CROPS = {1: 1, 10: 5, 12: 6, 144: 72}
 
 # Squares of each image that are computed at a time.
@@ -43,7 +43,7 @@ def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
   """
 
   def predict(variables: Any, images: Array) -> Array:
-    outputs: Any = model.apply(variables, device.normalize(images, data))
+    outputs: Any = model.apply(variables, feed.normalize(images, data))
     return outputs.logits
 
   return predict
@@ -125,7 +125,7 @@ def make_extractor(
   """
 
   def extract(variables: Any, images: Array) -> Array:
-    normalized = device.normalize(images, data)
+    normalized = feed.normalize(images, data)
     outputs: Any = model.apply(variables, normalized, endpoints=True)
     x = outputs.endpoints[endpoint].astype(jnp.float32)
     if normalize:

@@ -10,12 +10,14 @@ import jax
 import ml_collections
 import numpy as np
 
-from inception import distributed, paths
-from inception.data import device, pipeline
+from inception import paths
+from inception.data import pipeline
 from inception.data.batches import HostShard
+from inception.data.device import feed
 from inception.data.sources import folder, listing
 from inception.errors import UserError
 from inception.predict.failure import Failure
+from inception.processes import distributed
 
 # Images per device and step, unless there are fewer.
 ROWS = 32
@@ -96,7 +98,7 @@ def run(
   variables = distributed.replicate(variables, devices)
   first = 0
   waiting = None
-  for batch in device.prefetch(batches, devices):
+  for batch in feed.prefetch(batches, devices):
     results = step(variables, batch['image'])
     if waiting is not None:
       yield from _rows(waiting, first, files, failed)

@@ -15,11 +15,15 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import architectures, commands, json_text, outputs, paths
+from inception import architectures, paths
+from inception.cli import commands, outputs
 from inception.config import checks, default
-from inception.data import class_names, device, eval_transforms
+from inception.data import class_names
+from inception.data.device import feed
+from inception.data.pixels import eval_transforms
 from inception.errors import UserError, count, warn
-from inception.pretrained.content import Statement
+from inception.files import json_text
+from inception.pretrained.formats.content import Statement
 from inception.pretrained.projects import PROJECTS
 
 _NOTHING = Statement()
@@ -59,7 +63,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_list('std', None, 'Divides the difference; likewise.')
   flags.DEFINE_enum(
-    'channel_order', 'RGB', list(device.CHANNEL_ORDERS), 'Order of channels.'
+    'channel_order', 'RGB', list(feed.CHANNEL_ORDERS), 'Order of channels.'
   )
   flags.DEFINE_integer(
     'class_offset',
@@ -83,13 +87,14 @@ def main() -> None:
   )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
-  from inception.pretrained import files, matching
+  from inception.pretrained import conversion
+  from inception.pretrained.formats import files
 
   values = flags.FLAGS
   weights.check_new(output)
   content, file_format = files.read_content(path, values.copy)
   projects = [values['from'].value] if values['from'].value else None
-  imported = matching.import_arrays(
+  imported = conversion.import_arrays(
     content.arrays, projects or file_format.projects, values.architecture
   )
   statement = files.read_statement(path, content, file_format)
@@ -104,7 +109,7 @@ def main() -> None:
   _apply_flags(config)
   weights.write(output, imported.variables, config)
   if projects is None:
-    others = matching.alternatives(imported, content.arrays)
+    others = conversion.alternatives(imported, content.arrays)
     if others:
       warn(
         f'the weights may also be those of {" or ".join(others)}, which prepare'
@@ -196,7 +201,7 @@ def make_config(
   """Returns the config that is stored with the weights.
 
   Args:
-    imported: Result of `matching.import_arrays`.
+    imported: Result of `conversion.import_arrays`.
     provenance: Origin of the weights: `project`, `file`, `sha256`, and
       `preprocessing`, a name in `EVAL_TRANSFORMS`.
     statement: What the file says about the model's input and output.

@@ -8,7 +8,9 @@ and `load_pretrained` read it like any other.
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
+from inception.files import json_text
 
 
 def define_flags() -> None:

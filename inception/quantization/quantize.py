@@ -16,8 +16,8 @@ from inception.modules import rounding
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
 from inception.quantization import histogram, int8, scales
+from inception.quantization.examples import training_images
 from inception.quantization.folding import fold_batch_norm
-from inception.quantization.images import training_images
 
 Array = jax.Array
 Variables = Mapping[str, Any]

@@ -8,8 +8,10 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
-from inception.metrics import Row, read_rows
+from inception import paths
+from inception.cli import commands, outputs
+from inception.files import json_text
+from inception.observing.metrics import Row, read_rows
 
 # The Okabe-Ito palette: distinguishable for color-blind readers and in print.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')

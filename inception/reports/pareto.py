@@ -14,8 +14,10 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
 from inception.errors import UserError
+from inception.files import json_text
 from inception.reports.curves import COLORS
 from inception.reports.points import (
   Point,

@@ -12,11 +12,14 @@ from typing import Any
 
 from absl import flags
 
-from inception import commands, json_text, metrics, outputs, paths
+from inception import paths
+from inception.cli import commands, outputs
 from inception.errors import UserError, count
+from inception.files import json_text
+from inception.observing import metrics
 from inception.reports import charts, page
 from inception.reports.importance import importance
-from inception.reports.results import differing, means, read_result
+from inception.reports.run_rows import differing, means, read_result
 
 _MOST_CURVES = 30
 _MOST_OPEN = 3  # Failures whose last lines are shown at once.

@@ -18,11 +18,13 @@ from absl import flags
 from ml_collections import config_flags
 import tqdm
 
-from inception import commands, json_text, paths
+from inception import paths
+from inception.cli import commands
 from inception.errors import UserError, are, lookup
+from inception.files import json_text
 from inception.reports import charts
-from inception.sweeps import folder as f
-from inception.sweeps import hparams, hyper, plan, results
+from inception.sweeps import grid, hparams, hyper, tables
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import ENGINES, Job, Options
 from inception.sweeps.process import ROOT
 
@@ -86,9 +88,9 @@ def main() -> int:
   sweep = _sweep(base)
   if values.search is not None:
     return _search(folder, base, sweep)
-  if plan.is_search(sweep):
+  if grid.is_search(sweep):
     raise UserError('the sweep draws values; add --search=optuna')
-  runs = plan.make_runs(base, sweep)
+  runs = grid.make_runs(base, sweep)
   job = Job(folder, runs, _Progress(folder, len(runs)).ended, _options())
   if values.dry_run:
     print('\n'.join(f'{run.name}  {" ".join(run.flags[1:])}' for run in runs))
@@ -103,7 +105,7 @@ def main() -> int:
   try:
     engine.run(job)
   finally:
-    page = results.write(folder)
+    page = tables.write(folder)
   return _report(folder, page)
 
 
@@ -126,7 +128,7 @@ def _check_flags() -> None:
   charts.check_installed()
 
 
-def _search(folder: f.SweepFolder, base: plan.Base, sweep: hyper.Sweep) -> int:
+def _search(folder: f.SweepFolder, base: grid.Base, sweep: hyper.Sweep) -> int:
   from inception.sweeps.search import open_study  # An optional package.
 
   values = flags.FLAGS
@@ -137,7 +139,7 @@ def _search(folder: f.SweepFolder, base: plan.Base, sweep: hyper.Sweep) -> int:
   try:
     study.run(_Progress(folder, values.trials).ended)
   finally:
-    page = results.write(folder)
+    page = tables.write(folder)
   return _report(folder, page)
 
 
@@ -153,7 +155,7 @@ def _options() -> Options:
   )
 
 
-def _base() -> plan.Base:
+def _base() -> grid.Base:
   """Returns what the flags say about all runs."""
   config = flags.FLAGS['config']
   file, colon, argument = config_flags.get_config_filename(config).partition(
@@ -164,10 +166,10 @@ def _base() -> plan.Base:
   if path.is_relative_to(ROOT):
     path = path.relative_to(ROOT)
   overrides = config_flags.get_override_values(config)
-  return plan.Base(f'{path}{colon}{argument}', flags.FLAGS.config, overrides)
+  return grid.Base(f'{path}{colon}{argument}', flags.FLAGS.config, overrides)
 
 
-def _sweep(base: plan.Base) -> hyper.Sweep:
+def _sweep(base: grid.Base) -> hyper.Sweep:
   """Returns the sweep of the config file or of the flags.
 
   Raises:
@@ -176,7 +178,7 @@ def _sweep(base: plan.Base) -> hyper.Sweep:
   values = flags.FLAGS
   file = ROOT / base.file.partition(':')[0]
   written = runpy.run_path(str(file)).get('get_hyper')
-  given = [hyper.sweep(*plan.parse(text)) for text in values.sweep]
+  given = [hyper.sweep(*grid.parse(text)) for text in values.sweep]
   if written is not None and given:
     raise UserError(
       f'{base.file} has a get_hyper, so --sweep must not be given'
@@ -205,7 +207,7 @@ class _Progress:
       total=total, unit='run', disable=not sys.stderr.isatty()
     )
 
-  def ended(self, run: plan.Run, status: f.Status) -> None:
+  def ended(self, run: grid.Run, status: f.Status) -> None:
     """Is called when a run has ended."""
     hparams.record(self._folder, run, status)
     self._count += 1
@@ -219,7 +221,7 @@ class _Progress:
     sys.stdout.flush()
     if self._count < self._total:
       if time.monotonic() - self._page > _PAGE_SECONDS:
-        results.write(self._folder)
+        tables.write(self._folder)
         self._page = time.monotonic()
     else:
       self._bar.close()
@@ -227,7 +229,7 @@ class _Progress:
 
 def _report(folder: f.SweepFolder, page: str) -> int:
   """Prints what was reached; returns the exit status."""
-  rows, fields = results.collect(folder)
+  rows, fields = tables.collect(folder)
   best = sorted(
     (row for row in rows if row.get('top1') is not None),
     key=lambda row: -row['top1'],

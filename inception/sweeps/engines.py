@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 
-from inception.sweeps import folder as f
 from inception.sweeps import local
+from inception.sweeps import sweep_folder as f
+from inception.sweeps.grid import Run
 from inception.sweeps.places import find_places
-from inception.sweeps.plan import Run
 from inception.sweeps.process import Place
 
 

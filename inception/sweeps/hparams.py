@@ -6,9 +6,9 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from inception import paths
-from inception.sweeps import folder as f
-from inception.sweeps.plan import Run
-from inception.training.tensorboard import format_event
+from inception.observing.tensorboard import format_event
+from inception.sweeps import sweep_folder as f
+from inception.sweeps.grid import Run
 
 _STATUS = {
   f.FINISHED: api_pb2.STATUS_SUCCESS,

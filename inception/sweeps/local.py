@@ -5,8 +5,8 @@ import contextlib
 import signal
 import time
 
-from inception.sweeps import folder as f
-from inception.sweeps.plan import Run
+from inception.sweeps import sweep_folder as f
+from inception.sweeps.grid import Run
 from inception.sweeps.process import TRAIN, Place, Process
 
 _POLL_SECONDS = 0.005

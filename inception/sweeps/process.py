@@ -10,8 +10,8 @@ import sys
 import time
 
 from inception.errors import RESTART, UserError
-from inception.sweeps import folder as f
-from inception.sweeps.plan import Run
+from inception.sweeps import sweep_folder as f
+from inception.sweeps.grid import Run
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TRAIN = (sys.executable, str(ROOT / 'train.py'))

@@ -11,12 +11,13 @@ import socket
 import time
 from typing import Any
 
-from inception import metrics, paths
+from inception import paths
 from inception.errors import UserError
-from inception.sweeps import folder as f
+from inception.observing import metrics
 from inception.sweeps import local
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import Job, Options
-from inception.sweeps.plan import Run
+from inception.sweeps.grid import Run
 from inception.sweeps.process import TRAIN, Place, run_to_end
 
 try:

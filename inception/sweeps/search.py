@@ -16,10 +16,11 @@ import math
 import sqlite3
 from typing import Any
 
-from inception import metrics, paths
+from inception import paths
 from inception.errors import UserError, count
-from inception.sweeps import folder as f
-from inception.sweeps import hyper, local, plan
+from inception.observing import metrics
+from inception.sweeps import grid, hyper, local
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import Options
 from inception.sweeps.local import Ended
 from inception.sweeps.places import find_places
@@ -49,7 +50,7 @@ class Study:
   def __init__(
     self,
     folder: f.SweepFolder,
-    base: plan.Base,
+    base: grid.Base,
     sweep: hyper.Sweep,
     options: Options,
     trials: int,
@@ -139,7 +140,7 @@ class Study:
     return found
 
   def _run(self, ended: Ended, command: Sequence[str]) -> None:
-    def both(run: plan.Run, status: f.Status) -> None:
+    def both(run: grid.Run, status: f.Status) -> None:
       self._tell(run, status)
       ended(run, status)
 
@@ -152,7 +153,7 @@ class Study:
       command,
     )
 
-  def _draw(self) -> Iterator[plan.Run]:
+  def _draw(self) -> Iterator[grid.Run]:
     """Yields the runs of trials: those that were cut short, then new ones."""
     self._enqueue_interrupted()
     while self._count() < self._trials or self._study.get_trials(
@@ -177,11 +178,11 @@ class Study:
     """Returns the number of trials; one that was cut short counts once."""
     return len(self._study.trials) - self._study.user_attrs.get(_AGAIN, 0)
 
-  def _run_of(self, trial: optuna.Trial) -> plan.Run:
+  def _run_of(self, trial: optuna.Trial) -> grid.Run:
     drawn = {
       name: _suggest(trial, name, space) for name, space in self._space.items()
     }
-    run = plan.make_run(self._base, self._overrides(drawn))
+    run = grid.make_run(self._base, self._overrides(drawn))
     trial.set_user_attr(_RUN, run.name)
     self._of_run.setdefault(run.name, []).append(trial)
     self._folder.write(self._base, [run], self._metric)
@@ -192,7 +193,7 @@ class Study:
       return drawn
     return {**drawn.pop(_ROW), **drawn}
 
-  def _is_bad(self, run: plan.Run) -> bool:
+  def _is_bad(self, run: grid.Run) -> bool:
     """Reports the evaluations of a run; True if it is to be stopped."""
     trial = self._of_run[run.name][0]
     values = self._values(run)
@@ -208,7 +209,7 @@ class Study:
       trial.report(value, step)
     self._reported[trial.number] = len(values)
 
-  def _tell(self, run: plan.Run, status: f.Status) -> None:
+  def _tell(self, run: grid.Run, status: f.Status) -> None:
     states = optuna.trial.TrialState
     values = self._values(run)
     if status.status == f.INTERRUPTED:
@@ -222,7 +223,7 @@ class Study:
       else:
         self._study.tell(trial, state=states.FAIL)
 
-  def _values(self, run: plan.Run) -> list[tuple[int, float]]:
+  def _values(self, run: grid.Run) -> list[tuple[int, float]]:
     """Returns the metric of the evaluations of a run, by step."""
     return metrics.evaluations(self._folder.workdir(run.name), self._metric)
 
@@ -247,7 +248,7 @@ def find_space(sweep: hyper.Sweep) -> Space:
   drawn: dict[str, Any] = {}
   listed: dict[str, Any] = {}
   for field in dict.fromkeys(name for row in sweep for name in row):
-    values = [plan.plain(row.get(field)) for row in sweep]
+    values = [grid.plain(row.get(field)) for row in sweep]
     first = values[0]
     if not any(isinstance(v, hyper.Interval | hyper.Choice) for v in values):
       listed[field] = list(
@@ -259,14 +260,14 @@ def find_space(sweep: hyper.Sweep) -> Space:
       )
     else:
       drawn[field] = (
-        [plan.plain(value) for value in first.values]
+        [grid.plain(value) for value in first.values]
         if isinstance(first, hyper.Choice)
         else first
       )
   if math.prod(map(len, listed.values())) == len(sweep):
     return {**drawn, **listed}
   rows = [
-    {k: plan.plain(v) for k, v in row.items() if k not in drawn}
+    {k: grid.plain(v) for k, v in row.items() if k not in drawn}
     for row in sweep
   ]
   return {_ROW: rows, **drawn}
@@ -324,7 +325,7 @@ def _study_file(path: paths.Path) -> Iterator[paths.Path]:
 
 def open_study(
   folder: f.SweepFolder,
-  base: plan.Base,
+  base: grid.Base,
   sweep: hyper.Sweep,
   options: Options,
   trials: int,
@@ -348,5 +349,5 @@ def open_study(
       (space.low, space.high) if isinstance(space, hyper.Interval) else space
     )
     for value in ends if name != _ROW else ():
-      plan.check_overrides(base.config, {name: value})
+      grid.check_overrides(base.config, {name: value})
   return study

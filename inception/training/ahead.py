@@ -7,12 +7,13 @@ import jax
 import ml_collections
 import numpy as np
 
-from inception import distributed, paths
+from inception import paths
 from inception.data import pipeline
 from inception.data.batches import host_shard
+from inception.processes import distributed
 from inception.training.build import Training
-from inception.training.prepare import prepare
 from inception.training.run import make_eval_step
+from inception.training.setup import prepare
 
 
 def compile_only(

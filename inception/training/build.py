@@ -12,14 +12,14 @@ import jax
 import ml_collections
 import numpy as np
 
-from inception.distributed import AXIS
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
-from inception.training import schedule as schedules
-from inception.training.losses import CLASS_WEIGHTS
-from inception.training.optimizer import make_optimizer
-from inception.training.state import TrainState, jit_initial_state
-from inception.training.step import Recipe, TrainStep, make_train_step
+from inception.processes.distributed import AXIS
+from inception.training.recipe import schedule as schedules
+from inception.training.recipe.losses import CLASS_WEIGHTS
+from inception.training.recipe.optimizer import make_optimizer
+from inception.training.recipe.state import TrainState, jit_initial_state
+from inception.training.recipe.step import Recipe, TrainStep, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 
-from inception import distributed
 from inception.data.corrupt import KnownCorrupt
 from inception.errors import UserError
-from inception.training.watchdog import Watchdog
+from inception.processes import distributed
+from inception.processes.watchdog import Watchdog
 
 Batch = dict[str, jax.Array]
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from inception import distributed, errors
+from inception import errors
 from inception.architectures import get_architecture
-from inception.data.eval_transforms import eval_transform
+from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError, warn
 from inception.modules.create import check_stage
+from inception.processes import distributed
 from inception.spec import unroll
 
 # Of the short side of an evaluation image before it is cropped, in pixels.

@@ -10,15 +10,16 @@ import contextlib
 import jax
 import ml_collections
 
-from inception import distributed, paths
+from inception import paths
 from inception.checkpoints.lock import WorkdirLock
 from inception.errors import UserError, warn
+from inception.observing.start_times import Startup
+from inception.processes import distributed
 from inception.training import start as starts
 from inception.training.consensus import StoppedError
-from inception.training.prepare import prepare
+from inception.training.recipe.state import TrainState
 from inception.training.run import Run, start_run
-from inception.training.startup import Startup
-from inception.training.state import TrainState
+from inception.training.setup import prepare
 
 
 def train(

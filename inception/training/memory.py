@@ -7,8 +7,8 @@ import re
 import jax
 import numpy as np
 
-from inception import distributed
 from inception.errors import UserError
+from inception.processes import distributed
 from inception.spec import unroll
 from inception.training.build import Training
 

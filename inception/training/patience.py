@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 import json
 from typing import Any
 
-from inception import distributed
+from inception.processes import distributed
 
 
 class Patience:

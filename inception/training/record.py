@@ -13,9 +13,10 @@ from typing import Any
 import jax
 
 import inception
-from inception import distributed, paths
+from inception import paths
 from inception.data.sources.source import Source
 from inception.errors import UserError, count, warn
+from inception.processes import distributed
 from inception.training.build import Training
 
 RECORD_FILE = 'starts.jsonl'

@@ -8,25 +8,26 @@ import jax
 import ml_collections
 import numpy as np
 
-from inception import distributed
 from inception.config import checks, compare
-from inception.data import class_names, classes, decode
+from inception.data import class_names
 from inception.data.choices import DATA_CHOICES
+from inception.data.pixels import decode
 from inception.data.sources import source
 from inception.data.sources.catalog import open_source
-from inception.data.sources.source import Source, overlap
+from inception.data.sources.source import Source, overlap, relabel
 from inception.errors import UserError, are, count, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
+from inception.observing.trackers import TRACKERS
+from inception.processes import distributed
 from inception.training.limits import check_batch_norm, check_sizes
-from inception.training.losses import CLASS_WEIGHTS
-from inception.training.optimizer import OPTIMIZERS
+from inception.training.recipe.losses import CLASS_WEIGHTS
+from inception.training.recipe.optimizer import OPTIMIZERS
+from inception.training.recipe.schedule import SCHEDULES, make_duration
 from inception.training.record import ON_CHANGE
 from inception.training.saving import ON_FULL
-from inception.training.schedule import SCHEDULES, make_duration
 from inception.training.start import Start
-from inception.training.trackers import TRACKERS
 
 # The names that a field may take are the keys of the dict that interprets it.
 CHOICES: dict[str, Collection[str]] = {
@@ -137,8 +138,8 @@ def match_classes(
   if len(chosen) == 1 and distributed.is_first():
     warn(f'{train_source.name} has a single class: there is nothing to learn')
   return chosen, (
-    classes.match(train_source, chosen, owner),
-    classes.match(eval_source, chosen, owner),
+    relabel(train_source, chosen, owner),
+    relabel(eval_source, chosen, owner),
   )
 
 

@@ -10,30 +10,33 @@ from typing import Any
 import jax
 import ml_collections
 
-from inception import distributed, json_text, paths
+from inception import paths
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
-from inception.data import device, pipeline
+from inception.data import pipeline
 from inception.data.batches import host_shard
 from inception.data.corrupt import KnownCorrupt
+from inception.data.device import feed
 from inception.data.sources.source import Source
 from inception.errors import UserError, count
 from inception.evaluation import evaluate
+from inception.files import json_text
+from inception.observing.logs import Logs, Tracking
+from inception.observing.meter import Meter
+from inception.observing.profiling import Profile
+from inception.observing.start_times import Startup
+from inception.observing.trackers import Tracker
 from inception.predict import make_predictor
+from inception.processes import distributed
+from inception.processes.signals import stop_signals
+from inception.processes.watchdog import Watchdog
 from inception.training import record
 from inception.training.build import Training
 from inception.training.consensus import Consensus
-from inception.training.logs import Logs, Tracking
-from inception.training.meter import Meter
 from inception.training.patience import Patience
-from inception.training.profiling import Profile
+from inception.training.recipe.state import TrainState
+from inception.training.recipe.step import Batch
 from inception.training.saving import ON_FULL, Saver
-from inception.training.signals import stop_signals
-from inception.training.startup import Startup
-from inception.training.state import TrainState
-from inception.training.step import Batch
-from inception.training.trackers import Tracker
-from inception.training.watchdog import Watchdog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +182,7 @@ def _train_batches(
     source, config.data, shard, config.seed, first_step, known
   )
   return consensus.over(
-    device.prefetch(batches, devices), _make_empty(training), known
+    feed.prefetch(batches, devices), _make_empty(training), known
   )
 
 
@@ -193,7 +196,7 @@ def _make_evaluate(
 
   def evaluate_split(variables: Any) -> dict[str, float]:
     on_devices = consensus.over_evaluation(
-      device.prefetch(batches, devices), _make_empty(training)
+      feed.prefetch(batches, devices), _make_empty(training)
     )
     return evaluate.evaluate(eval_step, variables, on_devices)
 

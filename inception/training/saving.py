@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import ml_collections
 
-from inception import distributed
 from inception.checkpoints import arrays
 from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.errors import warn
-from inception.training import divergence
-from inception.training.state import TrainState
+from inception.observing import divergence
+from inception.processes import distributed
+from inception.training.recipe.state import TrainState
 
 # `checkpoint.on_full`: whether training goes on without the checkpoint.
 ON_FULL = {'stop': False, 'continue': True}

@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from inception import distributed, paths
+from inception import paths
 from inception.checkpoints import arrays, choose
 from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.config import compare
 from inception.data import class_names
-from inception.data.eval_transforms import eval_transform
+from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError, warn
 from inception.modules.network import Network
+from inception.processes import distributed
 from inception.training.build import Training, heads_of
-from inception.training.state import TrainState
+from inception.training.recipe.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,11 +13,12 @@ import traceback
 
 import jax
 
-from inception import metrics, paths
+from inception import paths
 from inception.checkpoints import verify
 from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 from inception.evaluation.workdir import evaluate_workdir
+from inception.observing import metrics
 from inception.training import loop
 from tests import tiny
 from tests.chaos import kills

@@ -18,7 +18,7 @@ from inception import load_pretrained
 from inception.checkpoints.store import Checkpoints
 from inception.config import compare, default, upgrade
 from inception.evaluation.workdir import evaluate_workdir
-from inception.metrics import read_rows
+from inception.observing.metrics import read_rows
 from inception.training import loop
 
 OLD = pathlib.Path(__file__).parent / 'old'

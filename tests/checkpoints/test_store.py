@@ -11,13 +11,15 @@ import numpy as np
 from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
-from inception import distributed, json_text, paths
+from inception import paths
 from inception.checkpoints import arrays, choose, restore, tidy, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
 from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.config import default
 from inception.errors import UserError
+from inception.files import json_text
+from inception.processes import distributed
 from inception.training.saving import Saver
 
 CONFIG = default.get_config()

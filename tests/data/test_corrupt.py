@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from inception import retry
 from inception.data import pipeline
 from inception.data.sources import catalog
 from inception.errors import UserError
+from inception.files import retry
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from PIL import Image
 import pytest
 
 from inception.data import batches as module
-from inception.data import device, pipeline
+from inception.data import pipeline
+from inception.data.device import feed
 from inception.data.sources import catalog
 from inception.data.sources.source import Source
 from inception.data.tensorflow import tf
@@ -128,7 +129,7 @@ def test_evaluation_starts_over_and_builds_its_graph_once(config, numbers):
 def test_batches_are_split_over_the_devices(config, numbers):
   shard = pipeline.HostShard(8, 4)
   batches = pipeline.train_batches(numbers, config.data, shard, 7, 0)
-  batch = next(device.prefetch(batches, jax.devices()))
+  batch = next(feed.prefetch(batches, jax.devices()))
   assert batch['image'].shape == (4, 2, 16, 16, 3)
   assert batch['image'].dtype == np.uint8
   assert len(batch['image'].addressable_shards) == 4

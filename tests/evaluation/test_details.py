@@ -15,7 +15,7 @@ from inception.evaluation import details
 from inception.evaluation.results import write_results
 from inception.evaluation.workdir import evaluate_workdir, open_workdir
 from inception.paths import resolve
-from inception.reports import calibration, classes
+from inception.reports import calibration, per_class
 from tests.checkpoints.test_old_versions import OLD
 
 NAMES = ('ant', 'bee <b>', 'cat')
@@ -101,13 +101,13 @@ def test_bins_of_a_collection_count_every_example(found):
 
 
 def test_the_bootstrap_is_near_the_normal_approximation():
-  low, high = classes.bootstrap(0.9, 1000)
+  low, high = per_class.bootstrap(0.9, 1000)
   half = 1.96 * np.sqrt(0.9 * 0.1 / 1000)
   assert (low, high) == pytest.approx((0.9 - half, 0.9 + half), abs=2e-3)
 
 
 def test_the_page_shows_them_and_escapes_names(found):
-  page = classes.render(RESULTS, found)
+  page = per_class.render(RESULTS, found)
   assert 'bee &lt;b&gt;' in page and 'bee <b>' not in page
   assert 'Top-1 57.14%' in page and '7 examples' in page
   rows = re.findall(r'<tr><td>(\w+)[^<]*</td><td>(\d+)</td><td>([\d.]+)%', page)
@@ -121,15 +121,15 @@ def test_the_page_shows_them_and_escapes_names(found):
   assert 'http' not in page  # One file without links.
   many = {**found, 'classes': [str(i) for i in range(41)]}
   many['confusion'] = np.eye(41, dtype=int).tolist()
-  page = classes.render(RESULTS, {**many, 'worst': []})
+  page = per_class.render(RESULTS, {**many, 'worst': []})
   assert 'class="matrix"' not in page.split('</style>')[1]
   assert page.count('None.') == 2
 
 
 def test_the_interval_is_wilsons():
-  low, high = classes.interval(0.5, 100)
+  low, high = per_class.interval(0.5, 100)
   assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-  low, high = classes.interval(1.0, 10)
+  low, high = per_class.interval(1.0, 10)
   assert (low, high) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
@@ -180,9 +180,9 @@ def test_what_is_not_finite_is_said_on_the_page(found):
   """Of a network whose activations overflow."""
   results = {**RESULTS, 'loss': math.nan}
   bins = details.reliability(np.array([np.nan, np.inf]), np.array([1, 0]))
-  html = classes.render(results, {**found, 'bins': bins.tolist()})
+  html = per_class.render(results, {**found, 'bins': bins.tolist()})
   assert 'loss not finite.' in html and 'error not finite.' in html
   assert 'nan%' not in html and ' nan' not in html
-  html = classes.render({**results, 'examples': 0}, found)
+  html = per_class.render({**results, 'examples': 0}, found)
   assert 'No example was counted.' in html
-  assert classes.interval(0.0, 0) == classes.bootstrap(0.0, 0) == (0, 1)
+  assert per_class.interval(0.0, 0) == per_class.bootstrap(0.0, 0) == (0, 1)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception.data import device, pipeline
+from inception.data import pipeline
+from inception.data.device import feed
 from inception.data.sources.catalog import open_source
 from inception.evaluation import evaluate, score
 from inception.evaluation.results import format_results
@@ -35,7 +36,7 @@ def evaluate_split(config, source, batch_size, devices=1):
   return evaluate.evaluate(
     evaluate.make_eval_step(make_predictor(model, config.data), chosen),
     {k: variables[k] for k in ('params', 'batch_stats')},
-    device.prefetch(batches, chosen),
+    feed.prefetch(batches, chosen),
   )
 
 

@@ -11,9 +11,9 @@ import pytest
 from inception import load_pretrained, paths
 from inception.checkpoints import weights
 from inception.checkpoints.restore import load_variables
-from inception.data import multi_crop
 from inception.data.batches import HostShard
-from inception.data.images import eval_images
+from inception.data.pixels import multi_crop
+from inception.data.pixels.images import eval_images
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.evaluation import real_labels

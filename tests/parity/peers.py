@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from inception.modules.create import create_model
-from inception.pretrained import matching
+from inception.pretrained import conversion
 from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import network_layers
 from tests.parity import formula
@@ -69,7 +69,7 @@ def formula_arrays(peer, classes):
 
 def imported(peer, classes):
   arrays = formula_arrays(peer, classes)
-  return matching.import_arrays(arrays, project_of(peer))
+  return conversion.import_arrays(arrays, project_of(peer))
 
 
 def apply(weights, images):

@@ -13,7 +13,8 @@ import pytest
 from inception import get_architecture, paths
 from inception.errors import UserError
 from inception.modules.create import create_model
-from inception.pretrained import files, matching
+from inception.pretrained import conversion
+from inception.pretrained.formats import files
 from inception.pretrained.projects import PROJECTS
 from tests.parity import formula, peers
 from tests.parity.peers import FOLDER, GOLDEN, PEERS
@@ -95,7 +96,7 @@ def test_weights_files_of_the_peers_hold_the_weights_of_the_formula(
   peer, suffix
 ):
   arrays, _ = files.read_arrays(FOLDER / f'{peer}{suffix}')
-  found = matching.import_arrays(arrays, peers.project_of(peer))
+  found = conversion.import_arrays(arrays, peers.project_of(peer))
   wanted = peers.imported(peer, found.num_classes)
   assert found.architecture == wanted.architecture
   jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
@@ -118,7 +119,7 @@ FORMS = {
 def test_wrappers_and_heads_that_torch_wrote_are_read(form):
   path = paths.resolve(FOLDER / f'form_{form}.pth')
   arrays, found = files.read_arrays(path)
-  imported = matching.import_arrays(arrays, found.projects)
+  imported = conversion.import_arrays(arrays, found.projects)
   assert imported.architecture == 'inception_v3_torchvision'
   assert FORMS[form] == (
     imported.num_classes,

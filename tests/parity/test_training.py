@@ -17,15 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception import distributed, get_architecture
+from inception import get_architecture
 from inception.config import default
-from inception.pretrained import matching
+from inception.pretrained import conversion
 from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import network_layers
+from inception.processes import distributed
 from inception.spec import unroll
 from inception.training import build as builds
-from inception.training.state import TrainState
-from inception.training.step import make_train_step
+from inception.training.recipe.state import TrainState
+from inception.training.recipe.step import make_train_step
 from tests.parity import trajectory
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
@@ -139,7 +140,7 @@ def make_weights(peer, golden):
     axes = range(rank - 1) if keras else range(1, rank)
     arrays[files[name]] = trajectory.initial(name, shape, axes)
   project_name = peer.split('_')[0]
-  weights = matching.import_arrays(arrays, project_name)
+  weights = conversion.import_arrays(arrays, project_name)
   table = network_layers(
     weights.architecture, weights.num_classes, weights.with_aux
   )

@@ -12,7 +12,7 @@ import pytest
 
 from inception import load_pretrained
 from inception.data import class_names
-from inception.data.eval_transforms import eval_transform
+from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.predict import stream
 from inception.predict.explain import make_explainer

@@ -13,13 +13,14 @@ import pytest
 from inception import load_pretrained, paths
 from inception.checkpoints import weights
 from inception.checkpoints.restore import load_variables
-from inception.data import class_names, eval_transforms
+from inception.data import class_names
+from inception.data.pixels import eval_transforms
 from inception.data.sources import listing
 from inception.errors import UserError
 from inception.evaluation import workdir
-from inception.pretrained import matching
+from inception.pretrained import conversion
 from inception.pretrained.__main__ import make_config
-from inception.pretrained.content import Statement
+from inception.pretrained.formats.content import Statement
 from tests import warm
 from tests.parity import peers
 from tests.pretrained.test_matching import write_checkpoint
@@ -216,7 +217,7 @@ def test_a_checkpoint_is_not_overwritten(imported, config):
 def test_images_are_resized_as_the_project_does(
   project, architecture, name, short_side
 ):
-  weights = matching.Imported(project, architecture, 10, False, True, {})
+  weights = conversion.Imported(project, architecture, 10, False, True, {})
   assert eval_transforms.transform_name(project, architecture) == name
   config = make_config(weights, {'project': project, 'preprocessing': name})
   transform = eval_transforms.eval_transform(config.data)
@@ -227,7 +228,7 @@ def test_images_are_resized_as_the_project_does(
 def test_networks_of_imagenet_are_known_by_their_number_of_classes(
   classes, offset
 ):
-  imported = matching.Imported(
+  imported = conversion.Imported(
     'timm', 'inception_v4', classes, False, True, {}, ()
   )
   config = make_config(imported, {'project': 'timm', 'preprocessing': 'timm'})
@@ -238,7 +239,9 @@ def test_networks_of_imagenet_are_known_by_their_number_of_classes(
 
 
 def test_what_a_file_says_is_recorded():
-  imported = matching.Imported('keras', 'inception_v3', 3, False, False, {}, ())
+  imported = conversion.Imported(
+    'keras', 'inception_v3', 3, False, False, {}, ()
+  )
   said = Statement(107, (0.0, 1.0, 2.0), (255.0, 254.0, 253.0), 'sigmoid')
   config = make_config(
     imported, {'project': 'keras', 'preprocessing': 'keras'}, said

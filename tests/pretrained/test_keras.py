@@ -6,7 +6,8 @@ import pytest
 
 from inception.data.tensorflow import tf
 from inception.paths import resolve
-from inception.pretrained import files, matching
+from inception.pretrained import conversion
+from inception.pretrained.formats import files
 from tests.parity import formula, peers
 
 # Raised inside Keras.
@@ -107,9 +108,9 @@ def test_logits_and_endpoints_equal_those_of_keras(name, tmp_path):
   path = tmp_path / 'model.weights.h5'
   keras_model.save_weights(path)
   arrays, _ = files.read_arrays(resolve(path))
-  weights = matching.import_arrays(arrays, 'keras')
+  weights = conversion.import_arrays(arrays, 'keras')
   assert (weights.architecture, weights.num_classes) == (name, CLASSES)
-  again = matching.import_arrays(renumbered(arrays), 'keras')
+  again = conversion.import_arrays(renumbered(arrays), 'keras')
   jax.tree.map(
     np.testing.assert_array_equal, weights.variables, again.variables
   )

@@ -9,7 +9,8 @@ import pytest
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.paths import resolve
-from inception.pretrained import files, matching
+from inception.pretrained import conversion
+from inception.pretrained.formats import files
 
 tf_keras = pytest.importorskip('tf_keras')
 
@@ -82,7 +83,7 @@ def models(request):
 
 def import_file(path):
   arrays, found = files.read_arrays(resolve(path))
-  return matching.import_arrays(arrays, found.projects)
+  return conversion.import_arrays(arrays, found.projects)
 
 
 def cases():

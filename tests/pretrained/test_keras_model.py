@@ -10,7 +10,7 @@ import tf_keras
 
 from inception import paths
 from inception.errors import UserError
-from inception.pretrained import files
+from inception.pretrained.formats import files
 
 # Raised inside Keras.
 pytestmark = pytest.mark.filterwarnings(

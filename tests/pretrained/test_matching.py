@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 from inception import paths
 from inception.data.tensorflow import tf
 from inception.errors import UserError
-from inception.pretrained import files, matching
+from inception.pretrained import conversion
+from inception.pretrained.formats import files
 from tests.parity import peers
 
 
@@ -73,7 +74,7 @@ def test_a_whole_checkpoint_of_slim_is_imported(tmp_path):
   for name in (path, f'{path}.index', f'{path}.data-00000-of-00001'):
     read, _ = files.read_arrays(paths.resolve(name))
     assert arrays.keys() <= read.keys()
-  imported = matching.import_arrays(read, 'slim')
+  imported = conversion.import_arrays(read, 'slim')
   assert imported.architecture == 'inception_v2_slim'
   assert (imported.num_classes, imported.with_aux) == (1001, False)
   # Every value is there once if the sums over all values are equal.
@@ -111,7 +112,7 @@ def test_averaged_copies_are_preferred():
   arrays = zeros('slim_inception_v1_slim', 11)
   name = 'InceptionV1/Conv2d_1a_7x7/weights'
   arrays[f'{name}/ExponentialMovingAverage'] = arrays[name] + 1
-  imported = matching.import_arrays(arrays, 'slim')
+  imported = conversion.import_arrays(arrays, 'slim')
   kernel = imported.variables['params']['Conv2d_1a_7x7']['kernel']
   np.testing.assert_array_equal(kernel, arrays[name] + 1)
 
@@ -144,17 +145,17 @@ def test_missing_and_surplus_tensors_are_named():
   incomplete = arrays.copy()
   del incomplete['features.6.branch0.bn.bias']
   with pytest.raises(UserError, match=r'lacks features.6.branch0.bn.bias \(96'):
-    matching.import_arrays(incomplete, 'timm')
+    conversion.import_arrays(incomplete, 'timm')
   arrays['features.99.weight'] = np.zeros(3, np.float32)
   with pytest.raises(UserError, match=r'has features.99.weight \(3,\), which'):
-    matching.import_arrays(arrays, 'timm')
+    conversion.import_arrays(arrays, 'timm')
 
 
 def test_a_tensor_of_another_shape_is_named_with_both():
   arrays = zeros('timm_inception_v4', 10)
   arrays['features.0.conv.weight'] = np.zeros((32, 3, 5, 5), np.float32)
   with pytest.raises(UserError) as error:
-    matching.import_arrays(arrays, 'timm', 'inception_v4')
+    conversion.import_arrays(arrays, 'timm', 'inception_v4')
   assert (
     'does not fit inception_v4: its features.0.conv.weight is (32, 3, 5, 5),'
     ' but inception_v4 needs (32, 3, 3, 3); no known network fits'
@@ -165,7 +166,7 @@ def test_a_variable_unknown_to_the_network_does_not_count_as_the_optimizers():
   arrays = zeros('slim_inception_v1_slim', 3)
   arrays['InceptionV1/Conv2d_1a_7x7/BatchNorm/gamma'] = np.ones(64, np.float32)
   with pytest.raises(UserError, match=r'has InceptionV1.*gamma \(64,\), which'):
-    matching.import_arrays(arrays, 'slim')
+    conversion.import_arrays(arrays, 'slim')
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_the_fid_network_is_known_by_its_number_of_classes(
 ):
   arrays = zeros('fid_inception_v3', classes)
   with pytest.raises(UserError, match=f'it has {classes:,} classes; {wanted}'):
-    matching.import_arrays(arrays, project)
+    conversion.import_arrays(arrays, project)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +203,12 @@ def test_the_network_that_would_fit_is_proposed(
 ):
   arrays = zeros(peer, 1001)
   with pytest.raises(UserError, match=f'{wanted} would fit, with --from=slim'):
-    matching.import_arrays(arrays, project, architecture)
+    conversion.import_arrays(arrays, project, architecture)
 
 
 def test_a_network_that_the_project_does_not_publish_is_refused():
   with pytest.raises(UserError, match='no weights of keras for .googlenet'):
-    matching.import_arrays({}, 'keras', 'googlenet')
+    conversion.import_arrays({}, 'keras', 'googlenet')
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def of_v3(classes=1000, prefix='', without=(), **extra):
 def test_networks_of_torch_in_wrappers_and_with_other_heads(
   arrays, num_classes, with_aux, left_out
 ):
-  imported = matching.import_arrays(arrays, ['torchvision', 'timm'])
+  imported = conversion.import_arrays(arrays, ['torchvision', 'timm'])
   assert imported.architecture == 'inception_v3_torchvision'
   assert imported.project == 'torchvision'
   assert (imported.num_classes, imported.with_aux) == (num_classes, with_aux)
@@ -322,7 +323,7 @@ def test_networks_of_torch_in_wrappers_and_with_other_heads(
 def test_several_networks_in_one_file_are_named():
   arrays = of_v3(5, 'model.') | of_v3(5, 'ema_model.')
   with pytest.raises(UserError, match="'ema_model..' and .*--copy=ema_model"):
-    matching.import_arrays(arrays, ['torchvision', 'timm'])
+    conversion.import_arrays(arrays, ['torchvision', 'timm'])
 
 
 def test_copies_in_a_flat_file_are_told_apart(tmp_path):
@@ -351,13 +352,13 @@ def test_weights_that_compute_nothing_are_refused(value, message):
   name = 'Mixed_6b.branch1x1.bn.running_var'
   arrays[name] = np.full_like(arrays[name], value, np.float32)
   with pytest.raises(UserError, match=f'{name} holds {message}'):
-    matching.import_arrays(arrays, 'torchvision')
+    conversion.import_arrays(arrays, 'torchvision')
 
 
 def test_a_single_logit_becomes_two_classes():
   arrays = of_v3(1, without=['AuxLogits.'])
   arrays['fc.bias'] = np.full(1, 0.75, np.float32)
-  imported = matching.import_arrays(arrays, 'torchvision')
+  imported = conversion.import_arrays(arrays, 'torchvision')
   classifier = imported.variables['params']['Logits']['Logits']
   assert imported.num_classes == 2
   assert classifier['kernel'].shape == (2048, 2)
@@ -403,22 +404,25 @@ def test_a_trunk_with_a_wrong_shape_is_no_backbone():
   arrays = of_v3(5, without=['fc.', 'AuxLogits.'])
   arrays['Mixed_7c.branch_pool.conv.weight'] = np.zeros((192, 2047, 1, 1))
   with pytest.raises(UserError, match=r'its Mixed_7c.branch_pool.conv.weight'):
-    matching.import_arrays(arrays, ['torchvision', 'timm'])
+    conversion.import_arrays(arrays, ['torchvision', 'timm'])
 
 
 def test_facenet_without_its_classifier_keeps_the_embedding():
   arrays = zeros('facenet_inception_resnet_v1', 8631)
   del arrays['logits.weight'], arrays['logits.bias']
-  imported = matching.import_arrays(arrays, 'facenet')
+  imported = conversion.import_arrays(arrays, 'facenet')
   assert (imported.num_classes, imported.left_out) == (0, ())
   assert set(imported.variables['params']['Logits']) == {'Bottleneck'}
 
 
 def test_the_project_is_found_and_the_others_named():
   timm = of_v3(without=['AuxLogits.'])
-  imported = matching.import_arrays(timm, ['timm', 'torchvision', 'fid'])
+  imported = conversion.import_arrays(timm, ['timm', 'torchvision', 'fid'])
   assert imported.project == 'timm'
-  assert matching.alternatives(imported, timm) == ['torchvision']
+  assert conversion.alternatives(imported, timm) == ['torchvision']
   fid = zeros('fid_inception_v3', 1008)
-  imported = matching.import_arrays(fid, ['torchvision', 'timm', 'fid'])
-  assert (imported.project, matching.alternatives(imported, fid)) == ('fid', [])
+  imported = conversion.import_arrays(fid, ['torchvision', 'timm', 'fid'])
+  assert (imported.project, conversion.alternatives(imported, fid)) == (
+    'fid',
+    [],
+  )

@@ -16,7 +16,12 @@ import pytest
 
 from inception import paths
 from inception.errors import UserError
-from inception.pretrained import archive, files, torch_file, torch_pickle
+from inception.pretrained.formats import (
+  archive,
+  files,
+  torch_file,
+  torch_pickle,
+)
 
 DATA = pathlib.Path(__file__).parent / 'data'
 

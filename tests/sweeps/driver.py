@@ -4,18 +4,18 @@ import sys
 
 from inception import paths
 from inception.config import default
-from inception.sweeps import folder as f
-from inception.sweeps import hyper, local, plan, results
+from inception.sweeps import grid, hyper, local, tables
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import Job, Options
 from inception.sweeps.places import find_places
 from inception.sweeps.process import ROOT
 
 STUB = (sys.executable, str(ROOT / 'tests' / 'sweeps' / 'stub.py'))
-BASE = plan.Base('configs/default.py', default.get_config(), {})
+BASE = grid.Base('configs/default.py', default.get_config(), {})
 
 
 def main(engine, directory, *seeds):
-  runs = plan.make_runs(BASE, hyper.sweep('seed', map(int, seeds)))
+  runs = grid.make_runs(BASE, hyper.sweep('seed', map(int, seeds)))
   folder = f.SweepFolder(paths.resolve(directory))
   job = Job(
     folder,
@@ -31,7 +31,7 @@ def main(engine, directory, *seeds):
     ray_tune.run_all(job, STUB)
   else:
     local.run_all(folder, runs, find_places(2, 1), job.ended, command=STUB)
-  results.write(folder)
+  tables.write(folder)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import sys
 import time
 
 from inception.config import compare, default
-from inception.metrics import format_row
+from inception.observing.metrics import format_row
 
 STEPS = 10
 FAILS, DIVERGES = 77, 78

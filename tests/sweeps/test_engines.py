@@ -11,11 +11,10 @@ import pytest
 
 from inception import paths
 from inception.errors import UserError
-from inception.sweeps import folder as f
 from inception.sweeps import hyper
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import Job, Options
 from tests import warm
-from tests.processes import LIMIT, wait_for
 from tests.sweeps.driver import BASE, STUB
 from tests.sweeps.test_local import (
   alive,
@@ -24,6 +23,7 @@ from tests.sweeps.test_local import (
   start,
   starts,
 )
+from tests.waiting import LIMIT, wait_for
 
 # `make test` does without these packages.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('python')]

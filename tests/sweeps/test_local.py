@@ -13,13 +13,13 @@ import pytest
 
 from inception import paths
 from inception.errors import UserError
-from inception.sweeps import folder as f
-from inception.sweeps import hyper, local, plan, results
+from inception.sweeps import grid, hyper, local, tables
+from inception.sweeps import sweep_folder as f
 from inception.sweeps.places import find_places
 from inception.sweeps.process import Place
 from tests import warm
-from tests.processes import LIMIT, wait_for
 from tests.sweeps.driver import BASE, STUB
+from tests.waiting import LIMIT, wait_for
 
 pytestmark = pytest.mark.usefixtures('python')
 
@@ -27,7 +27,7 @@ FAILS = 77
 
 
 def runs_of(*seeds):
-  return plan.make_runs(BASE, hyper.sweep('seed', seeds))
+  return grid.make_runs(BASE, hyper.sweep('seed', seeds))
 
 
 def sweep(path, runs):
@@ -61,7 +61,7 @@ def test_a_sweep_whose_config_file_was_edited_is_another_one(tmp_path):
   config.keep_checkpoints = 9  # A resumed run may have another.
   edited = dataclasses.replace(BASE, config=config)
   with pytest.raises(UserError, match=r'num_epochs: .*, now 0.125; choose'):
-    folder.write(edited, plan.make_runs(edited, hyper.sweep('seed', [0, 1])))
+    folder.write(edited, grid.make_runs(edited, hyper.sweep('seed', [0, 1])))
 
 
 def test_a_sweep_of_an_older_version_goes_on(tmp_path):
@@ -96,7 +96,7 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path):
   folder.retry_failed(run.name for run in runs)
   sweep(tmp_path / 's', runs)
   assert starts(tmp_path / 's')[runs[1].name] == 2
-  rows, fields = results.collect(folder)
+  rows, fields = tables.collect(folder)
   assert fields == ['seed']
   assert [row.get('top1') for row in rows] == [100.0, None, 99.9]
   assert 'starting\nerror: the picture' in rows[1]['log']
@@ -172,13 +172,13 @@ def test_two_sweeps_share_the_runs(tmp_path):
 def test_one_process_at_a_time_writes_the_page(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   folder.write(BASE, runs_of(0))
-  other = threading.Thread(target=results.write, args=[folder])
+  other = threading.Thread(target=tables.write, args=[folder])
   with folder.alone():
     other.start()
     other.join(0.5)
-    assert other.is_alive() and not (tmp_path / 's' / results.PAGE).exists()
+    assert other.is_alive() and not (tmp_path / 's' / tables.PAGE).exists()
   other.join()
-  assert (tmp_path / 's' / results.PAGE).exists()
+  assert (tmp_path / 's' / tables.PAGE).exists()
 
 
 def test_a_signal_stops_the_runs_too(tmp_path):
@@ -207,7 +207,7 @@ def test_a_folder_holds_one_sweep(tmp_path):
   folder.write(BASE, runs_of(0, 1, 2))  # More of the same.
   with pytest.raises(UserError, match='holds another sweep, with the run'):
     folder.write(BASE, runs_of(0, 1))
-  other = plan.Base('configs/digits.py', BASE.config, {})
+  other = grid.Base('configs/digits.py', BASE.config, {})
   with pytest.raises(UserError, match='with config configs/default.py'):
     folder.write(other, runs_of(0, 1, 2))
   (tmp_path / 'x').mkdir()

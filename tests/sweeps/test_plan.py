@@ -4,9 +4,9 @@ import pytest
 
 from inception.config import default
 from inception.errors import UserError
-from inception.sweeps import hyper, plan
+from inception.sweeps import grid, hyper
 
-BASE = plan.Base('configs/default.py', default.get_config(), {})
+BASE = grid.Base('configs/default.py', default.get_config(), {})
 
 
 def test_the_last_sweep_of_a_product_changes_fastest():
@@ -54,7 +54,7 @@ def test_intervals_have_a_length(make):
   ],
 )
 def test_values_are_of_the_type_of_the_field(text, expected):
-  field, values = plan.parse(text)
+  field, values = grid.parse(text)
   assert field == text.partition('=')[0] and values == expected
 
 
@@ -70,7 +70,7 @@ def test_values_are_of_the_type_of_the_field(text, expected):
 )
 def test_wrong_values_are_named(text, message):
   with pytest.raises(UserError, match=message):
-    plan.parse(text)
+    grid.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_wrong_values_are_named(text, message):
 )
 def test_every_run_is_checked_before_the_first_one(overrides, message):
   with pytest.raises(UserError, match=message):
-    plan.make_runs(BASE, [{}, overrides])
+    grid.make_runs(BASE, [{}, overrides])
 
 
 def test_names_are_readable_and_differ():
@@ -104,27 +104,27 @@ def test_names_are_readable_and_differ():
       hyper.sweep('pretrained', ['/a/w', '/b/w']),
     ]
   )
-  names = [run.name for run in plan.make_runs(BASE, sweep)]
+  names = [run.name for run in grid.make_runs(BASE, sweep)]
   assert len(set(names)) == 8
   assert names[0].startswith('googlenet-width0.5-w-')
-  assert names == [run.name for run in plan.make_runs(BASE, sweep)]
-  other = plan.Base('configs/default.py', BASE.config, {'seed': 3})
-  assert names[0] != plan.make_runs(other, sweep)[0].name
+  assert names == [run.name for run in grid.make_runs(BASE, sweep)]
+  other = grid.Base('configs/default.py', BASE.config, {'seed': 3})
+  assert names[0] != grid.make_runs(other, sweep)[0].name
 
 
 def test_equal_runs_run_once(capsys):
-  runs = plan.make_runs(BASE, [{'seed': 1}, {'seed': 1}])
+  runs = grid.make_runs(BASE, [{'seed': 1}, {'seed': 1}])
   assert len(runs) == 1
   assert (
     '1 run of the sweep is like others: left out' in capsys.readouterr().err
   )
   with pytest.raises(UserError, match='the sweep is empty'):
-    plan.make_runs(BASE, [])
+    grid.make_runs(BASE, [])
 
 
 def test_flags_are_those_of_the_command_line():
-  (run,) = plan.make_runs(
-    plan.Base('f.py', BASE.config, {'seed': 3}),
+  (run,) = grid.make_runs(
+    grid.Base('f.py', BASE.config, {'seed': 3}),
     [{'data.crop_area': [0.5, 1.0], 'data.flip': False, 'num_steps': None}],
   )
   assert run.flags == (

@@ -18,7 +18,8 @@ from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.evaluation.workdir import evaluate_workdir
-from inception.training import loop, meter, resolve, saving
+from inception.observing import meter
+from inception.training import loop, resolve, saving
 from tests.runs import ONE, assert_equal_states, pictures, rows
 
 

@@ -19,11 +19,12 @@ from inception.data.sources.source import class_counts, with_classes
 from inception.errors import UserError
 from inception.modules.network import Outputs
 from inception.paths import resolve as resolve_path
-from inception.training import loop, losses, memory, resolve
+from inception.training import loop, memory, resolve
 from inception.training.build import build
 from inception.training.follow import FOLLOWED
-from inception.training.optimizer import make_optimizer
 from inception.training.patience import Patience
+from inception.training.recipe import losses
+from inception.training.recipe.optimizer import make_optimizer
 from tests.runs import ONE, rows
 
 ROOT = pathlib.Path(__file__).parents[2]

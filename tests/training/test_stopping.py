@@ -15,7 +15,7 @@ LIMIT = 60
 # The main thread is busy in C code, where no handler of Python runs.
 WAIT = """
 import hashlib
-from inception.training.signals import stop_signals
+from inception.processes.signals import stop_signals
 with stop_signals():
   print('ready', flush=True)
   hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
@@ -23,7 +23,7 @@ with stop_signals():
 
 HANG = """
 import threading
-from inception.training.watchdog import Watchdog
+from inception.processes.watchdog import Watchdog
 with Watchdog(minutes=0.5 / 60) as watchdog:
   for _ in range(10):
     watchdog.feed()

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.data import formats
+from inception.data.pixels import signature
 from inception.data.sources import listing, tfds
 from inception.data.sources.source import Source, cached, read_all
 from inception.data.tensorflow import tf
@@ -128,7 +128,7 @@ def _is_whole(root: paths.Path) -> bool:
   for child in listing.folders(root):
     with_folders += bool(listing.folders(child))
     with_images += any(
-      formats.is_supported_name(path.name) for path in paths.entries(child)
+      signature.is_supported_name(path.name) for path in paths.entries(child)
     )
   if with_images == with_folders:
     names = {name.lower() for name in _folder_names(root)}

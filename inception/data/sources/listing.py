@@ -11,10 +11,11 @@ import functools
 import hashlib
 import os
 
-from inception import distributed, paths
-from inception.data import formats
+from inception import paths
+from inception.data.pixels import signature
 from inception.errors import UserError, are, count, warn
-from inception.retry import PERMANENT, retry
+from inception.files.retry import PERMANENT, retry
+from inception.processes import distributed
 
 _THREADS = 16  # Opening files on a network disk is mostly waiting.
 _NAMED = 3  # Files named in a message.
@@ -102,7 +103,7 @@ def list_split(
   if len(images.no_images) > max_broken * total:
     raise UserError(
       f'{len(images.no_images)} of {total} files in {split}'
-      f' {are(len(images.no_images))} not of {formats.SUPPORTED}:'
+      f' {are(len(images.no_images))} not of {signature.SUPPORTED}:'
       f' {_some(images.no_images)}; remove or convert them, or raise'
       ' --config.data.max_broken'
     )
@@ -162,7 +163,7 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
     loose=tuple(
       entry.name
       for entry in here
-      if formats.is_supported_name(entry.name) and entry.is_file()
+      if signature.is_supported_name(entry.name) and entry.is_file()
     ),
     empty=tuple(sorted(set(names) - set(classes))),
     no_images=(
@@ -199,7 +200,7 @@ def image_files(folder: str) -> list[str]:
   chosen = [
     file.path
     for file in looked
-    if file.is_image or formats.is_supported_name(file.path)
+    if file.is_image or signature.is_supported_name(file.path)
   ]
   others = sorted(set(files) - set(chosen))
   chosen = sorted([*chosen, *dead])
@@ -207,7 +208,7 @@ def image_files(folder: str) -> list[str]:
     names = tuple(os.path.relpath(path, folder) for path in others)
     warn(
       f'{folder}: skipped {count(len(names), "file")} not of'
-      f' {formats.SUPPORTED} ({_some(names)})'
+      f' {signature.SUPPORTED} ({_some(names)})'
     )
   return chosen
 
@@ -256,7 +257,9 @@ def _look_at(path: str) -> _File:
   with open(path, 'rb', buffering=0) as file:
     head = file.read(16)
     size = os.fstat(file.fileno()).st_size
-  return _File(path, size, formats.is_supported(head), formats.is_jpeg(head))
+  return _File(
+    path, size, signature.is_supported(head), signature.is_jpeg(head)
+  )
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from inception import paths
 from inception.data.sources.source import DamagedError
 from inception.errors import UserError, count
-from inception.retry import PERMANENT, retry
+from inception.files.retry import PERMANENT, retry
 
 # A record: length (8 bytes), its checksum (4), data, checksum of the data (4).
 _HEADER = struct.Struct('<QI')

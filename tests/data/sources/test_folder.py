@@ -7,7 +7,8 @@ from PIL import Image
 import pytest
 
 from inception import paths
-from inception.data import images, pipeline
+from inception.data import pipeline
+from inception.data.pixels import images
 from inception.data.sources import folder, listing
 from inception.data.tensorflow import tf
 from inception.errors import UserError

@@ -1,0 +1,1 @@
+"""From the bytes of an encoded image to uint8 pixels."""

@@ -1,0 +1,98 @@
+"""Several squares of a picture, whose probabilities evaluation averages.
+
+GoogLeNet paper, section 7: the picture at 4 scales, of each the left, central
+and right square (of a tall picture the top, central and bottom one), of each
+its 4 corners, its center, and the whole square resized: 72 squares, and with
+their mirror images 144 crops. One scale and the central square alone make 12
+crops. 10 crops are AlexNet's: corners and center of the picture.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from inception.data.pixels import decode
+from inception.data.pixels.decode import Encoded
+from inception.data.pixels.eval_transforms import eval_transform
+from inception.data.pixels.resizing import (
+  resize,
+  to_uint8,
+  windows,
+  with_short_side,
+)
+from inception.data.tensorflow import tf
+
+# Short sides of the picture, for a network that sees 224 pixels. Other networks
+# have them in proportion.
+_SCALES = (256, 288, 320, 352)
+_INPUT = 224
+
+
+def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
+  """Returns corners and center, uint8 [5, side, side, 3].
+
+  The picture is resized so that its center is what the network usually sees.
+  """
+  transform = eval_transform(config)
+  if transform.crop_pct == 1:  # The whole has no corners: 224 of 256 pixels.
+    transform = dataclasses.replace(transform, crop_pct=0.875)
+  side = config.image_size
+  pixels = decode.decode(image, config, transform.dct_method)
+  if transform.short_side is None:
+    sides = tf.constant([round(side / transform.crop_pct)] * 2, tf.int64)
+  else:
+    sides = with_short_side(pixels, transform.resized_side(side))
+  places = _corners_and_center(sides, side)
+  return tf.stack(windows(pixels, sides, places, (side, side), transform))
+
+
+def six(image: Encoded, config: ml_collections.ConfigDict) -> Any:
+  """Returns the squares of one scale and square, uint8 [6, side, side, 3]."""
+  return _of_scales(image, config, _SCALES[:1], (1,))
+
+
+def seventy_two(image: Encoded, config: ml_collections.ConfigDict) -> Any:
+  """Returns the squares of all scales, uint8 [72, side, side, 3]."""
+  return _of_scales(image, config, _SCALES, (0, 1, 2))
+
+
+# By the number of squares: from an image to uint8 [squares, side, side, 3].
+SQUARES: dict[int, Callable[[Encoded, ml_collections.ConfigDict], Any]] = {
+  5: five,
+  6: six,
+  72: seventy_two,
+}
+
+
+def _of_scales(
+  image: Encoded,
+  config: ml_collections.ConfigDict,
+  scales: Sequence[int],
+  thirds: Sequence[int],
+) -> Any:
+  """Returns 6 squares for each scale and each of the three places."""
+  transform, side = eval_transform(config), config.image_size
+  whole = decode.decode(image, config, transform.dct_method)
+  squares = []
+  for scale in scales:
+    short = round(scale * side / _INPUT)
+    sides = with_short_side(whole, short)
+    # The margin of one of the two sides is zero.
+    begins = [(sides - short) * third // 2 for third in thirds]
+    for square in windows(whole, sides, begins, (short, short), transform):
+      squares += [
+        tf.image.crop_to_bounding_box(square, *tf.unstack(place), side, side)
+        for place in _corners_and_center(tf.constant([short, short]), side)
+      ]
+      squares.append(to_uint8(resize(square, (side, side), transform)))
+  return tf.stack(squares)
+
+
+def _corners_and_center(sides: Any, side: int) -> list[Any]:
+  """Returns top and left, integers [2], of 5 squares of `side` pixels."""
+  end = sides - side
+  return [end * factors for factors in ((0, 0), (0, 1), (1, 0), (1, 1))] + [
+    end // 2
+  ]

@@ -1,0 +1,131 @@
+"""Resizing of decoded images, in TensorFlow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from inception.data.pixels.eval_transforms import EvalTransform
+from inception.data.tensorflow import tf
+
+# Where resizing a whole picture would make more pixels than this number of
+# windows, only the windows are computed.
+_MOST_PIXELS = 16
+# Source pixels, of the larger grid, on each side that an output pixel may need.
+_SUPPORT = 3
+
+
+def windows(
+  image: Any,
+  sides: Any,
+  begins: Sequence[Any],
+  size: tuple[int, int],
+  transform: EvalTransform,
+) -> list[Any]:
+  """Resizes an image and cuts windows out of it.
+
+  A picture of 4 by 1,200 pixels becomes one of 342 by 102,600: of such, only
+  the windows are resized, which are then at most one level off.
+
+  Args:
+    image: uint8 [height, width, 3].
+    sides: Height and width of the resized image, an integer tensor [2].
+    begins: Top and left of each window in it, integer tensors [2].
+    size: Height and width of the windows in pixels.
+    transform: Names the interpolation.
+
+  Returns:
+    uint8 [*size, 3] per window.
+  """
+
+  # AutoGraph would rewrite the code of conditions, of which there are none.
+  @tf.autograph.experimental.do_not_convert
+  def whole() -> Any:
+    pixels = to_uint8(resize(image, tf.cast(sides, tf.int32), transform))
+    return tf.stack(
+      [
+        tf.image.crop_to_bounding_box(
+          pixels, *tf.unstack(tf.cast(begin, tf.int32)), *size
+        )
+        for begin in begins
+      ]
+    )
+
+  @tf.autograph.experimental.do_not_convert
+  def apart() -> Any:
+    return tf.stack(
+      [_window(image, sides, begin, size, transform) for begin in begins]
+    )
+
+  most = _MOST_PIXELS * size[0] * size[1]
+  is_long = tf.reduce_prod(tf.cast(sides, tf.int64)) > most
+  return tf.unstack(tf.cond(is_long, apart, whole), len(begins))
+
+
+def _window(
+  image: Any,
+  sides: Any,
+  begin: Any,
+  size: tuple[int, int],
+  transform: EvalTransform,
+) -> Any:
+  """Returns a window of a resized image, without resizing the rest of it."""
+  length = tf.cast(tf.shape(image)[:2], tf.float64)
+  scale = tf.cast(sides, tf.float64) / length
+  begin = tf.cast(begin, tf.float64)
+  # What the window needs of the source; in float32, positions in a long
+  # picture would be off.
+  margin = _SUPPORT * tf.maximum(tf.ones_like(scale), 1 / scale)
+  first = tf.nn.relu(tf.floor(begin / scale - margin))
+  end = tf.minimum(length, tf.math.ceil((begin + size) / scale + margin))
+  top, left = tf.unstack(tf.cast(first, tf.int32))
+  height, width = tf.unstack(tf.cast(end - first, tf.int32))
+  part = tf.image.crop_to_bounding_box(image, top, left, height, width)
+  translation = first * scale - begin
+  is_tf1 = transform.interpolation == 'bilinear_tf1'
+  if is_tf1:  # Pixels begin at corners.
+    translation += 0.5 - 0.5 * scale
+    part = tf.pad(part, [(0, 1), (0, 1), (0, 0)], 'SYMMETRIC')
+  pixels = tf.raw_ops.ScaleAndTranslate(
+    images=tf.cast(part, tf.float32)[None],
+    size=size,
+    scale=tf.cast(scale, tf.float32),
+    translation=tf.cast(translation, tf.float32),
+    kernel_type=(
+      'keyscubic' if transform.interpolation == 'bicubic' else 'triangle'
+    ),
+    antialias=transform.antialias and not is_tf1,
+  )[0]
+  return to_uint8(pixels)
+
+
+def resize(image: Any, sides: Any, transform: EvalTransform) -> Any:
+  """Resizes as a transform says.
+
+  Args:
+    image: [height, width, 3], uint8 or float.
+    sides: Height and width of the result in pixels.
+    transform: Names the interpolation.
+
+  Returns:
+    float32 [*sides, 3].
+  """
+  match transform.interpolation:
+    case 'bilinear' | 'bicubic' as method:
+      return tf.image.resize(
+        image, sides, method, antialias=transform.antialias
+      )
+    case 'bilinear_tf1':
+      return tf.compat.v1.image.resize_bilinear(
+        image[None], sides, align_corners=False, half_pixel_centers=False
+      )[0]
+  raise ValueError(f'unknown interpolation {transform.interpolation!r}')
+
+
+def with_short_side(image: Any, short: Any) -> Any:
+  """Returns height and width, int64 [2], with a short side that is given."""
+  sides = tf.cast(tf.shape(image)[:2], tf.int64)
+  return sides * short // tf.reduce_min(sides)
+
+
+def to_uint8(image: Any) -> Any:
+  """Rounds to whole pixel values from 0 to 255."""
+  return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)

@@ -1,0 +1,1 @@
+"""What files hold: JSON with digests; reading again after an error."""

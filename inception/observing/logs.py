@@ -1,0 +1,160 @@
+"""Logs of a run: progress on the terminal, metrics to files."""
+
+from collections.abc import Callable, Mapping, Sequence
+import datetime
+import math
+import sys
+import time
+from typing import Any
+
+import tqdm
+
+from inception import paths
+from inception.errors import count, warn
+from inception.observing.metrics import Row, format_row, open_after
+from inception.observing.tensorboard import EventFile
+from inception.observing.trackers import Tracker
+
+# Makes a tracker from the rows that were logged before.
+Tracking = Callable[[Sequence[Row]], Tracker]
+
+# Results of an evaluation.
+_RESULTS = ('examples', 'loss', 'top1', 'top5')
+
+
+class Logs:
+  """Writes the metrics of a run to its workdir and to the terminal.
+
+  A terminal gets a progress bar, anything else plain lines. The same metrics go
+  to TensorBoard event files and to metrics.jsonl, one JSON object per line.
+  """
+
+  def __init__(
+    self,
+    workdir: paths.Path,
+    first_step: int,
+    total_steps: int,
+    go_on: bool,
+    tracker: Tracking | None = None,
+  ):
+    """Opens the logs; rows for steps after `first_step` are deleted.
+
+    Args:
+      workdir: Workdir of the run.
+      first_step: Steps taken before.
+      total_steps: Steps of the whole run.
+      go_on: Keep rows that cannot be written until there is space again.
+      tracker: Makes what else gets all rows, from those logged before.
+
+    Raises:
+      UserError: A file cannot be written, or a package is missing.
+    """
+    self._total_steps = total_steps
+    self._go_on = go_on
+    self._warned = False
+    self._file, rows = open_after(workdir, first_step)
+    self._results = {
+      row['step']: row for row in rows if row['split'] != 'train'
+    }
+    self._tensorboard = EventFile(workdir / 'tensorboard', rows)
+    self._tracker = tracker(rows) if tracker is not None else None
+    self._bar = tqdm.tqdm(
+      total=total_steps,
+      initial=first_step,
+      disable=not sys.stderr.isatty(),
+      unit='step',
+      dynamic_ncols=True,
+    )
+
+  def results(self, step: int) -> dict[str, float] | None:
+    """Returns what was logged about an evaluation before the run was resumed.
+
+    Args:
+      step: Step of the evaluation.
+    """
+    row = self._results.get(step)
+    if row is None or not row.keys() >= set(_RESULTS):
+      return None
+    return {name: row[name] for name in _RESULTS}
+
+  def top1_of_evaluations(self) -> list[tuple[int, float]]:
+    """Returns step and top-1 of evaluations before the run was resumed."""
+    return [
+      (step, row['top1'])
+      for step, row in sorted(self._results.items())
+      if 'top1' in row
+    ]
+
+  def train(
+    self,
+    step: int,
+    metrics: Mapping[str, float],
+    seconds_per_step: float,
+  ) -> None:
+    """Logs an interval of training.
+
+    Args:
+      step: Steps taken.
+      metrics: `epoch`, `loss`, `top1`, `learning_rate`, `images_per_second`,
+        and `skipped_updates` where updates may be skipped.
+      seconds_per_step: Mean over the interval.
+    """
+    seconds_left = round((self._total_steps - step) * seconds_per_step)
+    self._write(step, 'train', {**metrics, 'seconds_left': seconds_left})
+    skipped = metrics.get('skipped_updates')
+    words = (
+      f'epoch {metrics["epoch"]:.2f}  loss {metrics["loss"]:.4f}'
+      f'  top-1 {metrics["top1"]:.1%}'
+      f'  learning rate {metrics["learning_rate"]:.3g}'
+      f'  {metrics["images_per_second"]:.0f} images/s'
+      + (f'  {skipped:.0f} updates skipped' if skipped else '')
+    )
+    if self._bar.disable:
+      left = datetime.timedelta(seconds=seconds_left)
+      self.say(f'step {step}/{self._total_steps}  {words}  {left} left')
+    else:
+      self._bar.set_postfix_str(words, refresh=False)
+      self._bar.update(step - self._bar.n)
+
+  def evaluation(
+    self, step: int, split: str, results: Mapping[str, Any]
+  ) -> None:
+    """Logs the results of `evaluate.evaluate`."""
+    self._write(step, split, results)
+    self.say(
+      f'step {step}/{self._total_steps}  {split}:'
+      f' {count(results["examples"], "example")}  loss {results["loss"]:.4f}'
+      f'  top-1 {results["top1"]:.2%}  top-5 {results["top5"]:.2%}'
+    )
+
+  def say(self, line: str) -> None:
+    """Prints a line, above the progress bar if there is one."""
+    self._bar.write(line)
+    sys.stdout.flush()
+
+  def close(self) -> None:
+    """Closes the files and the progress bar."""
+    self._bar.close()
+    if self._tracker is not None:
+      self._tracker.close()
+    self._tensorboard.close()
+    self._file.close()
+
+  def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+    # JSON has no NaN, the mean of no steps.
+    numbers = {k: v for k, v in values.items() if not math.isnan(v)}
+    row = {'step': step, 'split': split, **numbers, 'time': time.time()}
+    if self._tracker is not None:
+      self._tracker.write(row)
+    for write in (
+      lambda: self._file.append(format_row(row)),
+      lambda: self._tensorboard.write(row),
+    ):
+      try:
+        write()
+      except OSError as error:
+        if not self._go_on:
+          raise
+        if not self._warned:
+          warn(f'cannot write metrics: {error.strerror}; they wait for space')
+        self._warned = True

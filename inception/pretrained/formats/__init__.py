@@ -1,0 +1,1 @@
+"""Formats of weights files, read without executing anything."""

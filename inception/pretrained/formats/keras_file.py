@@ -1,0 +1,139 @@
+"""Arrays of Keras's files, by the names of the layers.
+
+Three formats: HDF5 with the names of all variables (`.h5`, Keras 1 to 3), the
+numbered variables of Keras 3 (`.weights.h5`), and an archive that adds the
+model's config (`.keras`, since Keras 2.12).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+import functools
+import io
+import re
+from typing import Any, BinaryIO
+import zipfile
+
+import h5py
+import numpy as np
+
+from inception.files import json_text
+from inception.pretrained.formats import archive
+from inception.pretrained.formats.content import Content
+from inception.pretrained.projects import keras_model
+from inception.pretrained.tensors import Arrays
+
+
+def read_h5(file: BinaryIO) -> Content:
+  """Reads a `.h5` or `.weights.h5` file.
+
+  Returns:
+    Arrays by `<layer>/<index in the layer>`; layers of a model within a model
+    count like any other.
+
+  Raises:
+    ValueError: The file is not Keras's, or does not name its layers.
+  """
+  with h5py.File(file) as content:
+    if 'layers' in content or '_layer_checkpoint_dependencies' in content:
+      return Content(dict(_read_numbered(content, {})))
+    root = content.get('model_weights', content)
+    if 'layer_names' not in root.attrs:
+      raise ValueError('contains neither weights nor a model of Keras')
+    config = json_text.load(content.attrs.get('model_config', '{}'))
+    return _content(dict(_read_named(root)), config)
+
+
+def read_archive(file: BinaryIO) -> Content:
+  """Reads a `.keras` file; see `read_h5`."""
+  with zipfile.ZipFile(file) as members:
+    config = json_text.load(archive.read(members, 'config.json'))
+    content = archive.read(members, 'model.weights.h5')
+  with h5py.File(io.BytesIO(content)) as weights:
+    return _content(dict(_read_numbered(weights, config)), config)
+
+
+def _content(arrays: Arrays, model: Mapping[str, Any]) -> Content:
+  """Keeps the arrays of the network, and what the model says about them."""
+  of_pixels = keras_model.normalization_layers(model)
+  pooling = keras_model.other_pooling(model)
+  matrices = {_layer(name) for name, x in arrays.items() if x.ndim == 2}
+  network = {}
+  for name, array in arrays.items():
+    if _layer(name) in of_pixels:
+      continue
+    # A name that no classifier has.
+    hidden = pooling is not None and _layer(name) in matrices
+    network[f'{name} after {pooling}' if hidden else name] = array
+  return Content(
+    network,
+    describe=functools.partial(keras_model.read_statement, model, arrays),
+  )
+
+
+def _layer(name: str) -> str:
+  return name.rpartition('/')[0]
+
+
+def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:
+  for group in _names(root.attrs['layer_names']):
+    counts: dict[str, int] = {}
+    names = _names(root[group].attrs['weight_names'])
+    # 'conv2d/kernel:0'; the group of a nested model has several layers.
+    owners = [name.split('/')[-2] if '/' in name else group for name in names]
+    nested = len(set(owners)) > 1
+    for name, owner in zip(names, owners):
+      layer = owner if nested else group
+      index = counts.get(layer, 0)
+      counts[layer] = index + 1
+      yield f'{layer}/{index}', archive.read_dataset(root[group][name])
+
+
+def _read_numbered(
+  group: Any, config: Mapping[str, Any]
+) -> Iterator[tuple[str, np.ndarray]]:
+  """Yields the arrays of a model, and of models within it.
+
+  Groups are numbered per kind of layer, in the order of the model's layers. The
+  layers' own names are beside the variables (since Keras 3.15), or follow from
+  the config.
+  """
+  children = group.get(
+    'layers', group.get('_layer_checkpoint_dependencies', {})
+  )
+  known = dict(_group_names(config))
+  for name, child in (children or {}).items():
+    variables = child.get('vars', {})
+    layer = known.get(name, {})
+    own_name = getattr(variables, 'attrs', {}).get(
+      'name', layer.get('config', {}).get('name')
+    )
+    if len(variables) and own_name is None:
+      raise ValueError(
+        'it does not name its layers, as files of weights alone before Keras'
+        ' 3.15; save the model as .keras or .h5'
+      )
+    for index, variable in variables.items():
+      yield f'{own_name}/{index}', archive.read_dataset(variable)
+    yield from _read_numbered(child, layer)
+
+
+def _group_names(
+  config: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+  """Yields the group and the config of every layer of a model."""
+  counts: dict[str, int] = {}
+  for layer in config.get('config', {}).get('layers', ()):
+    kind = _snake_case(layer['class_name'])
+    count = counts.get(kind, 0)
+    counts[kind] = count + 1
+    yield f'{kind}_{count}' if count else kind, layer
+
+
+def _snake_case(name: str) -> str:
+  """Spells a class as Keras spells the group of its layers."""
+  name = re.sub(r'\W+', '', name.rpartition('>')[2])
+  name = re.sub('(.)([A-Z][a-z]+)', r'\1_\2', name)
+  return re.sub('([a-z])([A-Z])', r'\1_\2', name).lower()
+
+
+def _names(attribute: Iterable[Any]) -> list[str]:
+  return [n.decode() if isinstance(n, bytes) else str(n) for n in attribute]

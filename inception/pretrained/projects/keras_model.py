@@ -1,0 +1,252 @@
+"""What the config of a Keras model says about the model's input and output.
+
+Layers in front of the first convolution are part of how images are prepared.
+They become one mean and one deviation per channel; what does not is refused.
+"""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+
+from inception.pretrained.formats.content import Statement
+from inception.pretrained.tensors import Arrays
+
+Config = Mapping[str, Any]
+
+_MODELS = ('Functional', 'Model', 'Sequential')
+_INPUT = 'InputLayer'
+_NORMALIZATION = 'Normalization'
+_CONVOLUTIONS = ('Conv2D', 'SeparableConv2D', 'DepthwiseConv2D')
+
+# Layers that change nothing outside of training.
+_ONLY_IN_TRAINING = frozenset(
+  {
+    'ActivityRegularization',
+    'Cast',
+    'cast',
+    'Dropout',
+    'GaussianDropout',
+    'GaussianNoise',
+    'Identity',
+    'RandomBrightness',
+    'RandomColorDegeneration',
+    'RandomColorJitter',
+    'RandomContrast',
+    'RandomErasing',
+    'RandomFlip',
+    'RandomGrayscale',
+    'RandomHue',
+    'RandomPerspective',
+    'RandomRotation',
+    'RandomSaturation',
+    'RandomSharpness',
+    'RandomShear',
+    'RandomTranslation',
+    'RandomZoom',
+    'SpatialDropout2D',
+  }
+)
+# Layers between the last grid and the classifier that make the mean of the
+# grid.
+_AVERAGES = frozenset(
+  {'AveragePooling2D', 'Flatten', 'GlobalAveragePooling2D', 'Reshape'}
+)
+
+# Arithmetic of images and a constant, in Keras 3 and in tf.keras 2.
+_OPERATIONS = {
+  'Add': np.add,
+  'Divide': np.divide,
+  'Multiply': np.multiply,
+  'Subtract': np.subtract,
+  'TrueDivide': np.divide,
+  '__operators__.add': np.add,
+  'math.add': np.add,
+  'math.divide': np.divide,
+  'math.multiply': np.multiply,
+  'math.subtract': np.subtract,
+  'math.truediv': np.divide,
+}
+
+# The last activation by its name in Keras.
+_ACTIVATIONS = {
+  'linear': None,
+  'softmax': 'softmax',
+  'Softmax': 'softmax',
+  'sigmoid': 'sigmoid',
+  'Sigmoid': 'sigmoid',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layer:
+  """A layer, or an operation, of a model or of a model within it."""
+
+  kind: str
+  name: str
+  config: Config
+  nodes: Any
+
+  def __str__(self) -> str:
+    return f'{self.name} ({self.kind})'
+
+
+def normalization_layers(model: Config) -> set[str]:
+  """Returns the names of the layers whose arrays are statistics of pixels."""
+  return {x.name for x in _layers(model) if x.kind == _NORMALIZATION}
+
+
+def other_pooling(model: Config) -> str | None:
+  """Returns a layer because of which no matrix is the classifier, or None.
+
+  A classifier multiplies the mean of the last grid. Shapes do not tell a
+  maximum, or a mean that is normalized, from it.
+  """
+  grids = (*_CONVOLUTIONS, 'Concatenate', 'BatchNormalization')
+  behind: list[_Layer] = []
+  for layer in _layers(model):
+    if layer.kind in grids:
+      behind = []
+    elif layer.kind == 'Dense':
+      break
+    else:
+      behind.append(layer)
+  known = _AVERAGES | _ONLY_IN_TRAINING | {'Activation', 'ReLU', _INPUT}
+  # Without a grid, the layers are those in front of something else.
+  others = [layer for layer in behind if layer.kind not in known]
+  return others[0].kind if others else None
+
+
+def read_statement(model: Config, arrays: Arrays) -> Statement:
+  """Reads what a model says about its input and output.
+
+  Args:
+    model: The config.
+    arrays: Arrays by `<layer>/<index in the layer>`, with those of
+      `normalization_layers`.
+
+  Raises:
+    ValueError: A layer in front of the network, or its last activation, cannot
+      be expressed; names it.
+  """
+  layers = list(_layers(model))
+  mean, std = _normalization(layers, arrays)
+  return Statement(_image_size(layers), mean, std, _activation(layers))
+
+
+def _layers(model: Config) -> Iterator[_Layer]:
+  """Yields the layers of a model and of models within it, in order."""
+  for layer in model.get('config', {}).get('layers', ()):
+    kind, config = layer['class_name'].rpartition('>')[2], layer['config']
+    if kind in _MODELS:
+      yield from _layers(layer)
+      continue
+    if kind == 'TFOpLambda':
+      kind = config['function']
+    name = layer.get('name') or config['name']
+    yield _Layer(kind, name, config, layer.get('inbound_nodes') or [])
+
+
+def _image_size(layers: list[_Layer]) -> int | None:
+  shapes = [
+    layer.config.get('batch_shape') or layer.config.get('batch_input_shape')
+    for layer in layers
+  ]
+  height, width = next((s[1:3] for s in shapes if s and len(s) == 4), (0, 0))
+  if height != width:
+    raise ValueError(
+      f'its images are {height} x {width} pixels, and only squares are'
+      ' supported; build the model for squares'
+    )
+  return height or None
+
+
+def _normalization(
+  layers: list[_Layer], arrays: Arrays
+) -> tuple[Any, Any] | tuple[None, None]:
+  """Returns the mean and deviation that layers in front come to, or None."""
+  front = list(
+    itertools.takewhile(lambda x: x.kind not in _CONVOLUTIONS, layers)
+  )
+  if len(front) == len(layers):
+    return None, None  # It has no convolution: not a model of images.
+  # Pixels of 0 and of 1 in each channel show what an affine function does.
+  pixels = np.array([[0.0] * 3, [1.0] * 3])
+  known = (_INPUT, *_ONLY_IN_TRAINING)
+  scalings = [layer for layer in front if layer.kind not in known]
+  if not scalings:
+    return None, None
+  for layer in scalings:
+    pixels = np.broadcast_to(_apply(layer, pixels, arrays), (2, 3))
+  offset, scale = pixels[0], pixels[1] - pixels[0]
+  if not (np.isfinite(pixels).all() and (scale > 0).all()):
+    raise ValueError(
+      f'{scalings[-1]} in front of the network is not a scaling by'
+      ' positive numbers'
+    )
+  return _channels(-offset / scale), _channels(1 / scale)
+
+
+def _channels(numbers: np.ndarray) -> Any:
+  """Returns three numbers without the rounding of float64, and without -0."""
+  return tuple(float(f'{number:.10g}') + 0.0 for number in numbers)
+
+
+def _apply(layer: _Layer, pixels: np.ndarray, arrays: Arrays) -> Any:
+  """Returns what a layer in front of the network makes of pixels [n, 3]."""
+  config = layer.config
+  if layer.kind == 'Rescaling':
+    return pixels * np.asarray(config['scale']) + np.asarray(config['offset'])
+  if layer.kind == _NORMALIZATION and not config.get('invert'):
+    mean, variance = config.get('mean'), config.get('variance')
+    if mean is None:
+      mean, variance = arrays[f'{layer.name}/0'], arrays[f'{layer.name}/1']
+    variance = np.asarray(variance, np.float64).ravel()
+    deviation = np.maximum(np.sqrt(variance), 1e-7)  # As Keras does.
+    return (pixels - np.asarray(mean, np.float64).ravel()) / deviation
+  constant = _constant(layer.nodes)
+  if layer.kind in _OPERATIONS and constant is not None:
+    return _OPERATIONS[layer.kind](pixels, constant)
+  raise ValueError(
+    f'{layer} in front of the network is not a scaling of pixels, which is all'
+    ' that can be recorded; save the model without it'
+  )
+
+
+def _constant(nodes: Any) -> Any:
+  """Returns the constant that images are combined with, or None.
+
+  Keras 3 has [{'args': [images, 127.5], 'kwargs': {}}], and tf.keras 2
+  [['name', 0, 0, {'y': 127.5}]].
+  """
+  match nodes:
+    case [{'args': [dict(), constant]}]:
+      pass
+    case [[str(), _, _, {'y': constant}]]:
+      pass
+    case _:
+      return None
+  numbers = isinstance(constant, list) and len(constant) == 3
+  return constant if numbers or isinstance(constant, int | float) else None
+
+
+def _activation(layers: list[_Layer]) -> str | None:
+  """Returns the last activation; None without a single classifier."""
+  dense = [i for i, layer in enumerate(layers) if layer.kind == 'Dense']
+  if len(dense) != 1:
+    return None
+  names = [layers[dense[0]].config.get('activation', 'linear')]
+  for layer in layers[dense[0] + 1 :]:
+    if layer.kind == 'Activation':
+      names.append(layer.config.get('activation'))
+    elif layer.kind not in _ONLY_IN_TRAINING:
+      names.append(layer.kind)
+  found = [name for name in names if name != 'linear'] or ['linear']
+  if len(found) > 1 or found[0] not in _ACTIVATIONS:
+    raise ValueError(
+      f'its classifier ends in {" and ".join(map(str, found))}; softmax,'
+      ' sigmoid and linear can be recorded'
+    )
+  return _ACTIVATIONS[found[0]]

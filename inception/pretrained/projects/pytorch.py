@@ -1,0 +1,210 @@
+"""torchvision, timm, pytorch-fid and facenet-pytorch: tensors of their layers.
+
+In PyTorch, kernels are [out, in, height, width] and matrices [out, in].
+"""
+
+from collections.abc import Container, Iterable, Iterator
+import functools
+import re
+
+import numpy as np
+
+from inception import architectures
+from inception.pretrained.projects import pytorch_names
+from inception.pretrained.projects.pytorch_names import Names, under
+from inception.pretrained.tensors import (
+  Arrays,
+  NetworkLayers,
+  Project,
+  PublishedNetwork,
+  Tensor,
+  fixed_classifier,
+)
+from inception.spec.layers import Layer
+
+# A tensor of PyTorch's batch norm, and the collection and name it has here.
+_BATCH_NORM = {
+  'weight': ('params', 'scale'),
+  'bias': ('params', 'bias'),
+  'running_mean': ('batch_stats', 'mean'),
+  'running_var': ('batch_stats', 'var'),
+}
+
+
+def name_tensors(
+  trunk: Names,
+  head: Names,
+  aux: tuple[Names, ...],
+  layers: NetworkLayers,
+  names: Iterable[str],
+) -> list[Tensor]:
+  """Returns all tensors of a network.
+
+  Args:
+    trunk: Names of the convolutions in the order of definition.
+    head: Names of the layers after the last grid.
+    aux: Names of the layers of every auxiliary head.
+    layers: The network's layers.
+    names: All names in the file; unused, since PyTorch's names are fixed.
+  """
+  del names
+  named = [*zip(layers.trunk, trunk, strict=True)]
+  named += zip(layers.head, head)  # Without a classifier, one is left over.
+  if layers.aux:
+    for aux_layers, aux_names in zip(layers.aux.values(), aux, strict=True):
+      named += zip(aux_layers, aux_names, strict=True)
+  return [tensor for layer, name in named for tensor in _layer(layer, name)]
+
+
+def _layer(layer: Layer, name: str) -> Iterator[Tensor]:
+  scope = f'params/{layer.scope}'
+  shape = layer.weights['kernel']
+  if len(shape) == 2:
+    # A hidden layer reads a flattened grid, channels first in PyTorch.
+    height, width, channels = layer.input
+
+    def to_matrix(x: np.ndarray) -> np.ndarray:
+      x = x.reshape(-1, channels, height, width)
+      return x.transpose(2, 3, 1, 0).reshape(shape)
+
+    yield Tensor(f'{name}.weight', shape[::-1], f'{scope}/kernel', to_matrix)
+    norm = 'last_bn'  # FaceNet's embedding, the only matrix with batch norm.
+  else:
+    height, width, channels, features = shape
+    convolution = f'{name}.conv' if layer.batch_norm_channels else name
+    yield Tensor(
+      f'{convolution}.weight',
+      (features, channels, height, width),
+      f'{scope}/kernel',
+      lambda x: x.transpose(2, 3, 1, 0),
+    )
+    norm = f'{name}.bn'
+  if layer.batch_norm_channels:
+    for theirs, (collection, ours) in _BATCH_NORM.items():
+      path = f'{collection}/{layer.scope}/BatchNorm/{ours}'
+      yield Tensor(f'{norm}.{theirs}', layer.output[2:], path)
+  elif 'bias' in layer.parameters():
+    yield Tensor(f'{name}.bias', layer.output[2:], f'{scope}/bias')
+
+
+def _network(
+  trunk: Names,
+  head: Names,
+  aux: tuple[Names, ...] = (),
+  aux_prefix: str | None = None,
+  also_called: str | None = None,
+) -> PublishedNetwork:
+  return PublishedNetwork(
+    functools.partial(name_tensors, trunk, head, aux),
+    find_classifier=fixed_classifier(f'{head[-1]}.bias'),
+    is_of_head=lambda name: name.startswith(f'{head[-1]}.'),
+    aux_prefix=aux_prefix,
+    unwrap=lambda arrays: unwrap_classifier(
+      head[-1], _with_name(head[-1], also_called, arrays)
+    ),
+  )
+
+
+def _with_name(name: str, other: str | None, arrays: Arrays) -> Arrays:
+  """Renames a layer that some files call by another name."""
+  if other is None:
+    return arrays
+  return {
+    re.sub(rf'^{re.escape(other)}\.', f'{name}.', key): array
+    for key, array in arrays.items()
+  }
+
+
+def unwrap_classifier(name: str, arrays: Arrays) -> Arrays:
+  """Renames the tensors of `nn.Sequential(nn.Dropout(), nn.Linear())`.
+
+  Args:
+    name: Name of the classifier in the project's network.
+    arrays: All arrays in the file.
+
+  Returns:
+    The arrays; the only layer in the classifier's place has its name.
+  """
+  inside = re.compile(rf'{re.escape(name)}\.(\d+)\.(weight|bias)')
+  found = {key: match for key in arrays if (match := inside.fullmatch(key))}
+  if len({match[1] for match in found.values()}) != 1:
+    return arrays
+  return {
+    f'{name}.{found[key][2]}' if key in found else key: array
+    for key, array in arrays.items()
+  }
+
+
+# The FID network has the names and shapes of torchvision's but pools
+# differently; only the number of classes tells them apart.
+_FID = 'inception_v3_fid'
+_FID_CLASSES = architectures.get_architecture(_FID).num_classes
+
+
+def _is_not_fid(num_classes: int) -> bool:
+  return num_classes != _FID_CLASSES
+
+
+def _counts_batches(name: str, names: Container[str]) -> bool:
+  del names
+  return name.endswith('num_batches_tracked')
+
+
+_INCEPTION_V3 = _network(
+  pytorch_names.inception_v3(),
+  ['fc'],
+  aux=(under('AuxLogits', ('conv0', 'conv1', 'fc')),),
+  aux_prefix='AuxLogits.',
+)
+
+TORCHVISION = Project(
+  networks={
+    'inception_v1_torchvision': _network(
+      pytorch_names.googlenet(),
+      ['fc'],
+      aux=(
+        under('aux1', ('conv', 'fc1', 'fc2')),
+        under('aux2', ('conv', 'fc1', 'fc2')),
+      ),
+      aux_prefix='aux',
+    ),
+    'inception_v3_torchvision': _INCEPTION_V3,
+  },
+  batch_norm_scale=True,
+  allows_classes=_is_not_fid,
+  ignores=_counts_batches,
+)
+
+TIMM = Project(
+  networks={
+    'inception_v3_torchvision': _INCEPTION_V3,
+    'inception_v4': _network(pytorch_names.inception_v4(), ['last_linear']),
+    'inception_resnet_v2': _network(
+      pytorch_names.inception_resnet_v2(),
+      ['classif'],
+      also_called='last_linear',  # In pretrainedmodels.
+    ),
+  },
+  batch_norm_scale=True,
+  allows_classes=_is_not_fid,
+  ignores=_counts_batches,
+)
+
+FID = Project(
+  networks={_FID: _network(pytorch_names.inception_v3(), ['fc'])},
+  batch_norm_scale=True,
+  of_imagenet=False,
+  allows_classes=lambda num_classes: num_classes in (0, _FID_CLASSES),
+  ignores=_counts_batches,
+)
+
+FACENET = Project(
+  networks={
+    'inception_resnet_v1_facenet': _network(
+      pytorch_names.facenet(), ['last_linear', 'logits']
+    )
+  },
+  batch_norm_scale=True,
+  of_imagenet=False,
+  ignores=_counts_batches,
+)

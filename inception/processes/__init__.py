@@ -1,0 +1,1 @@
+"""The processes of a run: joining, agreeing, noticing that one is lost."""

@@ -1,0 +1,63 @@
+"""A program that every device runs on its part of a batch, in two forms."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from inception.processes.distributed import AXIS
+
+_Spec = jax.sharding.PartitionSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceProgram:
+  """What one device computes, with collectives over `AXIS`.
+
+  Attributes:
+    function: Maps arrays of one device to arrays that are equal on all of them.
+    split: For each argument, whether it is split over the devices: such arrays
+      are [devices, ...] outside and [...] inside. Others are equal everywhere.
+    donated: Indices of the arguments whose memory the result may take.
+  """
+
+  function: Callable[..., Any]
+  split: tuple[bool, ...]
+  donated: tuple[int, ...] = ()
+
+  def pmap(self, devices: Sequence[jax.Device]) -> Any:
+    """Returns the program as a pmap, which runs on several processes."""
+    return jax.pmap(
+      self.function,
+      axis_name=AXIS,
+      in_axes=tuple(0 if split else None for split in self.split),
+      out_axes=None,
+      devices=devices,
+      donate_argnums=self.donated,
+    )
+
+  def shard_map(self, devices: Sequence[jax.Device]) -> Any:
+    """Returns the program as a jitted shard_map, with the same results.
+
+    Unlike a pmap it can be compiled for devices that are not here.
+    """
+    mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
+    specs = tuple(_Spec(AXIS) if split else _Spec() for split in self.split)
+
+    def function(*arguments: Any) -> Any:
+      rows = (
+        jax.tree.map(lambda x: x[0], argument) if split else argument
+        for split, argument in zip(self.split, arguments)
+      )
+      return self.function(*rows)
+
+    return jax.jit(
+      jax.shard_map(
+        function, mesh=mesh, in_specs=specs, out_specs=_Spec(), check_vma=False
+      ),
+      in_shardings=tuple(jax.NamedSharding(mesh, spec) for spec in specs),
+      out_shardings=jax.NamedSharding(mesh, _Spec()),
+      donate_argnums=self.donated,
+    )

@@ -1,0 +1,226 @@
+"""The folder of a sweep: which runs it has, how each stands, who works on it.
+
+DIR/sweep.json              config file and overrides of all runs
+DIR/<run>/                  workdir of the run, and beside its own files:
+DIR/<run>/sweep_status.json how it stands
+DIR/<run>/sweep.lock        locked by the process that takes care of the run
+DIR/<run>/log.txt           what train.py printed
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from typing import Any
+
+from inception import paths
+from inception.config import compare
+from inception.errors import UserError
+from inception.files import json_text
+from inception.sweeps.grid import Base, Run
+
+SWEEP_FILE = 'sweep.json'
+STATUS_FILE = 'sweep_status.json'
+_LOCK_FILE = 'sweep.lock'  # Of each run, and of the whole sweep.
+LOG_FILE = 'log.txt'
+
+STARTED = 'started'
+FINISHED = 'finished'
+FAILED = 'failed'
+INTERRUPTED = 'interrupted'
+STOPPED_EARLY = 'stopped early'
+
+# A run that stands so is not started again.
+ENDED = (FINISHED, FAILED, STOPPED_EARLY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+  """How a run stands.
+
+  Attributes:
+    status: 'started' (or killed), 'finished', 'failed', 'interrupted' or
+      'stopped early', by a search.
+    starts: Number of times that train.py was started.
+    seconds: Time that it ran, in all starts that ended.
+    reason: Of a failure: the last line of the log.
+  """
+
+  status: str
+  starts: int = 0
+  seconds: float = 0.0
+  reason: str = ''
+
+
+class SweepFolder:
+  """The folder of a sweep; every engine works on it."""
+
+  def __init__(self, path: paths.Path):
+    """Opens a folder; nothing is written."""
+    self.path = path
+
+  def write(
+    self, base: Base, runs: Sequence[Run], search: str | None = None
+  ) -> None:
+    """Makes the folder, or adds runs to it.
+
+    Args:
+      base: What all runs have in common.
+      runs: All runs of the sweep, or some of a search.
+      search: What a search maximizes; None: it is no search.
+
+    Raises:
+      UserError: It holds another sweep, or cannot be written.
+    """
+    described: dict[str, Any] = {
+      'config': base.file,
+      'overrides': base.overrides,
+      'search': search,
+      'resolved': json.loads(compare.to_json(base.config)),
+      'runs': {run.name: run.overrides for run in runs},
+    }
+    paths.check_name(self.path)
+    self._check_mine()
+    paths.make_writable(self.path)
+    with self.alone():
+      if paths.exists(self.path / SWEEP_FILE):
+        before = self.read()
+        self._check_same(before, json.loads(json.dumps(described)))
+        self._check_config(before['resolved'], base)
+        described['runs'] = {**before['runs'], **described['runs']}
+      paths.write_atomically(
+        self.path / SWEEP_FILE, json.dumps(described, indent=1)
+      )
+
+  def read(self) -> dict[str, Any]:
+    """Returns `config`, `overrides`, `search`, `resolved`, and `runs` by name.
+
+    Version 0.4 and older did not write `resolved`, the config of all runs.
+
+    Raises:
+      UserError: The folder holds no sweep.
+    """
+    path = self.path / SWEEP_FILE
+    try:
+      described = json_text.read(path)
+      names = ('config', 'overrides', 'search', 'runs')
+      fields = {name: described[name] for name in names}
+      return {**fields, 'resolved': described.get('resolved')}
+    except (KeyError, TypeError) as error:
+      raise UserError(f'{path} is damaged; move the folder away') from error
+
+  def workdir(self, name: str) -> paths.Path:
+    """Returns the workdir of a run."""
+    return self.path / name
+
+  def status(self, name: str) -> Status | None:
+    """Returns how a run stands; None if it was never started."""
+    path = self.workdir(name) / STATUS_FILE
+    try:
+      if not paths.exists(path):
+        return None
+      status = Status(**json_text.read(path))
+      if not status.starts >= 0 <= status.seconds:
+        raise TypeError('no numbers')
+      return status
+    except TypeError as error:
+      raise UserError(f'{path} is damaged; delete it to run again') from error
+
+  def set_status(self, name: str, status: Status) -> None:
+    """Records how a run stands.
+
+    Raises:
+      UserError: It cannot be written.
+    """
+    text = json.dumps(dataclasses.asdict(status))
+    paths.write_atomically(self.workdir(name) / STATUS_FILE, text)
+
+  def ended(self, name: str) -> Status | None:
+    """Returns how a run has ended; None if it is still to be run."""
+    status = self.status(name)
+    return status if status is not None and status.status in ENDED else None
+
+  def retry_failed(self, names: Iterable[str]) -> None:
+    """Makes runs that failed start again.
+
+    Raises:
+      UserError: A status is damaged, or cannot be written.
+    """
+    for name in names:
+      status = self.status(name)
+      if status is not None and status.status == FAILED:
+        with self.lock(name) as locked:
+          if locked:
+            self.set_status(name, dataclasses.replace(status, status=STARTED))
+
+  @contextlib.contextmanager
+  def lock(self, name: str) -> Iterator[bool]:
+    """Locks a run; yields whether it could be locked.
+
+    The kernel releases the lock when this process ends, however it ends.
+    """
+    workdir = self.workdir(name)
+    paths.make_writable(workdir)
+    descriptor = os.open(workdir / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      locked = True
+    except BlockingIOError:
+      locked = False
+    try:
+      yield locked
+    finally:
+      os.close(descriptor)
+
+  @contextlib.contextmanager
+  def alone(self) -> Iterator[None]:
+    """Keeps other sweep processes from writing the files of the whole sweep."""
+    descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX)
+      yield
+    finally:
+      os.close(descriptor)
+
+  def _check_mine(self) -> None:
+    """Checks that the folder holds a sweep, or nothing."""
+    if paths.exists(self.path / SWEEP_FILE) or not self.path.is_dir():
+      return
+    if any(path.name != _LOCK_FILE for path in paths.entries(self.path)):
+      raise UserError(
+        f'{self.path} is not empty and holds no sweep; choose another --workdir'
+      )
+
+  def _check_config(self, before: dict[str, Any] | None, base: Base) -> None:
+    """Checks that the config file says what it said when the sweep began."""
+    if before is None:
+      return
+    try:
+      old = compare.from_json(json.dumps(before))
+    # A config of another shape; nothing of it is checked yet.
+    except (AttributeError, TypeError, ValueError) as error:
+      raise UserError(
+        f'{self.path / SWEEP_FILE} is damaged; move the folder away'
+      ) from error
+    if changes := compare.differences(old, base.config):
+      raise UserError(
+        f'{base.file} is not what it was when {self.path} began:'
+        f' {"; ".join(changes)}; choose another --workdir'
+      )
+
+  def _check_same(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Checks that a sweep is the one that the folder holds, or more of it."""
+    missing = before['runs'].keys() - now['runs'].keys()
+    for name in ('config', 'overrides', 'search'):
+      if before[name] != now[name]:
+        raise UserError(
+          f'{self.path} holds another sweep, with {name} {before[name]} instead'
+          f' of {now[name]}; choose another --workdir'
+        )
+    if missing and now['search'] is None:
+      raise UserError(
+        f'{self.path} holds another sweep, with the run {min(missing)}; choose'
+        ' another --workdir'
+      )

@@ -1,0 +1,73 @@
+"""What a sweep has reached: tables and a page, from the files of its runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inception.errors import UserError
+from inception.reports import run_rows, runs
+from inception.sweeps import sweep_folder as f
+from inception.sweeps.grid import swept_fields
+from inception.sweeps.process import last_lines
+
+PAGE = 'report.html'
+_LOG_LINES = 20
+
+
+def collect(
+  folder: f.SweepFolder,
+) -> tuple[list[run_rows.Result], list[str]]:
+  """Reads the results of all runs.
+
+  Returns:
+    A result per run, and the fields that runs set.
+
+  Raises:
+    UserError: The folder holds no sweep, or a file of it is damaged.
+  """
+  described = folder.read()['runs']
+  fields = list(
+    dict.fromkeys(name for run in described.values() for name in run)
+  )
+  rows = [
+    _result(folder, name, overrides) for name, overrides in described.items()
+  ]
+  return rows, fields
+
+
+def _result(
+  folder: f.SweepFolder, name: str, overrides: Mapping[str, Any]
+) -> run_rows.Result:
+  workdir = folder.workdir(name)
+  status = folder.status(name)
+  result = {'name': name, **overrides, 'status': 'not started'}
+  if status is None:
+    return result
+  try:
+    result.update(run_rows.read_result(workdir)[0])
+  except UserError as error:
+    result['reason'] = str(error)
+  result['status'] = status.status
+  result['hours'] = round(status.seconds / 3600, 4)
+  if status.status == f.FAILED:
+    result['reason'] = status.reason
+    result['log'] = '\n'.join(last_lines(workdir / f.LOG_FILE, _LOG_LINES))
+  return result
+
+
+def write(folder: f.SweepFolder) -> str:
+  """Writes results.csv, results.json, means.csv and the page.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    UserError: One cannot be written.
+  """
+  path = folder.path / PAGE
+  with folder.alone():
+    rows, fields = collect(folder)
+    run_rows.write_results(folder.path, rows, fields)
+    title = f'Sweep {folder.path.name}'
+    differing = swept_fields(list(folder.read()['runs'].values()))
+    runs.write_page(path, title, rows, differing)
+  return str(path)

@@ -1,0 +1,1 @@
+"""How a network learns: loss, optimizer, schedule, step, state."""

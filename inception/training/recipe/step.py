@@ -1,0 +1,226 @@
+"""One training step: every collective and every random key is here."""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from inception.data.device import augment, feed
+from inception.modules.network import Network
+from inception.processes import distributed
+from inception.processes.device_program import DeviceProgram
+from inception.processes.distributed import AXIS
+from inception.training.recipe import losses
+from inception.training.recipe.gradients import mean_gradients
+from inception.training.recipe.optimizer import MakeOptimizer
+from inception.training.recipe.schedule import Schedule
+from inception.training.recipe.state import TrainState
+
+Array = jax.Array
+Batch = dict[str, Array]
+Metrics = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+  """A compiled step: `state, metrics = step(state, batch)`.
+
+  Attributes:
+    compiled: The pmapped function.
+    seed: int32, on all devices. An argument and not a constant of the program,
+      so that runs which differ in their seed share it in the compilation cache.
+  """
+
+  compiled: Any
+  seed: Array
+
+  def __call__(
+    self, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Metrics]:
+    """Takes a step; see `make_train_step`."""
+    return self.compiled(self.seed, state, batch)
+
+  def lower(self, state: TrainState, batch: Any) -> Any:
+    """Lowers the step for these arguments, or for their shapes."""
+    return self.compiled.lower(self.seed, state, batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """The constants of all steps of a run.
+
+  Attributes:
+    config: The whole config.
+    model: The network, made with `axis_name=AXIS`.
+    schedule: Step to learning rate.
+    optimizer: Learning rate to optimizer.
+    class_weights: float32 [classes], weight of an example by its class; None
+      for 1.
+  """
+
+  config: ml_collections.ConfigDict
+  model: Network
+  schedule: Schedule
+  optimizer: MakeOptimizer
+  class_weights: np.ndarray | None = None
+
+
+def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
+  """Compiles the step for some devices.
+
+  The state has no device axis. The input state is donated; do not reuse it.
+
+  Args:
+    recipe: The constants of the step.
+    devices: Devices of all processes.
+
+  Returns:
+    A function of the state and of a batch with `image` uint8 and `label` int32,
+    both [local devices, batch, ...]. Returns the new state and scalars over the
+    whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`, and
+    where non-finite updates may be skipped `skipped_updates`, their number so
+    far.
+  """
+  seed = distributed.replicate(
+    jnp.asarray(recipe.config.seed, jnp.int32), devices
+  )
+  return TrainStep(step_program(recipe).pmap(devices), seed)
+
+
+def step_program(recipe: Recipe) -> DeviceProgram:
+  """Returns the step as a program of (seed, state, batch)."""
+
+  def step(
+    seed: Array, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Metrics]:
+    return train_step(seed, state, batch, recipe)
+
+  return DeviceProgram(step, split=(False, False, True), donated=(1,))
+
+
+def train_step(
+  seed: Array, state: TrainState, batch: Batch, recipe: Recipe
+) -> tuple[TrainState, Metrics]:
+  """Takes one step on one device, with collectives over `AXIS`."""
+  # The same keys on all devices: randomness belongs to an image, whose own key
+  # is folded from its place in the global batch.
+  image_key, dropout_key = augment.step_keys(seed, state.step)
+  # Scopes are for profiles and plans.
+  with jax.named_scope('augmentation'):
+    examples = _augment(batch, image_key, recipe)
+
+  def loss_of(params: Any, examples: Batch) -> tuple[Array, tuple[Array, Any]]:
+    variables = {'params': params, 'batch_stats': state.batch_stats}
+    return _loss(variables, examples, dropout_key, recipe)
+
+  gradients = mean_gradients(
+    loss_of,
+    state.params,
+    examples,
+    recipe.config.accumulation_steps,
+    state.loss_scale,
+  )
+  grads, (top1, batch_stats) = gradients.mean, gradients.others
+  # Devices have different statistics where batch norm is not synchronized; the
+  # state has room for one set.
+  batch_stats = lax.pmean(batch_stats, AXIS)
+  loss, top1 = lax.pmean((gradients.loss, top1), AXIS)
+
+  with jax.named_scope('optimizer'):
+    new_state = _update(state, grads, batch_stats, recipe)
+  if gradients.finite is not None:
+    new_state = dataclasses.replace(new_state, loss_scale=gradients.loss_scale)
+    # An overflow of the scaled gradients is expected now and then.
+    new_state = _keep_if(gradients.finite, new_state, state)
+  metrics = {'loss': loss, 'top1': top1}
+  if state.skipped is not None:
+    finite = jnp.isfinite(loss)
+    if gradients.finite is None:
+      finite &= jnp.isfinite(optax.tree.norm(grads))
+    new_state = _keep_if(finite, new_state, state)
+    new_state = dataclasses.replace(new_state, skipped=state.skipped + ~finite)
+    metrics['skipped_updates'] = new_state.skipped
+  metrics['learning_rate'] = recipe.schedule(state.step)
+  return new_state, metrics
+
+
+def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
+  """Moves an average towards new values.
+
+  The decay grows from 0.1 to its full value, as TensorFlow's does with
+  `num_updates`, so the initial values are soon forgotten.
+
+  Args:
+    ema: Tree of the average, or None.
+    new: Tree of the new values.
+    decay: Fraction of the average that is kept; None if there is no average.
+    step: Steps taken before.
+  """
+  if ema is None or decay is None:
+    return None
+  kept = jnp.minimum(decay, (1 + step) / (10 + step))
+  return optax.incremental_update(new, ema, 1 - kept)
+
+
+def _loss(
+  variables: Any, examples: Batch, dropout_key: Array, recipe: Recipe
+) -> tuple[Array, tuple[Array, Any]]:
+  """Returns the mean loss of examples, mean top-1 and new statistics."""
+  targets = examples['target']
+  outputs, updated = recipe.model.apply(
+    variables,
+    feed.normalize(examples['image'], recipe.config.data),
+    train=True,
+    places=examples['place'],
+    mutable=['batch_stats'],
+    rngs={'dropout': dropout_key},
+  )
+  with jax.named_scope('loss'):
+    loss = losses.training_loss(
+      outputs, targets, recipe.config.loss, recipe.class_weights
+    )
+  # The label of a mixed image is the one with the larger weight.
+  best, label = (jnp.argmax(x, axis=-1) for x in (outputs.logits, targets))
+  return loss, (jnp.mean(best == label), updated.get('batch_stats', {}))
+
+
+def _augment(batch: Batch, key: Array, recipe: Recipe) -> Batch:
+  """Returns images, targets [batch, classes], and places in the whole batch."""
+  config = recipe.config.data
+  images = batch['image']
+  targets = jax.nn.one_hot(batch['label'], recipe.model.num_classes)
+  places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
+  images, targets = augment.augment(key, images, targets, places, config, AXIS)
+  return {'image': images, 'target': targets, 'place': places}
+
+
+def _update(
+  state: TrainState, grads: Any, batch_stats: Any, recipe: Recipe
+) -> TrainState:
+  """Applies mean gradients; the loss scale stays as it is."""
+  optimizer = recipe.optimizer(recipe.schedule(state.step))
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  averaged = {'params': params, 'batch_stats': batch_stats}
+  ema_decay = recipe.config.optimizer.ema_decay
+  return TrainState(
+    step=state.step + 1,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+    ema=update_ema(state.ema, averaged, ema_decay, state.step),
+    loss_scale=state.loss_scale,
+    skipped=state.skipped,
+  )
+
+
+def _keep_if(finite: Array, new: TrainState, old: TrainState) -> TrainState:
+  """Returns `new`, or where it is not finite `old` with `new`'s counters."""
+  kept = dataclasses.replace(old, step=new.step, loss_scale=new.loss_scale)
+  return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)

@@ -1,0 +1,79 @@
+"""Before a run starts: its config is checked as a whole, and all is built."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+
+import jax
+import ml_collections
+
+from inception import paths
+from inception.checkpoints.lock import WorkdirLock
+from inception.checkpoints.store import Checkpoints
+from inception.data.sources.source import Source
+from inception.processes import distributed
+from inception.training import record, resolve
+from inception.training import start as starts
+from inception.training.build import Training, build
+from inception.training.follow import follow_weights
+from inception.training.memory import check_memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """What a run computes with, on which data, and what it starts from.
+
+  Attributes:
+    training: What it computes with.
+    sources: Training and evaluation split.
+    start: What it starts from.
+    lock: What `take_lock` returned.
+  """
+
+  training: Training
+  sources: tuple[Source, Source]
+  start: starts.Start
+  lock: WorkdirLock | None
+
+
+def prepare(
+  config: ml_collections.ConfigDict,
+  workdir: paths.Path,
+  devices: Sequence[jax.Device],
+  take_lock: Callable[[], WorkdirLock | None],
+) -> Prepared:
+  """Checks and completes a config, and builds what the run computes with.
+
+  Args:
+    config: As that of `train`.
+    workdir: As that of `train`.
+    devices: Devices of all processes.
+    take_lock: Called before the workdir is read.
+
+  Raises:
+    UserError: Config, data or workdir cannot be used.
+  """
+  with distributed.agreed():
+    config = follow_weights(config, workdir)
+    with Checkpoints(workdir) as checkpoints:
+      resumed = bool(checkpoints.steps())
+    resolve.check(config, devices, resumed)
+    sources = resolve.open_splits(config)
+    lock = take_lock()
+  start = starts.find_start(workdir, config)
+  with distributed.agreed():
+    class_names, sources = resolve.match_classes(config, sources, start)
+    if start.checkpoint is not None:
+      record.check_data(start.checkpoint.data, sources, config.data.on_change)
+    config = resolve.complete(
+      config, class_names, sources[0].num_examples, start
+    )
+  resolve.check_same_everywhere(config, *sources)
+  with distributed.agreed():
+    training = build(
+      config,
+      devices,
+      sources[0].num_examples,
+      resolve.class_counts(config, sources[0]),
+    )
+    check_memory(training)
+  return Prepared(training, sources, start, lock)

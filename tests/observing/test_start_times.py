@@ -1,0 +1,104 @@
+"""Starts: what they take, and what they find in the compilation cache."""
+
+import os
+import pathlib
+import re
+import time
+
+import jax
+import pytest
+
+from inception.cli import commands
+from inception.observing.start_times import Startup
+from inception.training import ahead, loop
+
+COMPILING = '/jax/core/compile/backend_compile_duration'
+
+
+def cached():
+  folder = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
+  return {path.name for path in folder.glob('*-cache')}
+
+
+@pytest.mark.usefixtures('own_programs')
+def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
+  # No other test compiles these programs.
+  config.optimizer.momentum = 0.8642
+  config.model.batch_norm_epsilon = 0.0017
+  config.model.architecture = 'tiniest'
+  config.num_steps = 2
+  before = cached()
+  ahead.compile_only(config, tmp_path / 'run', jax.devices()[:2])
+  compiled = cached() - before
+  assert len([name for name in compiled if name.startswith('jit__fun')]) == 2
+  assert not (tmp_path / 'run').exists()
+  loop.train(config, tmp_path / 'run', jax.devices()[:2])
+  later = cached() - before - compiled
+  # The small programs of the loop itself, such as votes, may be new.
+  assert not [name for name in later if 'state' in name]
+  sizes = [
+    path.stat().st_size
+    for path in pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR']).iterdir()
+    if path.name in later
+  ]
+  assert max(sizes, default=0) < 20_000
+
+
+@pytest.mark.usefixtures('own_programs')
+def test_a_start_says_what_it_took(config, tmp_path, capsys):
+  config.model.architecture, config.num_steps = 'tiniest', 1
+  loop.train(config, tmp_path, began=time.monotonic() - 100)
+  printed = capsys.readouterr().out
+  line = re.search(r'first step after ([\d.]+) s: (.*)', printed)
+  parts = dict(part.rsplit(' ', 1) for part in line[2].split(', '))
+  assert list(parts)[:2] == ['imports', 'data']
+  assert {'state', 'compiling', 'first batch', 'first step'} <= parts.keys()
+  assert float(parts['imports']) >= 100
+  total = sum(float(seconds) for seconds in parts.values())
+  assert total == pytest.approx(float(line[1]), abs=0.5)
+  # Only the first step of a start is timed.
+  assert printed.count('first step after') == 1
+
+
+def test_compiling_is_told_apart():
+  with Startup(time.monotonic() - 10) as startup:
+    startup.mark('a')
+    jax.monitoring.record_event_duration_secs(COMPILING, 3.0)
+    jax.monitoring.record_event_duration_secs('/jax/other', 5.0)
+    startup.mark('b')
+  jax.monitoring.record_event_duration_secs(COMPILING, 7.0)
+  startup.mark('c')
+  assert startup.seconds['a'] == pytest.approx(10, abs=0.5)
+  assert startup.seconds['compiling'] == 3
+  assert startup.seconds['b'] == pytest.approx(-3, abs=0.5)
+  assert startup.seconds['c'] == pytest.approx(0, abs=0.5)
+
+
+def test_compiled_programs_are_kept_at_home(
+  monkeypatch, request, tmp_path, capsys
+):
+  name = 'JAX_COMPILATION_CACHE_DIR'
+  given = os.environ[name]
+  request.addfinalizer(
+    lambda: jax.config.update('jax_compilation_cache_dir', given)
+  )
+  commands.use_compilation_cache()
+  assert os.environ[name] != str(tmp_path)  # As it was given.
+  monkeypatch.delenv(name)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+  commands.use_compilation_cache()
+  folder = tmp_path / '.cache' / 'inception' / 'compiled'
+  assert os.environ[name] == str(folder) and folder.is_dir()
+  # Some commands have imported JAX by then.
+  assert jax.config.jax_compilation_cache_dir == str(folder)
+  monkeypatch.delenv(name)
+  blocked = tmp_path / 'file'
+  blocked.write_text('')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(blocked))
+  commands.use_compilation_cache()
+  assert name not in os.environ
+  assert 'JAX_COMPILATION_CACHE_DIR' in capsys.readouterr().err
+  monkeypatch.setenv(name, '')
+  commands.use_compilation_cache()
+  assert os.environ[name] == ''

@@ -1,0 +1,55 @@
+"""A device program: its two forms give the same bits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inception.training.recipe.step import step_program
+from tests.training.recipe import test_step
+
+
+def test_pmap_and_shard_map_give_the_same_bits(config):
+  config.model.architecture = 'tiniest'  # Compiles faster.
+  config.data.flip = True
+  training = test_step.build(config, 4)
+  batch = test_step.batch(4)
+  program = step_program(training.recipe)
+  results = []
+  for make in (program.pmap, program.shard_map):
+    step = make(training.devices)
+    state = training.initial_state()
+    for _ in range(2):
+      state, metrics = step(jnp.int32(3), state, batch)
+    results.append(jax.device_get((state, metrics)))
+  jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def collectives(text):
+  """Returns the bytes of every all-reduce of a compiled CPU program."""
+  from inception.planning.operations import operations
+
+  found = [op for op in operations(text) if op.kind == 'all-reduce']
+  return [op.result_bytes for op in found]
+
+
+def test_the_step_adds_up_gradients_statistics_and_metrics_alone(config):
+  config.model.architecture = 'tiniest'
+  config.model.batch_norm_sync = False
+  training = test_step.build(config, 4)
+  state, batch = training.abstract_state, test_step.batch(4)
+  step = step_program(training.recipe).shard_map(training.devices)
+  text = step.lower(jnp.int32(0), state, batch).compile().as_text()
+  numbers = sum(x.size for x in jax.tree.leaves(state.params))
+  numbers += sum(x.size for x in jax.tree.leaves(state.batch_stats))
+  assert sum(collectives(text)) == 4 * (numbers + 2)  # Loss and top-1.
+
+
+def test_synchronized_statistics_are_the_only_other_collectives(config):
+  training = test_step.build(config, 4)
+  state, batch = training.abstract_state, test_step.batch(4)
+  step = step_program(training.recipe).shard_map(training.devices)
+  text = step.lower(jnp.int32(0), state, batch).compile().as_text()
+  numbers = sum(x.size for x in jax.tree.leaves(state.params))
+  moments = sum(x.size for x in jax.tree.leaves(state.batch_stats))
+  # Forward, backward, and the average of the moving statistics.
+  assert sum(collectives(text)) == 4 * (numbers + 3 * moments + 2)
