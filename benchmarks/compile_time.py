@@ -60,7 +60,7 @@ def compile_step(scan_blocks: bool) -> dict[str, Any]:
   config.model.num_classes = 1000
   config.data.image_size = values.image_size
   devices = jax.local_devices()[:1]
-  resolve.check(config, devices)
+  resolve.check_run(config, devices)
   training = build(config, devices, num_examples=10_000)
   side = values.image_size
   batch = {

@@ -19,7 +19,6 @@ from inception.modules.create import create_model
 from inception.quantization import int8
 from inception.quantization.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
-from inception.spec import transforms
 from inception.spec.cost import network_cost
 
 Timed = tuple[dict[str, Any], Callable[[], object]]
@@ -97,6 +96,7 @@ def trained_network(workdir: str, precision: str, rows: int) -> Timed:
       size,
       member.config.model.num_classes,
       member.config.model.width,
+      member.config.model.squeeze_excite,
     ),
   )
 
@@ -169,10 +169,13 @@ def _peak_bytes(compiled: Any) -> dict[str, int]:
 
 
 def _cost(
-  architecture: str, size: int, num_classes: int, width: float = 1.0
+  architecture: str,
+  size: int,
+  num_classes: int,
+  width: float = 1.0,
+  squeeze_excite: int | None = None,
 ) -> dict[str, int]:
-  table = architectures.get_architecture(architecture)
-  table = transforms.scale_width(table, width)
+  table = architectures.make_table(architecture, width, squeeze_excite)
   cost = network_cost(table, size, size, num_classes)
   return {'parameters': cost.parameters, 'macs': cost.macs}
 

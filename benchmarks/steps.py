@@ -55,7 +55,7 @@ def make_noise_step(
     config: A config with `model.num_classes` set.
     devices: Local devices.
   """
-  resolve.check(config, devices)
+  resolve.check_run(config, devices)
   training = build(config, devices, config.batch_size)
   state = distributed.replicate(training.initial_state(), devices)
   side, rows = config.data.image_size, config.batch_size // len(devices)

@@ -38,7 +38,7 @@ def main() -> None:
     '-c',
     f'import time; time.sleep({seconds})',
   )
-  base = grid.Base('configs/default.py', default.get_config(), {})
+  base = grid.Base('default.py', 'default.py', default.get_config(), {})
   with tempfile.TemporaryDirectory() as name:
     folder = f.SweepFolder(paths.resolve(name) / 'sweep')
     start = time.monotonic()

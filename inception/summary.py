@@ -1,7 +1,6 @@
 """Prints the cost of a network, stage by stage, from its table alone.
 
 Run:  python -m inception.summary --architecture=inception_v3
-      python -m inception.summary --compare_block
 
 Nothing is compiled and JAX is not loaded, so it takes a fraction of a second.
 """
@@ -10,13 +9,12 @@ import dataclasses
 
 from absl import flags
 
-from inception import architectures, paths
-from inception.cli import commands, outputs
+from inception import architectures
+from inception.cli import commands
 from inception.config import checks, default
 from inception.errors import UserError
 from inception.files import json_text
-from inception.spec import transforms, unroll
-from inception.spec import vocabulary as v
+from inception.spec import unroll
 from inception.spec.cost import Cost, network_cost
 
 
@@ -42,32 +40,14 @@ def define_flags() -> None:
     'squeeze_excite', None, 'Like model.squeeze_excite.', lower_bound=1
   )
   flags.DEFINE_bool('batch_norm_scale', True, 'Like model.batch_norm_scale.')
-  flags.DEFINE_bool(
-    'compare_block', False, 'Compare module 3a with plain convolutions.'
-  )
-  flags.DEFINE_string('csv', None, 'Also write the stages to this file.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Reads the flags and prints the table."""
   values = flags.FLAGS
-  if values.compare_block:
-    if values.csv:
-      raise UserError('--csv writes stages, and --compare_block has none')
-    rows = compare_block()
-    print(
-      commands.format_table(('block', 'weights', 'multiply-accumulates'), rows)
-    )
-    if values.json:
-      print(
-        json_text.dump({name: {'weights': w, 'macs': m} for name, w, m in rows})
-      )
-    return
   cost = cost_of_flags()
   print(report(values.architecture, cost))
-  if table := commands.output('csv'):
-    write_csv(table, cost)
   if values.json:
     print(json_text.dump(dataclasses.asdict(cost)))
 
@@ -82,8 +62,9 @@ def cost_of_flags() -> Cost:
   network = architectures.get_architecture(values.architecture)
   size = values.image_size or network.input_size
   _check_ranges()
-  network = transforms.scale_width(network, values.width)
-  network = transforms.with_squeeze_excite(network, values.squeeze_excite)
+  network = architectures.make_table(
+    network, values.width, values.squeeze_excite
+  )
   try:
     return network_cost(
       network, size, size, values.num_classes, values.batch_norm_scale
@@ -134,42 +115,3 @@ def report(name: str, cost: Cost) -> str:
     'MACs: multiply-accumulates for one image; activations: bytes that its'
     ' layers write in float32\n\n' + commands.format_table(heading, rows)
   )
-
-
-def compare_block() -> list[tuple[str, int, int]]:
-  """Returns weights and multiply-accumulates of module 3a and plain layers.
-
-  All read 28 x 28 x 192 and write 256 channels. Biases are not counted.
-  GoogLeNet paper, table 1.
-  """
-  network = architectures.get_architecture('inception_v1')
-  module = next(s.block for s in network.stages if s.name == 'Mixed_3b')
-  blocks: dict[str, v.Block] = {
-    'Inception 3a': module,
-    'plain 3x3': v.Conv(256, 3),
-    'plain 5x5': v.Conv(256, 5),
-  }
-  rows = []
-  for name, block in blocks.items():
-    layers = unroll.block_layers(block, (28, 28, 192))
-    macs = sum(layer.macs for layer in layers)
-    rows.append((name, macs // (28 * 28), macs))
-  return rows
-
-
-def write_csv(path: paths.Path, cost: Cost) -> None:
-  """Writes one row per stage.
-
-  Raises:
-    UserError: The file cannot be written.
-  """
-  columns = ('name', 'shape', 'parameters', 'macs', 'activation_bytes')
-  rows = [
-    {**dataclasses.asdict(stage), 'shape': 'x'.join(map(str, stage.shape))}
-    for stage in cost.stages
-  ]
-  paths.write_atomically(path, outputs.csv_text(columns, rows))
-
-
-if __name__ == '__main__':
-  commands.run(main, define_flags)

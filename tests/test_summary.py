@@ -1,13 +1,11 @@
 """The summary command: numbers, refusals, and that it needs no JAX."""
 
-import csv
 import json
 import subprocess
 import sys
 
 import pytest
 
-from inception import summary
 from inception.architectures import get_architecture
 from inception.spec import cost
 from tests.architectures.reference import ENDPOINTS, NUMBERS
@@ -22,9 +20,8 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize('name', ['inception_v3', 'inception_resnet_v2'])
-def test_json_holds_the_reference_numbers_and_csv_the_stages(name, tmp_path):
-  path = tmp_path / 'stages.csv'
-  done = run(f'--architecture={name}', '--json', f'--csv={path}')
+def test_json_holds_the_reference_numbers(name):
+  done = run(f'--architecture={name}', '--json')
   numbers = NUMBERS[name]
   printed = json.loads(done.stdout.splitlines()[-1])
   stages = printed.pop('stages')
@@ -38,10 +35,6 @@ def test_json_holds_the_reference_numbers_and_csv_the_stages(name, tmp_path):
   }
   assert [tuple(stage['shape']) for stage in stages[:-1]] == ENDPOINTS[name]
   assert sum(stage['parameters'] for stage in stages) == numbers.parameters
-  with path.open() as file:
-    rows = list(csv.DictReader(file))
-  assert [int(row['macs']) for row in rows] == [s['macs'] for s in stages]
-  assert list(rows[0]) == list(stages[0])
 
 
 def test_activation_bytes_are_those_of_every_layer_in_float32():
@@ -51,16 +44,6 @@ def test_activation_bytes_are_those_of_every_layer_in_float32():
   # Mixed_3b: four outputs, two reductions, one pooling.
   channels = 64 + 128 + 32 + 32 + 96 + 16 + 192
   assert by_name['Mixed_3b'] == 4 * 28 * 28 * channels
-
-
-def test_compare_block_compares_a_block_with_plain_convolutions():
-  assert summary.compare_block() == [
-    ('Inception 3a', 163_328, 128_049_152),
-    ('plain 3x3', 442_368, 346_816_512),
-    ('plain 5x5', 1_228_800, 963_379_200),
-  ]
-  done = run('--compare_block')
-  assert '163,328' in done.stdout and '963,379,200' in done.stdout
 
 
 def test_options_change_the_network():
@@ -82,7 +65,6 @@ def test_the_number_of_classes_is_that_of_the_table():
   [
     ('--architecture=vgg', "'vgg'"),
     ('--image_size=74', 'smallest --image_size of inception_v3 is 75'),
-    ('--csv=/nowhere/stages.csv', 'there is no folder /nowhere for --csv'),
   ],
 )
 def test_wrong_input_is_one_line(argument, message):

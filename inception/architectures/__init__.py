@@ -8,6 +8,7 @@ from inception.architectures import (
   inception_v4,
 )
 from inception.errors import UserError
+from inception.spec import transforms
 from inception.spec.vocabulary import Architecture
 
 ARCHITECTURES = {
@@ -39,3 +40,25 @@ def get_architecture(name: str) -> Architecture:
       f'unknown architecture {name!r}; known: {", ".join(ARCHITECTURES)}'
     )
   return ARCHITECTURES[name]
+
+
+def make_table(
+  architecture: str | Architecture,
+  width: float = 1.0,
+  squeeze_excite: int | None = None,
+) -> Architecture:
+  """Returns the table of a network whose width and gates are those of a config.
+
+  Args:
+    architecture: A name, or a table.
+    width: Factor on the features of every layer; see `scale_width`.
+    squeeze_excite: See `with_squeeze_excite`.
+
+  Raises:
+    UserError: The name is unknown; lists the known ones.
+  """
+  table = architecture
+  if isinstance(table, str):
+    table = get_architecture(table)
+  table = transforms.scale_width(table, width)
+  return transforms.with_squeeze_excite(table, squeeze_excite)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import io
 import math
 import os
+import pathlib
 import re
 import signal
 import sys
@@ -28,6 +29,9 @@ from inception.errors import (
   reason,
   warn,
 )
+
+# The config of the demonstration, for commands that are given none.
+DEMO = str(pathlib.Path(__file__).parents[1] / 'config' / 'demo.py')
 
 _FIELD = re.compile(r'config(\.[A-Za-z_]\w*)+')
 _LONGEST = 4096  # Of the system's paths.

@@ -112,7 +112,24 @@ _MAY_BE_NONE = frozenset(
 )
 
 
-def check_fields(config: ml_collections.ConfigDict) -> None:
+def check(
+  config: ml_collections.ConfigDict, choices: Mapping[str, Collection[str]]
+) -> None:
+  """Checks every field of a config by itself.
+
+  Args:
+    config: A whole config.
+    choices: The names that a field may take; unset fields are not checked.
+
+  Raises:
+    UserError: Names the field, its value and what it may be.
+  """
+  _check_fields(config)
+  _check_choices(config, choices)
+  check_ranges(config)
+
+
+def _check_fields(config: ml_collections.ConfigDict) -> None:
   """Checks that a config has the fields of `default.get_config`, and no others.
 
   A config file that builds its own ConfigDict, or unlocks the default one,
@@ -180,18 +197,9 @@ def _is_a(value: Any, wanted: type) -> bool:
   )
 
 
-def check_choices(
+def _check_choices(
   config: ml_collections.ConfigDict, choices: Mapping[str, Collection[str]]
 ) -> None:
-  """Checks fields that take a name from a fixed set.
-
-  Args:
-    config: A whole config.
-    choices: The names that each field may take; unset fields are not checked.
-
-  Raises:
-    UserError: Names the field, its value and the names it may take.
-  """
   fields = flatten(config)
   for field, names in choices.items():
     value = fields[field]

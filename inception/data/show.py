@@ -44,9 +44,7 @@ def main() -> None:
         f'data.{name} follows from pretrained weights; set it for this command,'
         f' with --config.data.{name}=...'
       )
-  checks.check_fields(config)
-  checks.check_choices(config, DATA_CHOICES)
-  checks.check_ranges(config)
+  checks.check(config, DATA_CHOICES)
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)
   evaluation = evaluation_images(config, _COLUMNS * _EVALUATION_ROWS)
   draw(training, evaluation, output)

@@ -2,13 +2,12 @@
 
 import ml_collections
 
-from inception.architectures import get_architecture
+from inception.architectures import make_table
 from inception.errors import UserError, lookup
 from inception.modules import heads
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.network import Network
 from inception.modules.options import INITIALIZERS, PRECISIONS, Options
-from inception.spec import transforms
 from inception.spec.vocabulary import Architecture
 
 
@@ -76,11 +75,7 @@ def create_model(
   _check_numbers(width=width, squeeze_excite=squeeze_excite)
   if num_classes is not None and num_classes < 0:
     raise UserError(f'num_classes={num_classes} must not be negative')
-  table = architecture
-  if isinstance(table, str):
-    table = get_architecture(table)
-  table = transforms.scale_width(table, width)
-  table = transforms.with_squeeze_excite(table, squeeze_excite)
+  table = make_table(architecture, width, squeeze_excite)
   if freeze_through is not None:
     check_stage(table, freeze_through)
   lookup(heads.HEAD_POOLINGS, head_pooling, 'head_pooling')

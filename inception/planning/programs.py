@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception.config import checks
 from inception.errors import UserError, lookup, reason
 from inception.evaluation.evaluate import eval_program
 from inception.predict import make_predictor
@@ -79,10 +78,7 @@ def make_program(
   Raises:
     UserError: A field is wrong, or the batch cannot be split.
   """
-  checks.check_fields(config)
-  checks.check_choices(config, resolve.CHOICES)
-  checks.check_ranges(config)
-  limits.check_network(config)
+  resolve.check(config)
   if config.batch_size % count:
     raise UserError(
       f'batch_size={config.batch_size} cannot be split over {count} chips;'

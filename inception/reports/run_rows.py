@@ -15,7 +15,7 @@ from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError
 from inception.files import json_text
 from inception.observing import metrics
-from inception.spec import cost, transforms
+from inception.spec import cost
 
 Result = dict[str, Any]
 
@@ -83,9 +83,9 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
 def _describe(config: ml_collections.ConfigDict) -> Result:
   """Returns what follows from a config."""
   model, size = config.model, config.data.image_size
-  table = architectures.get_architecture(model.architecture)
-  table = transforms.scale_width(table, model.width)
-  table = transforms.with_squeeze_excite(table, model.squeeze_excite)
+  table = architectures.make_table(
+    model.architecture, model.width, model.squeeze_excite
+  )
   network = cost.network_cost(
     table, size, size, model.num_classes, model.batch_norm_scale
   )

@@ -1,1 +1,1 @@
-"""Many runs: the grid or the search, and the engines that start train.py."""
+"""Many runs: the grid or the search, and the engines that start them."""

@@ -25,7 +25,8 @@ from inception.files import json_text
 from inception.reports import charts
 from inception.sweeps import grid, hparams, hyper, tables
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import ENGINES, Job, Options
+from inception.sweeps.engines import ENGINES
+from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.process import ROOT
 
 # Flags that go with one value of another flag alone.
@@ -44,7 +45,7 @@ _MOST_SEEDS = 10_000
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(str(ROOT / 'configs' / 'digits.py'))
+  commands.define_config(commands.DEMO)
   flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
   flags.DEFINE_multi_string(
     'sweep', [], 'FIELD=VALUE,VALUE,...; several give every combination.'
@@ -143,9 +144,9 @@ def _search(folder: f.SweepFolder, base: grid.Base, sweep: hyper.Sweep) -> int:
   return _report(folder, page)
 
 
-def _options() -> Options:
+def _options() -> EngineOptions:
   values = flags.FLAGS
-  return Options(
+  return EngineOptions(
     parallel=values.parallel,
     devices_per_run=values.devices_per_run,
     metric=values.metric,
@@ -161,12 +162,18 @@ def _base() -> grid.Base:
   file, colon, argument = config_flags.get_config_filename(config).partition(
     ':'
   )
-  path = pathlib.Path(file).resolve()
+  name = path = pathlib.Path(file).resolve()
   # Relative where it can be: the names of runs do not depend on the machine.
-  if path.is_relative_to(ROOT):
-    path = path.relative_to(ROOT)
-  overrides = config_flags.get_override_values(config)
-  return grid.Base(f'{path}{colon}{argument}', flags.FLAGS.config, overrides)
+  if str(path) == commands.DEMO:
+    name = pathlib.Path('configs/digits.py')
+  elif path.is_relative_to(ROOT):
+    name = path.relative_to(ROOT)
+  return grid.Base(
+    f'{name}{colon}{argument}',
+    f'{path}{colon}{argument}',
+    flags.FLAGS.config,
+    config_flags.get_override_values(config),
+  )
 
 
 def _sweep(base: grid.Base) -> hyper.Sweep:
@@ -176,8 +183,8 @@ def _sweep(base: grid.Base) -> hyper.Sweep:
     UserError: There is none, or both have one.
   """
   values = flags.FLAGS
-  file = ROOT / base.file.partition(':')[0]
-  written = runpy.run_path(str(file)).get('get_hyper')
+  file = base.path.partition(':')[0]
+  written = runpy.run_path(file).get('get_hyper')
   given = [hyper.sweep(*grid.parse(text)) for text in values.sweep]
   if written is not None and given:
     raise UserError(

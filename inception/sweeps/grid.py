@@ -23,12 +23,14 @@ class Base:
   """What all runs of a sweep have in common.
 
   Attributes:
-    file: Config file, with its argument if it has one.
+    file: Name of the config file, with its argument if it has one.
+    path: The same with its whole path.
     config: Its config, with `overrides`.
     overrides: Fields that were set for all runs.
   """
 
   file: str
+  path: str
   config: ml_collections.ConfigDict
   overrides: Overrides
 
@@ -40,7 +42,7 @@ class Run:
   Attributes:
     name: Name of its workdir.
     overrides: Its own fields.
-    flags: Arguments of train.py, but --workdir.
+    flags: Arguments of training, but --workdir.
   """
 
   name: str
@@ -78,7 +80,7 @@ def make_run(base: Base, overrides: Overrides) -> Run:
   check_overrides(base.config, overrides)
   known = compare.flatten(base.config)
   everything = {**base.overrides, **overrides}
-  flags = [f'--config={base.file}']
+  flags = [f'--config={base.path}']
   for field, value in everything.items():
     # A field that is unset in the config stays so: None has no text.
     if value is not None:
@@ -98,7 +100,7 @@ def check_overrides(
   Raises:
     UserError: Names the wrong field, or the run where fields contradict.
   """
-  from inception.training import limits, resolve  # Slow to import.
+  from inception.training import resolve  # Slow to import.
 
   config = config.copy_and_resolve_references()
   known = compare.flatten(config)
@@ -114,10 +116,7 @@ def check_overrides(
         f'{field}={value!r} is of type {type(value).__name__}, which the field'
         ' does not take'
       ) from error
-  checks.check_fields(config)
-  checks.check_choices(config, resolve.CHOICES)
-  checks.check_ranges(config)
-  limits.check_network(config)
+  resolve.check(config)
 
 
 def parse(text: str) -> tuple[str, Any]:

@@ -40,7 +40,7 @@ def run_all(
     places: Where to compute, one run at a time in each.
     ended: Called for each run.
     watch: Called for each active run about once a second.
-    command: Starts train.py.
+    command: Starts training.
 
   Raises:
     SystemExit: A signal stopped the sweep; its runs have saved.

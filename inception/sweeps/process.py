@@ -1,4 +1,4 @@
-"""One run of a sweep as a process: train.py in a workdir of its own."""
+"""One run of a sweep as a process: training in a workdir of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -13,11 +13,11 @@ from inception.errors import RESTART, UserError
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.grid import Run
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
-TRAIN = (sys.executable, str(ROOT / 'train.py'))
+ROOT = pathlib.Path(__file__).parents[2]  # Where the package is.
+TRAIN = (sys.executable, '-m', 'inception.training')
 
 _LAUNCH = str(pathlib.Path(__file__).parent / 'launch.py')
-# Starts of train.py that end with `RESTART` before the run counts as failed.
+# Starts of training that end with `RESTART` before the run counts as failed.
 _RESTARTS = 3
 _POLL_SECONDS = 0.5
 # A stopped run has saved; one that had not begun had nothing to save.
@@ -53,7 +53,7 @@ class Process:
       folder: Folder of the sweep. The caller has locked the run.
       run: The run.
       place: Where it computes.
-      command: Starts train.py.
+      command: Starts training.
     """
     self.run = run
     self._folder = folder
@@ -69,6 +69,9 @@ class Process:
       # Runs that differ in numbers only share compiled programs.
       'JAX_COMPILATION_CACHE_DIR': str(cache),
       **os.environ,
+      'PYTHONPATH': os.pathsep.join(
+        filter(None, (str(ROOT), os.environ.get('PYTHONPATH')))
+      ),
       **place.environment,
     }
     self._before = folder.status(run.name) or f.Status(f.STARTED)
@@ -131,7 +134,6 @@ class Process:
       stdout=self._log,
       stderr=subprocess.STDOUT,
       env=self._environment,
-      cwd=ROOT,
       # Ctrl-C reaches the sweep alone, which then stops its runs.
       process_group=0,
     )
@@ -164,7 +166,7 @@ def run_to_end(
     folder: Folder of the sweep.
     run: The run.
     place: Where it computes.
-    command: Starts train.py.
+    command: Starts training.
     tick: Called with the process about twice a second.
 
   Raises:

@@ -1,7 +1,7 @@
 """The Ray engine: each run is a trial of Ray Tune, on one machine or a cluster.
 
 The folder of the sweep must be one that all machines share. A trial starts
-train.py, so a run has the same files as with any other engine.
+training, so a run has the same files as with any other engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from inception.errors import UserError
 from inception.observing import metrics
 from inception.sweeps import local
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import Job, Options
 from inception.sweeps.grid import Run
+from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.process import TRAIN, Place, run_to_end
 
 try:
@@ -87,7 +87,7 @@ def run_all(job: Job, command: Sequence[str] = TRAIN) -> None:
 
   Args:
     job: The sweep.
-    command: Starts train.py.
+    command: Starts training.
 
   Raises:
     SystemExit: A signal stopped the sweep.
@@ -136,7 +136,7 @@ def _scheduler() -> Any:
   )
 
 
-def _resources(options: Options) -> dict[str, float]:
+def _resources(options: EngineOptions) -> dict[str, float]:
   """Returns what a trial takes: accelerators if there are any, or CPUs."""
   there = ray.cluster_resources()
   for name in ('GPU', 'TPU'):
@@ -193,7 +193,7 @@ def _mark_stopped(folder: f.SweepFolder, run: Run) -> f.Status:
 
 
 def _trial(config: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-  """Runs train.py in a process of Ray, and reports its evaluations."""
+  """Trains in a process of Ray, and reports its evaluations."""
   folder = f.SweepFolder(paths.resolve(settings['folder']))
   run: Run = settings['runs'][config['run']]
   metric = settings['metric']

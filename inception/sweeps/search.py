@@ -21,7 +21,7 @@ from inception.errors import UserError, count
 from inception.observing import metrics
 from inception.sweeps import grid, hyper, local
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import Options
+from inception.sweeps.job import EngineOptions
 from inception.sweeps.local import Ended
 from inception.sweeps.places import find_places
 from inception.sweeps.process import TRAIN
@@ -52,7 +52,7 @@ class Study:
     folder: f.SweepFolder,
     base: grid.Base,
     sweep: hyper.Sweep,
-    options: Options,
+    options: EngineOptions,
     trials: int,
   ):
     """Opens the study; see `open_study`."""
@@ -76,7 +76,7 @@ class Study:
 
     Args:
       ended: Called for each run that has ended.
-      command: Starts train.py.
+      command: Starts training.
 
     Raises:
       UserError: The folder holds another sweep, or cannot be written, or the
@@ -327,7 +327,7 @@ def open_study(
   folder: f.SweepFolder,
   base: grid.Base,
   sweep: hyper.Sweep,
-  options: Options,
+  options: EngineOptions,
   trials: int,
 ) -> Study:
   """Checks and opens a search.

@@ -11,8 +11,8 @@ from typing import Any
 from inception import paths
 from inception.errors import UserError
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import Job
 from inception.sweeps.grid import Run
+from inception.sweeps.job import Job
 from inception.sweeps.process import TRAIN, Place, Process, run_to_end
 
 try:

@@ -4,7 +4,7 @@ DIR/sweep.json              config file and overrides of all runs
 DIR/<run>/                  workdir of the run, and beside its own files:
 DIR/<run>/sweep_status.json how it stands
 DIR/<run>/sweep.lock        locked by the process that takes care of the run
-DIR/<run>/log.txt           what train.py printed
+DIR/<run>/log.txt           what training printed
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ class Status:
   Attributes:
     status: 'started' (or killed), 'finished', 'failed', 'interrupted' or
       'stopped early', by a search.
-    starts: Number of times that train.py was started.
+    starts: Number of times that it was started.
     seconds: Time that it ran, in all starts that ended.
     reason: Of a failure: the last line of the log.
   """

@@ -35,7 +35,6 @@ def check_sizes(
   _check_batch_size(config.batch_size, devices)
   check_parts(config, len(devices))
   _check_batch_bytes(config)
-  check_network(config)
 
 
 def check_parts(config: ml_collections.ConfigDict, count: int) -> None:

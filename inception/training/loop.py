@@ -15,8 +15,8 @@ from inception.checkpoints.lock import WorkdirLock
 from inception.errors import UserError, warn
 from inception.observing.start_times import Startup
 from inception.processes import distributed
+from inception.processes.consensus import StoppedError
 from inception.training import start as starts
-from inception.training.consensus import StoppedError
 from inception.training.recipe.state import TrainState
 from inception.training.run import Run, start_run
 from inception.training.setup import prepare

@@ -21,7 +21,7 @@ from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
 from inception.observing.trackers import TRACKERS
 from inception.processes import distributed
-from inception.training.limits import check_batch_norm, check_sizes
+from inception.training import limits
 from inception.training.recipe.losses import CLASS_WEIGHTS
 from inception.training.recipe.optimizer import OPTIMIZERS
 from inception.training.recipe.schedule import SCHEDULES, make_duration
@@ -45,7 +45,17 @@ CHOICES: dict[str, Collection[str]] = {
 }
 
 
-def check(
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks a config as far as that needs neither devices nor data.
+
+  Raises:
+    UserError: Names the field, its value and a value that works.
+  """
+  checks.check(config, CHOICES)
+  limits.check_network(config)
+
+
+def check_run(
   config: ml_collections.ConfigDict,
   devices: Sequence[jax.Device],
   resumed: bool = False,
@@ -60,16 +70,14 @@ def check(
   Raises:
     UserError: Names the field, its value and a value that works.
   """
-  checks.check_fields(config)
-  checks.check_choices(config, CHOICES)
-  checks.check_ranges(config)
+  check(config)
   if config.model.activation != 'softmax':
     raise UserError(
       f'model.activation={config.model.activation} is that of imported weights,'
       ' for evaluation; set --config.model.activation=softmax to train'
     )
-  check_sizes(config, devices)
-  check_batch_norm(config, len(devices), resumed)
+  limits.check_sizes(config, devices)
+  limits.check_batch_norm(config, len(devices), resumed)
   if config.num_steps is None:
     _warn_of_warmup(config, config.num_epochs)
 

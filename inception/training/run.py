@@ -28,11 +28,11 @@ from inception.observing.start_times import Startup
 from inception.observing.trackers import Tracker
 from inception.predict import make_predictor
 from inception.processes import distributed
+from inception.processes.consensus import Consensus
 from inception.processes.signals import stop_signals
 from inception.processes.watchdog import Watchdog
 from inception.training import record
 from inception.training.build import Training
-from inception.training.consensus import Consensus
 from inception.training.patience import Patience
 from inception.training.recipe.state import TrainState
 from inception.training.recipe.step import Batch

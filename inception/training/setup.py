@@ -56,7 +56,7 @@ def prepare(
     config = follow_weights(config, workdir)
     with Checkpoints(workdir) as checkpoints:
       resumed = bool(checkpoints.steps())
-    resolve.check(config, devices, resumed)
+    resolve.check_run(config, devices, resumed)
     sources = resolve.open_splits(config)
     lock = take_lock()
   start = starts.find_start(workdir, config)

@@ -7,9 +7,9 @@ import pytest
 
 from inception.data.corrupt import KnownCorrupt
 from inception.errors import UserError
+from inception.processes import consensus as module
 from inception.processes import distributed
 from inception.processes.watchdog import Watchdog
-from inception.training import consensus as module
 
 
 @pytest.fixture

@@ -219,3 +219,14 @@ def test_tables_are_hashable_and_need_no_jax():
     'assert "jax" not in sys.modules and "flax" not in sys.modules'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_a_block_costs_less_than_one_convolution():
+  """GoogLeNet paper, table 1: module 3a; biases are not counted."""
+  network = architectures.get_architecture('inception_v1')
+  module = next(s.block for s in network.stages if s.name == 'Mixed_3b')
+  macs = [
+    sum(layer.macs for layer in unroll.block_layers(block, (28, 28, 192)))
+    for block in (module, v.Conv(256, 3), v.Conv(256, 5))
+  ]
+  assert macs == [128_049_152, 346_816_512, 963_379_200]

@@ -6,12 +6,14 @@ from inception import paths
 from inception.config import default
 from inception.sweeps import grid, hyper, local, tables
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import Job, Options
+from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.places import find_places
 from inception.sweeps.process import ROOT
 
 STUB = (sys.executable, str(ROOT / 'tests' / 'sweeps' / 'stub.py'))
-BASE = grid.Base('configs/default.py', default.get_config(), {})
+BASE = grid.Base(
+  'configs/default.py', 'configs/default.py', default.get_config(), {}
+)
 
 
 def main(engine, directory, *seeds):
@@ -21,7 +23,7 @@ def main(engine, directory, *seeds):
     folder,
     runs,
     lambda run, status: print(run.name, status.status, flush=True),
-    Options(parallel=2, stop_early=engine == 'asha'),
+    EngineOptions(parallel=2, stop_early=engine == 'asha'),
   )
   folder.write(BASE, runs)
   if engine in ('ray', 'asha'):

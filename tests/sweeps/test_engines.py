@@ -13,7 +13,7 @@ from inception import paths
 from inception.errors import UserError
 from inception.sweeps import hyper
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.engines import Job, Options
+from inception.sweeps.job import EngineOptions, Job
 from tests import warm
 from tests.sweeps.driver import BASE, STUB
 from tests.sweeps.test_local import (
@@ -74,7 +74,7 @@ def job(path, *seeds, **options):
   folder = f.SweepFolder(paths.resolve(path))
   runs = runs_of(*seeds)
   folder.write(BASE, runs)
-  return Job(folder, runs, lambda *_: None, Options(**options))
+  return Job(folder, runs, lambda *_: None, EngineOptions(**options))
 
 
 @needs('submitit')
@@ -184,7 +184,7 @@ def search_with(path, sweep, trials):
   from inception.sweeps import search
 
   folder = f.SweepFolder(paths.resolve(path))
-  search.open_study(folder, BASE, sweep, Options(), trials).run(
+  search.open_study(folder, BASE, sweep, EngineOptions(), trials).run(
     lambda *_: None, STUB
   )
   # Optuna fills in what stands in braces.
@@ -275,7 +275,7 @@ def test_a_search_stops_trials_that_are_worse_than_the_median(
   def run(seeds, trials, seconds):
     monkeypatch.setenv('STUB_SECONDS', str(seconds))
     sweep = hyper.sweep('seed', hyper.choice(seeds))
-    study = search.open_study(folder, BASE, sweep, Options(), trials)
+    study = search.open_study(folder, BASE, sweep, EngineOptions(), trials)
     study.run(lambda *_: None, STUB)
     return optuna.load_study(
       study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
@@ -298,5 +298,5 @@ def test_bad_values_of_a_search_are_named(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   sweep = hyper.sweep('model.dropout', hyper.uniform(0, 2))
   with pytest.raises(UserError, match='model.dropout=2 is out of range'):
-    search.open_study(folder, BASE, sweep, Options(), 2)
+    search.open_study(folder, BASE, sweep, EngineOptions(), 2)
   assert not (tmp_path / 's').exists()

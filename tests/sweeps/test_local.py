@@ -207,7 +207,7 @@ def test_a_folder_holds_one_sweep(tmp_path):
   folder.write(BASE, runs_of(0, 1, 2))  # More of the same.
   with pytest.raises(UserError, match='holds another sweep, with the run'):
     folder.write(BASE, runs_of(0, 1))
-  other = grid.Base('configs/digits.py', BASE.config, {})
+  other = grid.Base('configs/digits.py', 'configs/digits.py', BASE.config, {})
   with pytest.raises(UserError, match='with config configs/default.py'):
     folder.write(other, runs_of(0, 1, 2))
   (tmp_path / 'x').mkdir()

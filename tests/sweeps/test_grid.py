@@ -6,7 +6,9 @@ from inception.config import default
 from inception.errors import UserError
 from inception.sweeps import grid, hyper
 
-BASE = grid.Base('configs/default.py', default.get_config(), {})
+BASE = grid.Base(
+  'configs/default.py', 'configs/default.py', default.get_config(), {}
+)
 
 
 def test_the_last_sweep_of_a_product_changes_fastest():
@@ -108,7 +110,9 @@ def test_names_are_readable_and_differ():
   assert len(set(names)) == 8
   assert names[0].startswith('googlenet-width0.5-w-')
   assert names == [run.name for run in grid.make_runs(BASE, sweep)]
-  other = grid.Base('configs/default.py', BASE.config, {'seed': 3})
+  other = grid.Base(
+    'configs/default.py', 'configs/default.py', BASE.config, {'seed': 3}
+  )
   assert names[0] != grid.make_runs(other, sweep)[0].name
 
 
@@ -124,7 +128,7 @@ def test_equal_runs_run_once(capsys):
 
 def test_flags_are_those_of_the_command_line():
   (run,) = grid.make_runs(
-    grid.Base('f.py', BASE.config, {'seed': 3}),
+    grid.Base('f.py', 'f.py', BASE.config, {'seed': 3}),
     [{'data.crop_area': [0.5, 1.0], 'data.flip': False, 'num_steps': None}],
   )
   assert run.flags == (

@@ -9,11 +9,10 @@ import dataclasses
 import json
 import signal
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
-from inception.data.corrupt import KnownCorrupt
 from inception.errors import UserError
 from inception.processes import distributed
 from inception.processes.watchdog import Watchdog
@@ -22,6 +21,19 @@ Batch = dict[str, jax.Array]
 
 # Indices of corrupt images: they have to fit into one message.
 _TOLD_AT_ONCE = 50
+
+
+class News(Protocol):
+  """What each process finds out, and all have to know: corrupt images."""
+
+  def has_news(self) -> bool:
+    """True if this process knows of indices that it has not told yet."""
+
+  def news(self, count: int) -> list[int]:
+    """Returns indices, at most `count`, that were not returned before."""
+
+  def learn(self, indices: Iterable[int]) -> None:
+    """Adds what other processes have found."""
 
 
 class StoppedError(Exception):
@@ -70,10 +82,10 @@ class Consensus:
     self._saved = time.monotonic()
     self._cast: Any = None
     self._failure: UserError | None = None
-    self._known: KnownCorrupt | None = None
+    self._known: News | None = None
 
   def saved(self) -> None:
-    """Says that a checkpoint was written just now."""
+    """Records that a checkpoint was just written."""
     self._saved = time.monotonic()
 
   def signal(self) -> int:
@@ -102,7 +114,7 @@ class Consensus:
     self,
     batches: Iterable[Batch],
     empty: Callable[[], Batch],
-    known: KnownCorrupt | None = None,
+    known: News | None = None,
   ) -> Iterator[Batch]:
     """Yields batches; `decide` returns the verdict about the latest.
 

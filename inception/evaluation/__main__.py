@@ -1,0 +1,168 @@
+"""Evaluates a checkpoint: python -m inception.evaluation --workdir=DIR.
+
+The checkpoint contains its config; nothing else is needed. Also several crops,
+several networks, and int8: see docs/evaluation.md.
+"""
+
+import signal
+
+if __name__ == '__main__':
+  # Ctrl-C ends the program without a traceback, also while it imports.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import re
+import sys
+from typing import Any
+
+from absl import flags
+
+from inception import paths
+from inception.cli import commands
+from inception.errors import UserError
+from inception.files import json_text
+
+_DIGITS = 9  # Of an index; far above any number of classes.
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string(
+    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+  )
+  flags.DEFINE_list(
+    'ensemble', None, 'Workdirs of several networks to average instead.'
+  )
+  flags.DEFINE_string(
+    'step', 'latest', 'Checkpoint: a step, best (by top-1) or latest.'
+  )
+  flags.DEFINE_string(
+    'split', None, "Split in TFDS slicing syntax; by default the config's."
+  )
+  commands.define_batch_size(
+    None, "Crops in a batch, any number; by default the config's."
+  )
+  flags.DEFINE_string(
+    'dataset', None, "Name in TFDS, or 'folder'; by default the config's."
+  )
+  flags.DEFINE_string(
+    'data_dir', None, "Folder of the data set; by default the config's."
+  )
+  flags.DEFINE_enum(
+    'precision',
+    None,
+    ['float32', 'bfloat16', 'float16', 'int8'],
+    'Arithmetic; by default that of training.',
+  )
+  commands.define_calibration()
+  commands.define_crops()
+  flags.DEFINE_string(
+    'labels', None, "'real' or a file: ImageNet's reassessed labels."
+  )
+  flags.DEFINE_string(
+    'classes', None, 'File with indices of classes to choose from.'
+  )
+  flags.DEFINE_string(
+    'report', None, 'HTML page of classes, confusions and mistakes to write.'
+  )
+  commands.define_processes()
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Reads the flags, evaluates, prints and writes the results."""
+  workdirs = _workdirs()
+  commands.use_compilation_cache()
+  # Slow imports come after the flags.
+  from inception.config import default
+  from inception.evaluation import results as files
+  from inception.evaluation.workdir import open_workdir
+  from inception.processes import distributed, session
+  from inception.reports import per_class
+
+  values = flags.FLAGS
+  page = commands.output('report')
+  with session.session(
+    values.coordinator,
+    values.num_processes,
+    values.process_id,
+    default.get_config().distributed.timeout_seconds,
+  ):
+    opened = open_workdir(
+      workdirs,
+      values.step,
+      values.split,
+      values.batch_size,
+      values.dataset,
+      values.data_dir,
+      protocol=_protocol(),
+    )
+    results = opened.results()
+    if not distributed.is_first():
+      return
+    print(files.format_results(results))
+    if values.json:
+      print(json_text.dump(results))
+    # Last: the results of a workdir that cannot be written are not lost.
+    sys.stdout.flush()
+    path = files.write_results(workdirs[0], results)
+    if not values.json:
+      print(f'written to {path}')
+    if page is not None:
+      per_class.write_page(page, results, opened.details())
+      print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
+
+
+def _workdirs() -> list[paths.Path]:
+  """Returns the workdir, or those of an ensemble.
+
+  Raises:
+    UserError: There is none, or both were given.
+  """
+  ensemble = flags.FLAGS.ensemble
+  if ensemble == []:
+    raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
+  if ensemble is None:
+    return [paths.resolve(commands.require('workdir'))]
+  if flags.FLAGS.workdir is not None:
+    raise UserError('--ensemble takes the place of --workdir; give one of them')
+  return [paths.resolve(folder, '--ensemble') for folder in ensemble]
+
+
+def _protocol() -> Any:
+  from inception.evaluation.members import Protocol
+  from inception.quantization.quantize import Calibration
+
+  values = flags.FLAGS
+  if values.precision != 'int8':
+    for name in ('calibration_images', 'calibration', 'float_layers'):
+      if flags.FLAGS[name].present:
+        raise UserError(f'--{name} needs --precision=int8')
+  return Protocol(
+    values.precision,
+    int(values.crops),
+    Calibration(**commands.calibration()),
+    _only(values.classes),
+    values.labels,
+  )
+
+
+def _only(name: str | None) -> tuple[int, ...] | None:
+  """Reads the indices of --classes, which any characters may separate.
+
+  Raises:
+    UserError: The file cannot be read, or has no numbers.
+  """
+  if name is None:
+    return None
+  path = paths.resolve(name, '--classes')
+  texts = re.findall(r'-?\d+', paths.read_text(path))
+  if long := [text for text in texts if len(text) > _DIGITS]:
+    raise UserError(f'{path} has a number of {len(long[0])} digits')
+  indices = tuple(map(int, texts))
+  if not indices:
+    raise UserError(f'{path} has no indices of classes')
+  return indices
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

@@ -1,0 +1,77 @@
+"""Trains a network: python -m inception.training --config=FILE --workdir=DIR.
+
+Start it again with the same workdir to resume.
+"""
+
+import signal
+
+if __name__ == '__main__':
+  # Ctrl-C ends the program without a traceback, also while it imports.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import time
+
+from absl import flags
+
+from inception.cli import commands
+
+_BEGAN = time.monotonic()  # Slow imports come after the flags.
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  commands.define_config(commands.DEMO)
+  commands.define_processes()
+  flags.DEFINE_string(
+    'workdir', None, 'Folder for checkpoints and logs of this run.'
+  )
+  flags.DEFINE_integer(
+    'stop_at_step',
+    None,
+    'Stop with a checkpoint after this step; start again to continue.',
+    lower_bound=1,
+  )
+  flags.DEFINE_string(
+    'profile_steps',
+    None,
+    'First and last step of a profile for TensorBoard, such as 10:15.',
+  )
+  flags.DEFINE_bool(
+    'compile_only',
+    False,
+    'Compile for the next start, which then begins sooner; train nothing.',
+  )
+
+
+def main() -> None:
+  """Reads the flags and trains."""
+  workdir = commands.require('workdir')
+  commands.use_compilation_cache()
+  from inception.observing import profiling
+  from inception.processes import session
+  from inception.training import ahead, loop, resolve
+
+  values = flags.FLAGS
+  resolve.check(values.config)
+  text = values.profile_steps
+  steps = range(0) if text is None else profiling.parse_steps(text)
+  with session.session(
+    values.coordinator,
+    values.num_processes,
+    values.process_id,
+    values.config.distributed.timeout_seconds,
+  ):
+    if values.compile_only:
+      ahead.compile_only(values.config, workdir)
+      return
+    loop.train(
+      values.config,
+      workdir,
+      stop_at_step=values.stop_at_step,
+      began=_BEGAN,
+      profile_steps=steps,
+    )
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)
