@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.steps import make_noise_step
 from inception import architectures
 from inception.config import default
-from inception.evaluation.members import Protocol
+from inception.evaluation.members import Procedure
 from inception.evaluation.workdir import open_workdir
 from inception.modules.create import create_model
 from inception.quantization import int8
@@ -75,7 +75,7 @@ def trained_network(workdir: str, precision: str, rows: int) -> Timed:
 
   Arguments and result are those of `random_network`, with `top1` and `top5`.
   """
-  opened = open_workdir(workdir, protocol=Protocol(precision))
+  opened = open_workdir(workdir, protocol=Procedure(precision))
   (member,), scores = opened.members, opened.results()
   size = member.config.data.image_size
   pixels = np.random.default_rng(0).integers(0, 256, (rows, size, size, 3))

@@ -1,4 +1,4 @@
-"""Paths that users give. Only this file turns text into a path.
+"""Paths that users give: every one of them goes through `resolve`.
 
 Paths are `etils.epath` paths, which know object stores too. What keeps this
 project to local and mounted file systems is record access by position, locks

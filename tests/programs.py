@@ -50,7 +50,7 @@ def share() -> None:
   )
   build.jit_initial_state = _remember(
     build.jit_initial_state,
-    lambda config, model, optimizer: (_fields_of_states(config), model),
+    lambda recipe: (_fields_of_states(recipe.config), recipe.model),
   )
   # A schedule depends on the length of an epoch, which a config does not say.
   schedule.make_schedule = _remember(

@@ -129,7 +129,7 @@ def _workdirs() -> list[paths.Path]:
 
 
 def _protocol() -> Any:
-  from inception.evaluation.members import Protocol
+  from inception.evaluation.members import Procedure
   from inception.quantization.quantize import Calibration
 
   values = flags.FLAGS
@@ -137,7 +137,7 @@ def _protocol() -> Any:
     for name in ('calibration_images', 'calibration', 'float_layers'):
       if flags.FLAGS[name].present:
         raise UserError(f'--{name} needs --precision=int8')
-  return Protocol(
+  return Procedure(
     values.precision,
     int(values.crops),
     Calibration(**commands.calibration()),

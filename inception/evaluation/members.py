@@ -39,7 +39,7 @@ _PIXELS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
+class Procedure:
   """How networks are evaluated.
 
   Attributes:
@@ -60,7 +60,7 @@ class Protocol:
   labels: str | None = None
 
 
-DEFAULT = Protocol()
+DEFAULT = Procedure()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def open_member(
   split: str | None,
   dataset: str | None,
   data_dir: str | None,
-  protocol: Protocol,
+  protocol: Procedure,
 ) -> Member:
   """Restores a network and opens the split that it is evaluated on.
 
@@ -146,7 +146,7 @@ def _in_precision(
   folder: paths.PathLike,
   loaded: Loaded,
   data: ml_collections.ConfigDict,
-  protocol: Protocol,
+  protocol: Procedure,
 ) -> tuple[str, Any]:
   """Returns the precision to compute in, and the variables for it."""
   stored = loaded.config.precision

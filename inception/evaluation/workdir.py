@@ -18,7 +18,7 @@ from inception.evaluation import details, evaluate, real_labels
 from inception.evaluation.members import (
   DEFAULT,
   Member,
-  Protocol,
+  Procedure,
   average_members,
   check_ensemble,
   distinct_pixels,
@@ -42,7 +42,7 @@ class Evaluation:
   """
 
   members: Sequence[Member]
-  protocol: Protocol
+  protocol: Procedure
   devices: Sequence[jax.Device]
   batch_size: int
 
@@ -176,7 +176,7 @@ def open_workdir(
   dataset: str | None = None,
   data_dir: str | None = None,
   devices: Sequence[jax.Device] | None = None,
-  protocol: Protocol = DEFAULT,
+  protocol: Procedure = DEFAULT,
 ) -> Evaluation:
   """Restores a checkpoint and opens the split to evaluate it on.
 
@@ -212,8 +212,3 @@ def open_workdir(
     )
   size = batch_size or members[0].config.batch_size
   return Evaluation(members, protocol, devices, size)
-
-
-def evaluate_workdir(*arguments: Any, **keywords: Any) -> dict[str, Any]:
-  """Evaluates a checkpoint: the `results` of `open_workdir`."""
-  return open_workdir(*arguments, **keywords).results()

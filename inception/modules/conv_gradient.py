@@ -1,9 +1,9 @@
-"""The convolution with its own way to the kernel's gradient on CPUs.
+"""Convolution with a custom kernel gradient on CPUs.
 
 XLA computes that gradient on CPUs as a convolution with the image's grid as its
 window, which for some shapes takes several times as long as the forward pass.
-There, one matrix product for each place in the kernel is used. On other devices
-nothing here changes the program.
+There, one matrix product per kernel tap is used. Elsewhere the program is the
+same as without this file.
 """
 
 import itertools
@@ -22,7 +22,7 @@ Array = jax.Array
 # pixel wide, and with a stride. Figures are in docs/speed-of-training.md.
 _WIDE_GRID = 50
 
-# From this many input channels on, a product for each place is large enough.
+# From this many input channels on, a product per tap is large enough.
 _MANY_CHANNELS = 64
 
 
@@ -68,27 +68,27 @@ def _backward(
   pads: Pads,
   precision: lax.Precision | None,
   saved: tuple[Array, Array],
-  change: Array,
+  cotangent: Array,
 ) -> tuple[Array, Array]:
-  def default(x: Array, kernel: Array, change: Array) -> Array:
+  def default(x: Array, kernel: Array, cotangent: Array) -> Array:
     _, gradient = jax.vjp(
       lambda kernel: plain_convolution(x, kernel, stride, pads, precision),
       kernel,
     )
-    return gradient(change)[0]
+    return gradient(cotangent)[0]
 
-  def cpu(x: Array, kernel: Array, change: Array) -> Array:
-    return by_products(x, kernel, change, stride, pads, precision)
+  def cpu(x: Array, kernel: Array, cotangent: Array) -> Array:
+    return by_products(x, kernel, cotangent, stride, pads, precision)
 
   x, kernel = saved
   _, gradient = jax.vjp(
     lambda x: plain_convolution(x, kernel, stride, pads, precision), x
   )
-  (to_x,) = gradient(change)
-  if not _is_slow(kernel, change, stride):
-    return to_x, default(x, kernel, change)
+  (to_x,) = gradient(cotangent)
+  if not _is_slow(kernel, cotangent, stride):
+    return to_x, default(x, kernel, cotangent)
   to_kernel = lax.platform_dependent(
-    x, kernel, change, cpu=cpu, default=default
+    x, kernel, cotangent, cpu=cpu, default=default
   )
   return to_x, to_kernel
 
@@ -100,61 +100,61 @@ convolution.defvjp(_forward, _backward)
 def by_products(
   x: Array,
   kernel: Array,
-  change: Array,
+  cotangent: Array,
   stride: int,
   pads: Pads,
   precision: lax.Precision | None,
 ) -> Array:
   """Returns the gradient with respect to the kernel, in its dtype.
 
-  What each place in the kernel saw, times the change of what it gave, summed
-  over all pixels of all images.
+  Correlates the input at each kernel tap with the output cotangent, summed over
+  all pixels of all images.
 
   Args:
     x: The input of the convolution.
     kernel: The kernel; only its shape and dtype are read.
-    change: The gradient with respect to the output.
+    cotangent: Cotangent of the output.
     stride: In both directions.
     pads: Of the convolution.
     precision: Of the products.
   """
   height, width, channels, features = kernel.shape
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  rows, columns = ((n - 1) * stride + 1 for n in change.shape[1:3])
+  rows, columns = ((n - 1) * stride + 1 for n in cotangent.shape[1:3])
 
   def seen(images: Array, top: int, left: int) -> Array:
-    """Returns what a place in the kernel saw, [pixels, in]."""
+    """Returns what a kernel tap saw, [pixels, in]."""
     window = images[
       :, top : top + rows : stride, left : left + columns : stride
     ]
     return window.reshape(-1, channels)
 
-  def product(saw: Array, change: Array) -> Array:
+  def product(saw: Array, cotangent: Array) -> Array:
     return lax.dot_general(
       saw,
-      change.reshape(-1, features),
+      cotangent.reshape(-1, features),
       (((0,), (0,)), ((), ())),
       precision=precision,
       preferred_element_type=jnp.float32,
     )
 
-  places = list(itertools.product(range(height), range(width)))
+  taps = list(itertools.product(range(height), range(width)))
   if width == 1 or channels >= _MANY_CHANNELS:
-    products = [product(seen(padded, *place), change) for place in places]
+    products = [product(seen(padded, *tap), cotangent) for tap in taps]
     return jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
 
-  # Few channels give small products. All places are joined to one, image by
+  # Few channels give small products. All taps are joined to one, image by
   # image, so that the copies of its pixels stay in the cache.
   def add_image(total: Array, image: tuple[Array, Array]) -> Any:
-    pixels, its_change = image
-    saw = [seen(pixels[None], *place) for place in places]
-    return total + product(jnp.concatenate(saw, axis=-1), its_change), None
+    pixels, its_cotangent = image
+    saw = [seen(pixels[None], *tap) for tap in taps]
+    return total + product(jnp.concatenate(saw, axis=-1), its_cotangent), None
 
   total = jnp.zeros((math.prod(kernel.shape[:3]), features), jnp.float32)
-  total, _ = lax.scan(add_image, total, (padded, change))
+  total, _ = lax.scan(add_image, total, (padded, cotangent))
   return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def _is_slow(kernel: Array, change: Array, stride: int) -> bool:
+def _is_slow(kernel: Array, cotangent: Array, stride: int) -> bool:
   """True for shapes for which XLA takes long on CPUs."""
-  return kernel.shape[1] == 1 or change.shape[2] > _WIDE_GRID or stride > 1
+  return kernel.shape[1] == 1 or cotangent.shape[2] > _WIDE_GRID or stride > 1

@@ -110,9 +110,9 @@ class Floats:
         return squeeze_excite(x, params, self.options)
     raise TypeError(f'{word.block!r} does not run on floats')
 
-  def add(self, word: Shortcut, x: Array, change: Pending) -> Array:
+  def add(self, word: Shortcut, x: Array, residual: Pending) -> Array:
     """Adds the scaled output of a residual block to its input."""
-    y = _finish([change], self.options.dtype)
+    y = _finish([residual], self.options.dtype)
     if word.gate:
       y = self.apply(word.gate, y)
     x = x + word.block.scale * y

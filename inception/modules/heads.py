@@ -102,7 +102,7 @@ HEAD_POOLINGS = {
 class Dropout(nn.Module):
   """Dropout whose mask belongs to the example, not to the device.
 
-  The mask of an example follows from the random key and the example's place in
+  The mask of an example follows from the random key and the example's row in
   the global batch, so a run does not depend on the number of devices.
 
   Attributes:
@@ -114,18 +114,16 @@ class Dropout(nn.Module):
   axis_name: str | None
 
   @nn.compact
-  def __call__(
-    self, x: Array, train: bool, places: Array | None = None
-  ) -> Array:
-    """Maps [batch, ...] to the same shape; `places` as in `Network`."""
+  def __call__(self, x: Array, train: bool, rows: Array | None = None) -> Array:
+    """Maps [batch, ...] to the same shape; `rows` as in `Network`."""
     if not train or self.rate == 0:
       return x
-    if places is None:
-      places = jnp.arange(x.shape[0])
+    if rows is None:
+      rows = jnp.arange(x.shape[0])
       if self.axis_name is not None and not self.is_initializing():
-        places += lax.axis_index(self.axis_name) * x.shape[0]
+        rows += lax.axis_index(self.axis_name) * x.shape[0]
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      self.make_rng('dropout'), places
+      self.make_rng('dropout'), rows
     )
     keep = jax.vmap(
       lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:])
@@ -155,9 +153,9 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Array, train: bool, places: Array | None = None
+    self, x: Array, train: bool, rows: Array | None = None
   ) -> tuple[Array, Array]:
-    """Classifies [batch, height, width, channels]; `places` as in `Network`.
+    """Classifies [batch, height, width, channels]; `rows` as in `Network`.
 
     Returns:
       Logits [batch, num_classes], and the features of the image, [batch,
@@ -165,7 +163,7 @@ class Classifier(nn.Module):
     """
     pool = lookup(HEAD_POOLINGS, self.pooling, 'model.head_pooling')
     x = features = pool(x)
-    x = Dropout(self.dropout, self.axis_name)(x, train, places)
+    x = Dropout(self.dropout, self.axis_name)(x, train, rows)
     if self.bottleneck is not None:
       bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
       x = features = bottleneck(x, train)
@@ -212,9 +210,7 @@ class AuxClassifier(nn.Module):
   axis_name: str | None
 
   @nn.compact
-  def __call__(
-    self, x: Array, train: bool, places: Array | None = None
-  ) -> Array:
+  def __call__(self, x: Array, train: bool, rows: Array | None = None) -> Array:
     """Maps [batch, height, width, channels] to [batch, num_classes]."""
     branch = scopes.scope_branch('', self.head.block)
     x = run_block(self, branch, words_of(branch), self.options, x, train)
@@ -229,7 +225,7 @@ class AuxClassifier(nn.Module):
         name='Hidden',
       )
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
-    x = Dropout(self.head.dropout, self.axis_name)(x, train, places)
+    x = Dropout(self.head.dropout, self.axis_name)(x, train, rows)
     return _classifier(self.num_classes)(x)
 
 

@@ -60,7 +60,7 @@ class Numbers(Protocol):
   def apply(self, word: Plain, x: Tensor) -> Part:
     """Runs any other operation."""
 
-  def add(self, word: Shortcut, x: Tensor, change: Part) -> Part:
+  def add(self, word: Shortcut, x: Tensor, residual: Part) -> Part:
     """Adds what a residual block computed to its input."""
 
   def finish(self, word: Word, parts: Sequence[Part]) -> Tensor:
@@ -94,8 +94,8 @@ def _run(word: Word, numbers: Numbers, x: Tensor) -> list[Part]:
       return _fork(word, numbers, x)
     case Shortcut():
       *words, projection = word.words
-      (change,) = _run(projection, numbers, run(tuple(words), numbers, x))
-      return [numbers.add(word, x, change)]
+      (residual,) = _run(projection, numbers, run(tuple(words), numbers, x))
+      return [numbers.add(word, x, residual)]
     case Loop():
       return [_loop(word, numbers, x)]
   raise TypeError(f'{word!r} is not a word')

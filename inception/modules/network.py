@@ -70,7 +70,7 @@ class Network(nn.Module):
     *,
     train: bool = False,
     endpoints: bool = False,
-    places: Array | None = None,
+    rows: Array | None = None,
   ) -> Outputs:
     """Classifies images.
 
@@ -80,9 +80,9 @@ class Network(nn.Module):
       train: Use the batch's statistics and update the moving ones, apply
         dropout (rng 'dropout'), run auxiliary heads.
       endpoints: Also return the output of every stage.
-      places: int32 [batch], place of each image in the batch of all devices,
-        which its dropout follows from. None: the images are this device's whole
-        share of that batch.
+      rows: int32 [batch], row of each image in the global batch, which its
+        dropout follows from. None: the images are this device's whole share of
+        that batch.
 
     Returns:
       See `Outputs`.
@@ -94,10 +94,10 @@ class Network(nn.Module):
     # Initialization runs the auxiliary heads too, to make their parameters.
     if self.use_aux_heads and (train or self.is_initializing()):
       aux_logits = tuple(
-        self._aux_classifier(head)(outputs[head.stage], train, places)
+        self._aux_classifier(head)(outputs[head.stage], train, rows)
         for head in self.architecture.aux_heads
       )
-    logits, outputs['PreLogits'] = self._classifier()(x, train, places)
+    logits, outputs['PreLogits'] = self._classifier()(x, train, rows)
     return Outputs(
       logits, aux_logits if train else (), outputs if endpoints else {}
     )

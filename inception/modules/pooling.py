@@ -40,27 +40,27 @@ def _max_pool_forward(
     return pooled, jnp.zeros(pooled.shape, jnp.uint8)  # Never read.
 
   def by_slices(x: Array) -> tuple[Array, Array]:
-    return slices.max_and_place(x, pool)
+    return slices.max_and_tap(x, pool)
 
-  pooled, place = lax.platform_dependent(
+  pooled, tap = lax.platform_dependent(
     x, cpu=by_slices, cuda=by_slices, default=default
   )
-  return pooled, (x, place)
+  return pooled, (x, tap)
 
 
 def _max_pool_backward(
-  pool: v.MaxPool, saved: tuple[Array, Array], change: Array
+  pool: v.MaxPool, saved: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array]:
-  def default(x: Array, place: Array, change: Array) -> Array:
-    del place
-    (gradient,) = jax.vjp(lambda x: plain_max_pool(x, pool), x)[1](change)
+  def default(x: Array, tap: Array, cotangent: Array) -> Array:
+    del tap
+    (gradient,) = jax.vjp(lambda x: plain_max_pool(x, pool), x)[1](cotangent)
     return gradient
 
-  def by_slices(x: Array, place: Array, change: Array) -> Array:
-    return slices.max_pool_gradient(place, change, x, pool)
+  def by_slices(x: Array, tap: Array, cotangent: Array) -> Array:
+    return slices.max_pool_gradient(tap, cotangent, x, pool)
 
   gradient = lax.platform_dependent(
-    *saved, change, cpu=by_slices, cuda=by_slices, default=default
+    *saved, cotangent, cpu=by_slices, cuda=by_slices, default=default
   )
   return (gradient,)
 
@@ -147,6 +147,6 @@ def _bins(side: int, size: int) -> np.ndarray:
   """Returns float32 [size, side]: each row averages one window of the side."""
   start = np.arange(size) * side // size
   end = -(-np.arange(1, size + 1) * side // size)
-  places = np.arange(side)
-  inside = (places >= start[:, None]) & (places < end[:, None])
+  pixels = np.arange(side)
+  inside = (pixels >= start[:, None]) & (pixels < end[:, None])
   return (inside / inside.sum(1, keepdims=True)).astype(np.float32)

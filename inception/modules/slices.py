@@ -1,9 +1,10 @@
-"""Pooling as a loop over slices, one for each place in a window.
+"""Pooling as a loop over slices, one for each tap of a window.
 
 XLA joins the slices and what reads them to one loop. On CPUs that is several
 times faster than its own pooling, and more for bfloat16, integers, gradients.
-For the gradient on GPUs, XLA would write four int32 indices beside each maximum
-and add up by atomic operations. On other devices nothing here is used.
+GPUs pool like this where there is a gradient, for which XLA's own pooling would
+write four int32 indices beside each maximum and add up by atomic operations.
+TPUs use XLA's own.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ Array = jax.Array
 
 
 def windows(x: Any, pool: v.MaxPool | v.AvgPool, fill: Any) -> Iterator[Any]:
-  """Yields one array for each place in a window, of all windows.
+  """Yields one array for each tap of the window, over all windows.
 
   Args:
     x: [batch, height, width, channels], of NumPy or JAX.
@@ -36,7 +37,7 @@ def windows(x: Any, pool: v.MaxPool | v.AvgPool, fill: Any) -> Iterator[Any]:
   library = np if isinstance(x, np.ndarray) else jnp
   padded = library.pad(x, pads, constant_values=fill)
   rows, columns = shapes.output_shape(pool, x.shape[1:])[:2]
-  for top, left in _places(pool, height, width):
+  for top, left in _taps(pool, height, width):
     bottom = top + (rows - 1) * pool.stride + 1
     right = left + (columns - 1) * pool.stride + 1
     yield padded[:, top : bottom : pool.stride, left : right : pool.stride]
@@ -47,39 +48,39 @@ def max_pool(x: Array, pool: v.MaxPool) -> Array:
   return functools.reduce(jnp.maximum, _float_windows(x, pool)).astype(x.dtype)
 
 
-def max_and_place(x: Array, pool: v.MaxPool) -> tuple[Array, Array]:
-  """Returns the maximum, and which place of the window has it, uint8.
+def max_and_tap(x: Array, pool: v.MaxPool) -> tuple[Array, Array]:
+  """Returns the maximum, and which tap of the window has it, uint8.
 
   Of equal values the first counts, as in XLA's gradient.
   """
-  places = _float_windows(x, pool)
-  best = next(places)
-  place = jnp.zeros(best.shape, jnp.uint8)
-  for i, value in enumerate(places, start=1):
-    place = jnp.where(value > best, jnp.uint8(i), place)
+  taps = _float_windows(x, pool)
+  best = next(taps)
+  tap = jnp.zeros(best.shape, jnp.uint8)
+  for i, value in enumerate(taps, start=1):
+    tap = jnp.where(value > best, jnp.uint8(i), tap)
     best = jnp.maximum(best, value)
-  return best.astype(x.dtype), place
+  return best.astype(x.dtype), tap
 
 
 def max_pool_gradient(
-  place: Array, change: Array, x: Array, pool: v.MaxPool
+  tap: Array, cotangent: Array, x: Array, pool: v.MaxPool
 ) -> Array:
   """Returns the gradient with respect to `x`, in its shape and dtype.
 
   Args:
-    place: From `max_and_place`.
-    change: The gradient with respect to the output.
+    tap: From `max_and_tap`.
+    cotangent: Cotangent of the output.
     x: What was pooled; only its shape and dtype are read.
     pool: Gives size, stride and padding.
   """
-  # Without the barrier XLA would find the places again for each slice.
-  place = lax.optimization_barrier(place)
-  change = change.astype(jnp.float32)
+  # Without the barrier XLA would find the taps again for each slice.
+  tap = lax.optimization_barrier(tap)
+  cotangent = cotangent.astype(jnp.float32)
   total = jnp.zeros(x.shape, jnp.float32)
   height, width = x.shape[1:3]
   pads = shapes.pads(pool, height, width)
-  for i, corner in enumerate(_places(pool, height, width)):
-    chosen = jnp.where(place == i, change, 0)
+  for i, corner in enumerate(_taps(pool, height, width)):
+    chosen = jnp.where(tap == i, cotangent, 0)
     spread = _spread(chosen, x, corner, pads, pool.stride)
     total += lax.pad(chosen, jnp.float32(0), spread)
   return total.astype(x.dtype)
@@ -104,16 +105,16 @@ def _float_windows(x: Array, pool: v.MaxPool) -> Iterator[Array]:
   return windows(x.astype(jnp.float32), pool, -jnp.inf)
 
 
-def _places(
+def _taps(
   pool: v.MaxPool | v.AvgPool, height: int, width: int
 ) -> Iterator[tuple[int, int]]:
-  """Yields (row, column) of the places in a window on such a grid."""
+  """Yields (row, column) of the taps in a window on such a grid."""
   rows, columns = shapes.kernel_size(pool, height, width)
   return itertools.product(range(rows), range(columns))
 
 
 def _spread(
-  change: Array,
+  cotangent: Array,
   x: Array,
   corner: tuple[int, int],
   pads: shapes.Pads,
@@ -123,6 +124,6 @@ def _spread(
   sides = [(0, 0, 0)]
   for side in range(2):
     low = corner[side] - pads[side][0]
-    size = (change.shape[1 + side] - 1) * stride + 1
+    size = (cotangent.shape[1 + side] - 1) * stride + 1
     sides.append((low, x.shape[1 + side] - low - size, stride - 1))
   return [*sides, (0, 0, 0)]

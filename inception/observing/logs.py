@@ -132,6 +132,10 @@ class Logs:
     self._bar.write(line)
     sys.stdout.flush()
 
+  def warn(self, line: str) -> None:
+    """Prints a warning."""
+    warn(line)
+
   def close(self) -> None:
     """Closes the files and the progress bar."""
     self._bar.close()
@@ -158,3 +162,26 @@ class Logs:
         if not self._warned:
           warn(f'cannot write metrics: {error.strerror}; they wait for space')
         self._warned = True
+
+
+class NoLogs:
+  """The logs of processes other than the first: nothing."""
+
+  def results(self, step: int) -> None:
+    """Knows no evaluation."""
+
+  def top1_of_evaluations(self) -> list[tuple[int, float]]:
+    """Knows no evaluation."""
+    return []
+
+  def train(self, *_: object) -> None:
+    """Logs nothing."""
+
+  def evaluation(self, *_: object) -> None:
+    """Logs nothing."""
+
+  def say(self, line: str) -> None:
+    """Prints nothing."""
+
+  def warn(self, line: str) -> None:
+    """Prints nothing."""

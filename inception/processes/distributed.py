@@ -1,7 +1,6 @@
 """Processes and devices: how many there are, agreeing, and placing arrays.
 
-The only file that asks JAX how many processes and devices there are. In a
-process that is alone, nothing here communicates.
+In a process that is alone, nothing here communicates.
 """
 
 from collections.abc import Iterator, Sequence

@@ -38,12 +38,12 @@ def of(x: Array) -> Histogram:
   # Odd, so that the samples are of all channels.
   sample = flat[:: max(1, flat.size // _SAMPLES) | 1]
   power = jnp.log2(jnp.maximum(sample, 2.0**_SMALLEST))
-  places = ((power - _SMALLEST) * _BINS_PER_OCTAVE).astype(jnp.int32)
-  places = jnp.minimum(places, BINS - 1)
+  bins = ((power - _SMALLEST) * _BINS_PER_OCTAVE).astype(jnp.int32)
+  bins = jnp.minimum(bins, BINS - 1)
   weights = (sample > 0).astype(jnp.float32)
   return {
     'largest': jnp.max(flat),
-    'counts': jnp.bincount(places, weights, length=BINS),
+    'counts': jnp.bincount(bins, weights, length=BINS),
   }
 
 

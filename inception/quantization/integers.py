@@ -112,12 +112,12 @@ class Integers:
     return Activation(quantize(y, x.scale), x.scale)
 
   def add(
-    self, word: Shortcut, x: Activation, change: Activation
+    self, word: Shortcut, x: Activation, residual: Activation
   ) -> Activation:
-    """Adds real numbers: the change is small, and not rounded before."""
+    """Adds real numbers: the residual is small, and not rounded before."""
     if word.gate:
-      change = self.apply(word.gate, change)
-    total = x.real() + word.block.scale * change.real()
+      residual = self.apply(word.gate, residual)
+    total = x.real() + word.block.scale * residual.real()
     return Activation(nn.relu(total) if word.block.relu else total)
 
   def finish(self, word: Word, parts: Sequence[Activation]) -> Activation:

@@ -23,8 +23,8 @@ def largest(observed: Any) -> float:
 def percentile(observed: Any) -> float:
   """Returns the magnitude that 0.01 % of the values other than 0 exceed."""
   counts = np.cumsum(np.asarray(observed['counts'], np.float64))
-  place = np.searchsorted(counts, _PERCENTILE * counts[-1])
-  return min(float(histogram.CENTERS[place]), largest(observed))
+  first = np.searchsorted(counts, _PERCENTILE * counts[-1])
+  return min(float(histogram.CENTERS[first]), largest(observed))
 
 
 def least_squares(observed: Any) -> float:

@@ -37,7 +37,7 @@ def write_page(
 
   Args:
     path: HTML file to write.
-    results: Results of `evaluate_workdir`.
+    results: Results of `Evaluation.results`.
     details: Result of `details.collect`.
 
   Raises:

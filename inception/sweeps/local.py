@@ -5,6 +5,7 @@ import contextlib
 import signal
 import time
 
+from inception.processes.signals import stop_signals
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.grid import Run
 from inception.sweeps.process import TRAIN, Place, Process
@@ -45,7 +46,7 @@ def run_all(
   Raises:
     SystemExit: A signal stopped the sweep; its runs have saved.
   """
-  with _stop_signals() as received, contextlib.ExitStack() as stack:
+  with stop_signals() as received, contextlib.ExitStack() as stack:
     engine = _Engine(folder, iter(runs), list(places), ended, watch, command)
     stack.callback(engine.stop)
     while engine.step():
@@ -131,23 +132,3 @@ class _Engine:
     process = Process(self._folder, run, place, self._command)
     self._active.append((process, place, lock))
     return True
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-  """Collects SIGINT and SIGTERM; a second one ends the sweep at once."""
-  received: list[int] = []
-
-  def handle(number: int, _: object) -> None:
-    if received:
-      signal.signal(number, signal.SIG_DFL)
-      signal.raise_signal(number)
-    received.append(number)
-
-  numbers = (signal.SIGINT, signal.SIGTERM)
-  previous = {number: signal.signal(number, handle) for number in numbers}
-  try:
-    yield received
-  finally:
-    for number, handler in previous.items():
-      signal.signal(number, handler)

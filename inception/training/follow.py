@@ -4,7 +4,6 @@ import ml_collections
 
 from inception import paths
 from inception.checkpoints.restore import load_config
-from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 
 # Fields that are those of the weights where they are None.
@@ -28,7 +27,7 @@ _WITH = {
 
 
 def follow_weights(
-  config: ml_collections.ConfigDict, workdir: paths.Path
+  config: ml_collections.ConfigDict, workdir: paths.Path, resumed: bool
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy with the fields that follow from the weights set.
 
@@ -37,6 +36,7 @@ def follow_weights(
   Args:
     config: The config of a run, before it is checked.
     workdir: Workdir of the run.
+    resumed: It has checkpoints.
 
   Raises:
     UserError: A field is unset, but there are no weights.
@@ -45,8 +45,6 @@ def follow_weights(
   unset = [name for name, value in fields.items() if value is None]
   if not unset:
     return config
-  with Checkpoints(workdir) as checkpoints:
-    resumed = bool(checkpoints.steps())
   if not resumed and config.get('pretrained') is None:
     raise UserError(
       f'{" and ".join(unset)} follow from pretrained weights; set'

@@ -12,7 +12,7 @@ import ml_collections
 
 from inception import paths
 from inception.checkpoints.lock import WorkdirLock
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.observing.start_times import Startup
 from inception.processes import distributed
 from inception.processes.consensus import StoppedError
@@ -62,22 +62,13 @@ def train(
       return stack.enter_context(WorkdirLock(workdir))
 
     prepared = prepare(config, workdir, devices, take_lock)
-    training, start = prepared.training, prepared.start
+    training = prepared.training
     startup.mark('data')
     with distributed.agreed():
-      state = starts.first_state(start, training, workdir)
+      state = starts.first_state(prepared.start, training, workdir)
       if prepared.lock is not None:
         prepared.lock.make_workdir()
-    run = start_run(
-      stack,
-      training,
-      prepared.sources,
-      state,
-      start.checkpoint,
-      workdir,
-      startup,
-      profile_steps,
-    )
+    run = start_run(stack, prepared, state, workdir, startup, profile_steps)
     first, total = int(state.step), training.duration.steps
     state = distributed.replicate(state, devices)
     startup.mark('state')
@@ -125,12 +116,12 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
       break
   run.saver.finish()
   _end(run, step, stopped)
-  if run.logs is not None and run.patience.exhausted:
+  if run.patience.exhausted:
     run.logs.say(
       f'stopped early, at step {step}: no better top-1 in'
       f' {config.early_stopping_patience} evaluations'
     )
-  elif run.logs is not None and not steps:
+  elif not steps:
     run.logs.say(f'already at step {step} of {duration.steps}: nothing to do')
   return state
 
@@ -149,16 +140,14 @@ def _take_step(
   if is_first:
     jax.block_until_ready(metrics)
     run.startup.mark('first step')
-    if run.logs is not None:
-      run.logs.say(run.startup.describe())
+    run.logs.say(run.startup.describe())
   return state
 
 
 def _log(run: Run, step: int) -> None:
   means, seconds_per_step = run.meter.read()
   epoch = step / run.training.duration.steps_per_epoch
-  if run.logs is not None:
-    run.logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
+  run.logs.train(step, {'epoch': epoch, **means}, seconds_per_step)
 
 
 def _save(run: Run, state: TrainState, at_end: bool) -> None:
@@ -186,11 +175,9 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
     # Training can go on: another evaluation may succeed, and all can be made
     # later from the checkpoints.
     run.failures.append(error)
-    if run.logs is not None:
-      warn(f'the evaluation at step {step} was skipped: {error}')
+    run.logs.warn(f'the evaluation at step {step} was skipped: {error}')
     return False
-  if run.logs is not None:
-    run.logs.evaluation(step, run.training.config.data.eval_split, results)
+  run.logs.evaluation(step, run.training.config.data.eval_split, results)
   run.saver.save_scores(step, results)
   run.patience.add(step, results['top1'])
   run.meter.restart_clock()
@@ -202,7 +189,7 @@ def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
   step = steps.start - 1
   if step == 0 or not _is_evaluated(run, step):
     return False
-  results = run.logs.results(step) if run.logs is not None else None
+  results = run.logs.results(step)
   if distributed.from_first(int(results is None)):
     return _evaluate(run, state, step)
   run.saver.save_scores(step, results or {})
@@ -217,8 +204,7 @@ def _end(run: Run, step: int, stopped: bool) -> None:
     SystemExit: A signal stopped the run.
   """
   if stopped:
-    if run.logs is not None:
-      run.logs.say(f'stopped at step {step}; start again to continue')
+    run.logs.say(f'stopped at step {step}; start again to continue')
     raise SystemExit(128 + run.consensus.signal())
   if run.failures:
     raise UserError(

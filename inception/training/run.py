@@ -1,6 +1,6 @@
 """A started run: what it reads, what it writes, what its processes decide."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from inception.data.sources.source import Source
 from inception.errors import UserError, count
 from inception.evaluation import evaluate
 from inception.files import json_text
-from inception.observing.logs import Logs, Tracking
+from inception.observing.logs import Logs, NoLogs
 from inception.observing.meter import Meter
 from inception.observing.profiling import Profile
 from inception.observing.start_times import Startup
@@ -37,6 +37,7 @@ from inception.training.patience import Patience
 from inception.training.recipe.state import TrainState
 from inception.training.recipe.step import Batch
 from inception.training.saving import ON_FULL, Saver
+from inception.training.setup import Prepared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Run:
     consensus: What the processes decide together.
     saver: Writes checkpoints.
     patience: Ends a run that no longer improves.
-    logs: Where the metrics go; None in processes other than the first.
+    logs: Where the metrics go.
     startup: Times the start, until the first step.
     profile: Records some steps, in the first process.
     failures: Evaluations that could not be made.
@@ -64,7 +65,7 @@ class Run:
   consensus: Consensus
   saver: Saver
   patience: Patience
-  logs: Logs | None
+  logs: Logs | NoLogs
   startup: Startup
   profile: Profile
   failures: list[UserError] = dataclasses.field(default_factory=list)
@@ -72,10 +73,8 @@ class Run:
 
 def start_run(
   stack: contextlib.ExitStack,
-  training: Training,
-  sources: Sequence[Source],
+  prepared: Prepared,
   state: TrainState,
-  checkpoint: Checkpoint | None,
   workdir: paths.Path,
   startup: Startup,
   profile_steps: range,
@@ -84,10 +83,8 @@ def start_run(
 
   Args:
     stack: Closes everything.
-    training: What the run computes with.
-    sources: Training and evaluation split.
+    prepared: What the run computes with, and on what.
     state: State that it starts from.
-    checkpoint: The checkpoint that it goes on from, if any.
     workdir: Workdir of the run.
     startup: Times the start.
     profile_steps: Numbers of steps to record.
@@ -95,51 +92,68 @@ def start_run(
   Raises:
     UserError: Something cannot be written; in all processes.
   """
-  config, devices = training.config, training.devices
-  first = int(state.step)
-  checkpoints = logs = None
+  training, checkpoint = prepared.training, prepared.start.checkpoint
+  config, first = training.config, int(state.step)
+  train_source, eval_source = prepared.sources
+  checkpoints: Checkpoints | None = None
+  logs: Logs | NoLogs = NoLogs()
   with distributed.agreed():
     if distributed.is_first():
       checkpoints = Checkpoints(workdir, config.keep_checkpoints)
       stack.enter_context(checkpoints)
       checkpoints.set_aside_after(first)
-      fields = json_text.seal(json.loads(compare.to_json(config)))
-      text = json_text.dump(fields, indent=2)
-      paths.write_atomically(workdir / 'config.json', text)
-      record.record_start(workdir, training, sources, first)
-      go_on = ON_FULL[config.checkpoint.on_full]
-      steps = training.duration.steps
-      logs = Logs(workdir, first, steps, go_on, _tracking(config, workdir))
-      stack.enter_context(contextlib.closing(logs))
-      logs.say(_describe(training, state, sources[0]))
-  watchdog = stack.enter_context(Watchdog(config.watchdog_minutes))
-  received = stack.enter_context(stop_signals())
+      _write_config(config, workdir)
+      record.record_start(workdir, training, prepared.sources, first)
+      logs = stack.enter_context(
+        contextlib.closing(_open_logs(training, workdir, first))
+      )
+      logs.say(_describe(training, state, train_source))
+    else:
+      profile_steps = range(0)
   consensus = Consensus(
-    devices, received, config.checkpoint_every_minutes, watchdog
+    training.devices,
+    watchdog=stack.enter_context(Watchdog(config.watchdog_minutes)),
+    received=stack.enter_context(stop_signals()),
+    minutes=config.checkpoint_every_minutes,
   )
-  train_source, eval_source = sources
-  recorded = profile_steps if distributed.is_first() else range(0)
   return Run(
-    training,
-    _train_batches(training, train_source, first, consensus),
-    _make_evaluate(training, eval_source, consensus),
-    Meter(first, config, checkpoint.interval if checkpoint else None),
-    consensus,
-    Saver(checkpoints, config, record.describe_data(sources)),
-    Patience(
+    training=training,
+    batches=_train_batches(training, train_source, first, consensus),
+    evaluate=_make_evaluate(training, eval_source, consensus),
+    meter=Meter(first, config, checkpoint.interval if checkpoint else None),
+    consensus=consensus,
+    saver=Saver(checkpoints, config, record.describe_data(prepared.sources)),
+    patience=Patience(
       config.early_stopping_patience,
       _earlier_evaluations(checkpoints, logs, checkpoint),
       checkpoint.patience if checkpoint else None,
     ),
-    logs,
-    startup,
-    stack.enter_context(Profile(recorded, workdir / 'profile')),
+    logs=logs,
+    startup=startup,
+    profile=stack.enter_context(Profile(profile_steps, workdir / 'profile')),
   )
+
+
+def _write_config(
+  config: ml_collections.ConfigDict, workdir: paths.Path
+) -> None:
+  fields = json_text.seal(json.loads(compare.to_json(config)))
+  text = json_text.dump(fields, indent=2)
+  paths.write_atomically(workdir / 'config.json', text)
+
+
+def _open_logs(training: Training, workdir: paths.Path, first: int) -> Logs:
+  config, tracker = training.config, None
+  if config.tracker is not None:
+    fields = compare.flatten(config)
+    tracker = functools.partial(Tracker, config.tracker, workdir, fields)
+  go_on = ON_FULL[config.checkpoint.on_full]
+  return Logs(workdir, first, training.duration.steps, go_on, tracker)
 
 
 def _earlier_evaluations(
   checkpoints: Checkpoints | None,
-  logs: Logs | None,
+  logs: Logs | NoLogs,
   checkpoint: Checkpoint | None,
 ) -> list[tuple[int, float]]:
   """Returns evaluations that a checkpoint's patience may not know yet.
@@ -147,7 +161,7 @@ def _earlier_evaluations(
   That of its own step is in the checkpoint, or else in the log; it was saved
   before. Versions up to 0.4 kept earlier ones in the log alone.
   """
-  if checkpoints is None or logs is None or checkpoint is None:
+  if checkpoints is None or checkpoint is None:
     return []
   logged = logs.top1_of_evaluations()
   scores = checkpoints.scores(checkpoint.step)
@@ -161,15 +175,6 @@ def make_eval_step(training: Training) -> evaluate.EvalStep:
   """Returns the evaluation of a batch, on all devices."""
   predictor = make_predictor(training.model, training.config.data)
   return evaluate.make_eval_step(predictor, training.devices)
-
-
-def _tracking(
-  config: ml_collections.ConfigDict, workdir: paths.Path
-) -> Tracking | None:
-  if config.tracker is None:
-    return None
-  fields = compare.flatten(config)
-  return functools.partial(Tracker, config.tracker, workdir, fields)
 
 
 def _train_batches(

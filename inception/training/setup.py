@@ -52,14 +52,14 @@ def prepare(
   Raises:
     UserError: Config, data or workdir cannot be used.
   """
-  with distributed.agreed():
-    config = follow_weights(config, workdir)
-    with Checkpoints(workdir) as checkpoints:
+  with Checkpoints(workdir) as checkpoints:
+    with distributed.agreed():
       resumed = bool(checkpoints.steps())
-    resolve.check_run(config, devices, resumed)
-    sources = resolve.open_splits(config)
-    lock = take_lock()
-  start = starts.find_start(workdir, config)
+      config = follow_weights(config, workdir, resumed)
+      resolve.check_run(config, devices, resumed)
+      sources = resolve.open_splits(config)
+      lock = take_lock()
+    start = starts.find_start(checkpoints, config)
   with distributed.agreed():
     class_names, sources = resolve.match_classes(config, sources, start)
     if start.checkpoint is not None:

@@ -60,7 +60,9 @@ def _with_normalization(
   return config
 
 
-def find_start(workdir: paths.Path, config: ml_collections.ConfigDict) -> Start:
+def find_start(
+  checkpoints: Checkpoints, config: ml_collections.ConfigDict
+) -> Start:
   """Reads the newest good checkpoint, or else the pretrained weights.
 
   All processes read the checkpoint that the first one chooses.
@@ -70,15 +72,14 @@ def find_start(workdir: paths.Path, config: ml_collections.ConfigDict) -> Start:
       or they are for another network.
   """
   checkpoint = None
-  with Checkpoints(workdir) as checkpoints:
-    with distributed.agreed():
-      steps = checkpoints.steps() if distributed.is_first() else []
-      if steps:
-        checkpoint = choose.load_first_good(checkpoints, steps[::-1])
-    step = distributed.from_first(checkpoint.step if checkpoint else None)
-    with distributed.agreed():
-      if step is not None and checkpoint is None:
-        checkpoint = checkpoints.load(step)
+  with distributed.agreed():
+    steps = checkpoints.steps() if distributed.is_first() else []
+    if steps:
+      checkpoint = choose.load_first_good(checkpoints, steps[::-1])
+  step = distributed.from_first(checkpoint.step if checkpoint else None)
+  with distributed.agreed():
+    if step is not None and checkpoint is None:
+      checkpoint = checkpoints.load(step)
   with distributed.agreed():
     return _with_pretrained(checkpoint, config)
 

@@ -12,7 +12,7 @@ from benchmarks import emoji, inference, peers
 from inception import paths
 from inception.checkpoints import weights
 from inception.errors import UserError
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.modules.create import model_from_config
 from tests.variables import random_variables
 
@@ -104,7 +104,7 @@ def test_a_trained_network_has_its_accuracy(flags, capsys, config, tmp_path):
   flags.architectures, flags.workdirs = [], [str(tmp_path)]
   flags.precisions = ['float32', 'int8']
   plain, quantized = results(capsys)
-  scores = evaluate_workdir(tmp_path, devices=jax.local_devices())
+  scores = open_workdir(tmp_path, devices=jax.local_devices()).results()
   for name in ('top1', 'top5', 'dataset', 'data_dir'):
     assert plain[name] == scores[name]
   assert plain['workdir'] == str(tmp_path)

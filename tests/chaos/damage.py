@@ -17,7 +17,7 @@ from inception import paths
 from inception.checkpoints import verify
 from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.observing import metrics
 from inception.training import loop
 from tests import tiny
@@ -104,7 +104,7 @@ def _make_good(folder: pathlib.Path) -> dict:
   return {
     'rows': _rows(work / 'run'),
     'results': {
-      step: evaluate_workdir(work / 'run', str(step)) for step in steps
+      step: open_workdir(work / 'run', str(step)).results() for step in steps
     },
     'state': kills._final_state(work / 'run'),
   }
@@ -125,7 +125,9 @@ def _answers(work: pathlib.Path, good: dict):
 
 def _evaluate(work, good):
   for step in ('latest', 'best'):
-    results = evaluate_workdir(work / 'run', step, devices=jax.devices()[:1])
+    results = open_workdir(
+      work / 'run', step, devices=jax.devices()[:1]
+    ).results()
     expected = good['results'][results['step']]
     assert results.keys() == expected.keys()
     for name, value in results.items():

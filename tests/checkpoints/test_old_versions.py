@@ -17,7 +17,7 @@ import pytest
 from inception import load_pretrained
 from inception.checkpoints.store import Checkpoints
 from inception.config import compare, default, upgrade
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.observing.metrics import read_rows
 from inception.training import loop
 
@@ -50,7 +50,7 @@ def resumed_config(config):
 
 
 def test_an_old_run_is_evaluated(old_run):
-  results = evaluate_workdir(old_run, devices=ONE)
+  results = open_workdir(old_run, devices=ONE).results()
   assert results['step'] == 3 and results['examples'] == 40
   assert results['top1'] == 0.025 and results['top5'] == 0.5
   assert results['loss'] == pytest.approx(2.301999092, rel=1e-5)
@@ -76,9 +76,9 @@ def test_an_old_run_is_resumed_as_if_the_version_had_not_changed(
 
 def test_old_imported_weights_are_loaded_and_evaluated(tmp_path):
   folder = shutil.copytree(OLD / 'imported_0_1', tmp_path / 'weights')
-  results = evaluate_workdir(
+  results = open_workdir(
     folder, split='test[:40]', dataset='digits', devices=ONE
-  )
+  ).results()
   assert results['top1'] == 0.025 and results['top5'] == 0.55
   assert results['loss'] == pytest.approx(2.301807785, rel=1e-5)
   config = load_pretrained(folder).config

@@ -13,7 +13,7 @@ import pytest
 
 from inception.evaluation import details
 from inception.evaluation.results import write_results
-from inception.evaluation.workdir import evaluate_workdir, open_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.paths import resolve
 from inception.reports import calibration, per_class
 from tests.checkpoints.test_old_versions import OLD
@@ -166,12 +166,15 @@ def test_a_checkpoint_gives_both(tmp_path):
   confusion = np.array(found['confusion'])
   assert confusion.sum() == results['examples'] == 40
   assert np.trace(confusion) / 40 == results['top1']
-  assert results == evaluate_workdir(
-    OLD / 'imported_0_1',
-    split='test[:40]',
-    dataset='digits',
-    batch_size=16,
-    devices=jax.devices()[:2],
+  assert (
+    results
+    == open_workdir(
+      OLD / 'imported_0_1',
+      split='test[:40]',
+      dataset='digits',
+      batch_size=16,
+      devices=jax.devices()[:2],
+    ).results()
   )
   assert found['worst'][0]['name'].startswith('/')
 

@@ -17,8 +17,8 @@ from inception.data.pixels.images import eval_images
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.evaluation import real_labels
-from inception.evaluation.members import Protocol
-from inception.evaluation.workdir import evaluate_workdir, open_workdir
+from inception.evaluation.members import Procedure
+from inception.evaluation.workdir import open_workdir
 from inception.modules.create import model_from_config
 from inception.predict.predictor import CROPS, average_crops
 from inception.quantization.quantize import Calibration, quantize_loaded
@@ -66,9 +66,9 @@ def other(of_folder, tmp_path):
 
 
 def scores(*workdirs, **fields):
-  results = evaluate_workdir(
-    workdirs, devices=fields.pop('devices', ONE), protocol=Protocol(**fields)
-  )
+  results = open_workdir(
+    workdirs, devices=fields.pop('devices', ONE), protocol=Procedure(**fields)
+  ).results()
   return {name: results[name] for name in SCORES}
 
 
@@ -187,7 +187,9 @@ def test_answers_are_chosen_from_a_subset(of_folder, tmp_path):
   logits = plain.predictor(plain.variables, batch['image'][0])
   labels = np.asarray(batch['label'][0])[:13]
   chosen = np.where(labels == 0)[0]
-  results = evaluate_workdir(one, devices=ONE, protocol=Protocol(only=(2, 0)))
+  results = open_workdir(
+    one, devices=ONE, protocol=Procedure(only=(2, 0))
+  ).results()
   right = np.asarray(logits)[chosen, 0] > np.asarray(logits)[chosen, 2]
   assert results['examples'] == 6 and results['classes'] == [2, 0]
   assert results['top1'] == pytest.approx(right.mean())
@@ -207,12 +209,12 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
 
   def results(labels):
     path.write_text(json.dumps(labels))
-    return evaluate_workdir(
-      one, devices=jax.devices(), protocol=Protocol(labels=str(path))
-    )
+    return open_workdir(
+      one, devices=jax.devices(), protocol=Procedure(labels=str(path))
+    ).results()
 
   own = [[0]] * 6 + [[1]] * 7  # As the folders are named.
-  plain = evaluate_workdir(one, devices=ONE)
+  plain = open_workdir(one, devices=ONE).results()
   found = results(own)
   assert found['labels'] == 'real' and found['top1'] == plain['top1']
   assert results([[0, 1]] * 13)['top1'] == 1

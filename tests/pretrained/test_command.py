@@ -80,14 +80,14 @@ def classified(imported):
 
 def test_evaluation_needs_only_the_data(imported, classified, image_folder):
   path, _, arrays = imported
-  results = workdir.evaluate_workdir(
+  results = workdir.open_workdir(
     path,
     split='val[4:9]',
     batch_size=3,
     dataset='folder',
     data_dir=str(image_folder),
     devices=jax.local_devices()[:1],
-  )
+  ).results()
   network, outputs = classified
   listed = listing.list_images(image_folder / 'val')
   logits = outputs(network.read(listed.files[4:9])).logits
@@ -147,9 +147,9 @@ def test_a_network_without_a_classifier_gives_features(
   with pytest.raises(UserError, match='no classifier, only features'):
     network.predict(files)
   with pytest.raises(UserError, match='no classifier.*--config.pretrained'):
-    workdir.evaluate_workdir(
+    workdir.open_workdir(
       headless, dataset='folder', data_dir=str(image_folder), split='val'
-    )
+    ).results()
 
 
 def test_classes_are_named_by_a_file(imported, tmp_path):
@@ -174,7 +174,7 @@ def test_classes_are_named_by_a_file(imported, tmp_path):
 
 def test_data_with_other_classes_is_refused(imported):
   with pytest.raises(UserError, match='10 classes.* 2'):
-    workdir.evaluate_workdir(imported[0], split='test', dataset='digits')
+    workdir.open_workdir(imported[0], split='test', dataset='digits').results()
 
 
 @pytest.mark.parametrize(

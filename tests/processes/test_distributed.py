@@ -11,7 +11,7 @@ from inception import paths
 from inception.checkpoints import arrays
 from inception.checkpoints.store import Checkpoints
 from inception.errors import RESTART
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.training import loop
 from tests import processes, tiny
 
@@ -122,7 +122,7 @@ def test_evaluation_counts_every_example_once(one):
   )
   assert first[0] == second[0] == 0
   together = json.loads(first[1].splitlines()[-1])
-  alone = evaluate_workdir(one)
+  alone = open_workdir(one).results()
   assert together['examples'] == alone['examples'] == 40
   assert together['top1'] == alone['top1']
   assert together['loss'] == pytest.approx(alone['loss'], rel=1e-5)

@@ -17,7 +17,7 @@ from inception.checkpoints.restore import load_variables
 from inception.checkpoints.store import Checkpoints, NotWrittenError
 from inception.errors import UserError
 from inception.evaluation import evaluate
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.observing import meter
 from inception.training import loop, resolve, saving
 from tests.runs import ONE, assert_equal_states, pictures, rows
@@ -278,7 +278,7 @@ def test_a_resumed_run_and_its_evaluation_have_the_same_classes(
   with pytest.raises(UserError, match=f'the checkpoint: .*{message}'):
     loop.train(config, tmp_path / 'run', ONE)
   with pytest.raises(UserError, match=message):
-    evaluate_workdir(tmp_path / 'run', devices=ONE)
+    open_workdir(tmp_path / 'run', devices=ONE).results()
 
 
 def test_odd_data_is_said(config, image_folder, tmp_path, capsys):

@@ -11,7 +11,7 @@ import pytest
 from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.errors import UserError
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.observing import meter
 from inception.training import loop, resolve, saving
 from tests import tiny
@@ -66,7 +66,7 @@ def test_four_devices_train_and_one_evaluates(config, tmp_path):
   logged = [r for r in rows(tmp_path) if r['split'] == 'test[:40]']
   assert [r['step'] for r in logged] == [6]
   for devices in (jax.devices(), ONE):
-    results = evaluate_workdir(tmp_path, devices=devices)
+    results = open_workdir(tmp_path, devices=devices).results()
     assert results['step'] == 6 and results['examples'] == 40
     for name in ('top1', 'top5'):
       assert results[name] == logged[0][name]
@@ -179,4 +179,4 @@ def test_splits_must_have_the_same_classes(config, image_folder, tmp_path):
 def test_a_folder_of_images_trains(config, image_folder, tmp_path):
   pictures(config, image_folder)
   loop.train(config, tmp_path, ONE)
-  assert evaluate_workdir(tmp_path, split='val')['examples'] == 13
+  assert open_workdir(tmp_path, split='val').results()['examples'] == 13

@@ -12,7 +12,7 @@ from sklearn import datasets
 from inception.checkpoints.restore import Loaded, load_variables
 from inception.checkpoints.store import Checkpoint, Checkpoints
 from inception.errors import UserError
-from inception.evaluation.workdir import evaluate_workdir
+from inception.evaluation.workdir import open_workdir
 from inception.training import loop, start
 from inception.training.build import build
 from tests.tiny import get_config
@@ -79,7 +79,7 @@ def test_fine_tuning_beats_training_from_scratch_at_equal_steps(
   config.pretrained = None
   loop.train(config, tmp_path / 'scratch', ONE)
   tuned, scratch = (
-    evaluate_workdir(tmp_path / name, devices=ONE)
+    open_workdir(tmp_path / name, devices=ONE).results()
     for name in ('tuned', 'scratch')
   )
   assert tuned['top1'] > scratch['top1'] + 0.1

@@ -1,6 +1,5 @@
 """The state of a run: one tree without a device axis, saved as it is."""
 
-import functools
 from typing import Any
 
 from flax import struct
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 import ml_collections
 
 from inception.modules.network import Network
-from inception.processes import distributed
 from inception.training.recipe.optimizer import MakeOptimizer
 
 Array = jax.Array
@@ -21,8 +19,8 @@ class TrainState:
   """Everything that changes in training.
 
   Attributes:
-    step: int32, steps taken; the only counter. Position in the data, random
-      keys and learning rate follow from it.
+    step: int32, steps taken. Position in the data, random keys and learning
+      rate follow from it alone.
     params: float32 parameters.
     batch_stats: float32 moving statistics of batch norm.
     opt_state: State of the optimizer.
@@ -71,18 +69,3 @@ def initial_state(
     if config.divergence.skip_updates
     else None,
   )
-
-
-def jit_initial_state(
-  config: ml_collections.ConfigDict, model: Network, optimizer: MakeOptimizer
-) -> Any:
-  """Returns `initial_state` as a jitted function of the seed, int32."""
-  # On the CPU, XLA takes longer to optimize hundreds of random draws than to
-  # run them: 28 s against 6 s for a narrow GoogLeNet on two cores.
-  fast = {'xla_backend_optimization_level': 0}
-  options = fast if distributed.on_cpu() else None
-  # The seed is an argument: see `TrainStep`.
-  create = functools.partial(
-    initial_state, config=config, model=model, optimizer=optimizer
-  )
-  return jax.jit(create, compiler_options=options)

@@ -1,7 +1,12 @@
-"""One training step: every collective and every random key is here."""
+"""One training step, of one device.
+
+Its collectives are here and in gradients.py; its random keys are those of
+`augment.step_keys`.
+"""
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -87,29 +92,27 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
     where non-finite updates may be skipped `skipped_updates`, their number so
     far.
   """
-  seed = distributed.replicate(
-    jnp.asarray(recipe.config.seed, jnp.int32), devices
+  seed = jnp.asarray(recipe.config.seed, jnp.int32)
+  return TrainStep(
+    step_program(recipe).pmap(devices), distributed.replicate(seed, devices)
   )
-  return TrainStep(step_program(recipe).pmap(devices), seed)
 
 
 def step_program(recipe: Recipe) -> DeviceProgram:
   """Returns the step as a program of (seed, state, batch)."""
-
-  def step(
-    seed: Array, state: TrainState, batch: Batch
-  ) -> tuple[TrainState, Metrics]:
-    return train_step(seed, state, batch, recipe)
-
-  return DeviceProgram(step, split=(False, False, True), donated=(1,))
+  return DeviceProgram(
+    functools.partial(train_step, recipe),
+    split=(False, False, True),
+    donated=(1,),
+  )
 
 
 def train_step(
-  seed: Array, state: TrainState, batch: Batch, recipe: Recipe
+  recipe: Recipe, seed: Array, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
   """Takes one step on one device, with collectives over `AXIS`."""
   # The same keys on all devices: randomness belongs to an image, whose own key
-  # is folded from its place in the global batch.
+  # is folded from its row in the global batch.
   image_key, dropout_key = augment.step_keys(seed, state.step)
   # Scopes are for profiles and plans.
   with jax.named_scope('augmentation'):
@@ -177,7 +180,7 @@ def _loss(
     variables,
     feed.normalize(examples['image'], recipe.config.data),
     train=True,
-    places=examples['place'],
+    rows=examples['row'],
     mutable=['batch_stats'],
     rngs={'dropout': dropout_key},
   )
@@ -191,13 +194,13 @@ def _loss(
 
 
 def _augment(batch: Batch, key: Array, recipe: Recipe) -> Batch:
-  """Returns images, targets [batch, classes], and places in the whole batch."""
+  """Returns images, targets [batch, classes], and rows in the global batch."""
   config = recipe.config.data
   images = batch['image']
   targets = jax.nn.one_hot(batch['label'], recipe.model.num_classes)
-  places = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
-  images, targets = augment.augment(key, images, targets, places, config, AXIS)
-  return {'image': images, 'target': targets, 'place': places}
+  rows = lax.axis_index(AXIS) * len(images) + jnp.arange(len(images))
+  images, targets = augment.augment(key, images, targets, rows, config, AXIS)
+  return {'image': images, 'target': targets, 'row': rows}
 
 
 def _update(

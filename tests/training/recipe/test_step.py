@@ -82,7 +82,7 @@ def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
   config.data.flip = True
   training = build(config, 4)
   step = jax.pmap(
-    lambda state, batch: steps.train_step(3, state, batch, training.recipe),
+    lambda state, batch: steps.train_step(training.recipe, 3, state, batch),
     axis_name=distributed.AXIS,
     in_axes=(None, 0),
   )
