@@ -16,6 +16,7 @@ from inception.config import default
 from inception.evaluation.members import Procedure
 from inception.evaluation.workdir import open_workdir
 from inception.modules.create import create_model
+from inception.planning import programs
 from inception.quantization import int8
 from inception.quantization.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
@@ -152,20 +153,9 @@ def _compile(
 
 
 def _peak_bytes(compiled: Any) -> dict[str, int]:
-  """Returns what the compiler plans; CPUs do not measure it.
-
-  A training step writes its new state over the old one.
-  """
+  """Returns what the compiler plans; CPUs do not measure it."""
   memory = compiled.memory_analysis()
-  if memory is None:
-    return {}
-  bytes_ = (
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
-  )
-  return {'peak_bytes': bytes_}
+  return {} if memory is None else {'peak_bytes': programs.peak_bytes(memory)}
 
 
 def _cost(

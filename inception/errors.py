@@ -1,6 +1,6 @@
 """Errors the user can fix, warnings, and the exit statuses of commands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import errno
 import os
@@ -66,6 +66,11 @@ def reason(error: BaseException | str | None) -> str:
     return error.strerror
   text = str(error).strip() or type(error).__name__
   return text.split('\n')[0][:200]
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+  """Returns the first of some names for a message, with commas between."""
+  return ', '.join(names[:most]) + (', ...' if len(names) > most else '')
 
 
 @contextlib.contextmanager

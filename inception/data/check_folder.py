@@ -22,7 +22,7 @@ from inception.data.pixels import decode, images, signature
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
-from inception.errors import UserError, are, count
+from inception.errors import UserError, are, count, some
 
 _TRAIN = 'train'  # The split that has to have all classes.
 _NAMED = 5  # Files named per finding.
@@ -185,7 +185,7 @@ def _classes_that_train_lacks(splits: dict[str, ImageList]) -> Iterable[str]:
       if unknown := sorted(set(found.classes) - known):
         yield (
           f'{split} has {count(len(unknown), "class")} that {_TRAIN} lacks:'
-          f' {_some(unknown)}'
+          f' {some(unknown, _NAMED)}'
         )
 
 
@@ -194,7 +194,8 @@ def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
   for split, found in splits.items():
     missing = sorted(everywhere - set(found.classes))
     if missing and split != _TRAIN:
-      yield f'{split} lacks {count(len(missing), "class")}: {_some(missing)}'
+      named = some(missing, _NAMED)
+      yield f'{split} lacks {count(len(missing), "class")}: {named}'
 
 
 def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
@@ -248,11 +249,7 @@ def _duplicates(found: list[_Image]) -> Iterable[str]:
 
 def _counted(what: str, names: Sequence[str]) -> Iterable[str]:
   if names:
-    yield f'{count(len(names), "image")} {what}: {_some(names)}'
-
-
-def _some(names: Sequence[str]) -> str:
-  return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')
+    yield f'{count(len(names), "image")} {what}: {some(names, _NAMED)}'
 
 
 def _class_sizes(found: ImageList) -> list[int]:

@@ -115,7 +115,7 @@ def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
   return Compiled(
     text=compiled.as_text(),
     seconds=time.perf_counter() - start,
-    peak_bytes=_peak_bytes(compiled.memory_analysis()),
+    peak_bytes=peak_bytes(compiled.memory_analysis()),
     flops=cost.get('flops'),
     bytes_moved=cost.get('bytes accessed'),
   )
@@ -151,7 +151,7 @@ def _shape(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def _peak_bytes(memory: Any) -> int:
+def peak_bytes(memory: Any) -> int:
   """Returns what arguments, results and temporary arrays take together."""
   return (
     memory.argument_size_in_bytes

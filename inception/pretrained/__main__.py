@@ -21,7 +21,7 @@ from inception.config import checks, default
 from inception.data import class_names
 from inception.data.device import feed
 from inception.data.pixels import eval_transforms
-from inception.errors import UserError, count, warn
+from inception.errors import UserError, count, some, warn
 from inception.files import json_text
 from inception.pretrained.formats.content import Statement
 from inception.pretrained.projects import PROJECTS
@@ -123,8 +123,9 @@ def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
   left_out = imported.left_out
   for kind, names in (('tensor', left_out), ('entry', content.left_out)):
     if names:
-      some = ', '.join(names[:4]) + (', ...' if len(names) > 4 else '')
-      warn(f'not part of the network: {count(len(names), kind)}: {some}')
+      warn(
+        f'not part of the network: {count(len(names), kind)}: {some(names, 4)}'
+      )
   if content.others:
     print(
       f'copy: {content.copy}; the file also has {", ".join(content.others)},'

@@ -130,10 +130,8 @@ def heads_of(model: Network) -> tuple[str, ...]:
 def _class_weights(
   config: ml_collections.ConfigDict, counts: np.ndarray | None
 ) -> np.ndarray | None:
-  if counts is None:
-    return None
-  weights = CLASS_WEIGHTS[config.loss.class_weights](counts)
-  if weights is None:
+  weigh = CLASS_WEIGHTS[config.loss.class_weights]
+  if weigh is None or counts is None:
     return None
   offset = config.data.class_offset  # The background has no examples.
-  return np.concatenate([np.zeros(offset, np.float32), weights])
+  return np.concatenate([np.zeros(offset, np.float32), weigh(counts)])

@@ -225,7 +225,7 @@ def class_counts(
   config: ml_collections.ConfigDict, train_source: Source
 ) -> np.ndarray | None:
   """Returns the examples of each class, where the loss depends on them."""
-  if config.loss.class_weights == 'equal':
+  if CLASS_WEIGHTS[config.loss.class_weights] is None:
     return None
   return source.class_counts(train_source)
 

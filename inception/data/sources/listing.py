@@ -13,12 +13,11 @@ import os
 
 from inception import paths
 from inception.data.pixels import signature
-from inception.errors import UserError, are, count, warn
+from inception.errors import UserError, are, count, some, warn
 from inception.files.retry import PERMANENT, retry
 from inception.processes import distributed
 
 _THREADS = 16  # Opening files on a network disk is mostly waiting.
-_NAMED = 3  # Files named in a message.
 
 # What operating systems and archivers leave behind; in lower case.
 _LEFT_BEHIND = frozenset({'thumbs.db', 'desktop.ini', '__macosx'})
@@ -66,7 +65,7 @@ class ImageList:
     )
     phrases = [
       f'skipped {len(names):,} {one if len(names) == 1 else several}'
-      f' ({_some(names)})'
+      f' ({some(names)})'
       for one, several, names in skipped
       if names
     ]
@@ -104,7 +103,7 @@ def list_split(
     raise UserError(
       f'{len(images.no_images)} of {total} files in {split}'
       f' {are(len(images.no_images))} not of {signature.SUPPORTED}:'
-      f' {_some(images.no_images)}; remove or convert them, or raise'
+      f' {some(images.no_images)}; remove or convert them, or raise'
       ' --config.data.max_broken'
     )
   if not images.files:
@@ -208,7 +207,7 @@ def image_files(folder: str) -> list[str]:
     names = tuple(os.path.relpath(path, folder) for path in others)
     warn(
       f'{folder}: skipped {count(len(names), "file")} not of'
-      f' {signature.SUPPORTED} ({_some(names)})'
+      f' {signature.SUPPORTED} ({some(names)})'
     )
   return chosen
 
@@ -260,7 +259,3 @@ def _look_at(path: str) -> _File:
   return _File(
     path, size, signature.is_supported(head), signature.is_jpeg(head)
   )
-
-
-def _some(names: tuple[str, ...]) -> str:
-  return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from inception.data.tensorflow import tf
-from inception.errors import UserError, count, warn
+from inception.errors import UserError, count, some, warn
 from inception.processes import distributed
 
 _READ_AT_ONCE = 1024
-_NAMED = 3  # Classes named in a message.
 
 
 class DamagedError(Exception):
@@ -216,9 +215,8 @@ def relabel(source: Source, expected: tuple[str, ...], owner: str) -> Source:
     )
   missing = [name for name in expected if name not in here]
   if missing and distributed.is_first():
-    some = ', '.join(missing[:_NAMED]) + (', ...' * (len(missing) > _NAMED))
     warn(
       f'{source.name} has {len(source.classes)} of the'
-      f' {count(len(expected), "class")} of {owner}; it lacks {some}'
+      f' {count(len(expected), "class")} of {owner}; it lacks {some(missing)}'
     )
   return with_classes(source, expected)

@@ -64,10 +64,6 @@ def training_loss(
   return loss
 
 
-def _equal(counts: np.ndarray) -> None:
-  del counts
-
-
 def _balanced(counts: np.ndarray) -> np.ndarray:
   """Weights whose mean over all examples is 1; absent classes have none."""
   present = counts > 0
@@ -76,8 +72,8 @@ def _balanced(counts: np.ndarray) -> np.ndarray:
 
 
 # From the number of examples of each class, int64 [classes], to the weight of
-# an example by its class, or None: `config.loss.class_weights`.
-CLASS_WEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
-  'equal': _equal,
+# an example by its class; None weighs all alike. `config.loss.class_weights`.
+CLASS_WEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
+  'equal': None,
   'balanced': _balanced,
 }
