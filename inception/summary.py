@@ -115,3 +115,7 @@ def report(name: str, cost: Cost) -> str:
     'MACs: multiply-accumulates for one image; activations: bytes that its'
     ' layers write in float32\n\n' + commands.format_table(heading, rows)
   )
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

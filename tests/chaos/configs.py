@@ -7,7 +7,7 @@ import random
 import shutil
 
 from inception.config import checks, compare
-from tests import processes, tiny, warm
+from tests import tiny, waiting, warm
 
 _NUMBERS = (-1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**31, 2**40, 10**20)
 _FLOATS = (
@@ -52,7 +52,7 @@ def run(folder: pathlib.Path, count: int, seed: int) -> dict:
       continue
     name = f'{field}={value!r:.50}'
     file.write_text(compare.to_json(config))
-    ((status, _, text),) = processes.run(
+    ((status, _, text),) = waiting.run(
       'train',
       workdir,
       '--stop_at_step=2',

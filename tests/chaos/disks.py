@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from inception.errors import USER_ERROR
-from tests import processes
+from tests import waiting
 from tests.chaos import kills
 
 SIZES = ('64k', '128k', '256k', '512k', '1m', '2m', '4m', '8m')
@@ -41,13 +41,13 @@ def run(folder: pathlib.Path, sizes: Sequence[str]) -> dict:
     AssertionError: More than a line, another status, or another result.
   """
   whole = folder / 'roomy' / 'run'
-  ((status, _, error),) = processes.run('train', whole, *_ARGUMENTS)
+  ((status, _, error),) = waiting.run('train', whole, *_ARGUMENTS)
   assert status == 0, error
   statuses = {}
   for size in sizes:
     with _mounted(folder / f'disk-{size}', size) as disk:
       workdir = disk / 'run'
-      ((status, _, error),) = processes.run('train', workdir, *_ARGUMENTS)
+      ((status, _, error),) = waiting.run('train', workdir, *_ARGUMENTS)
       statuses[size] = status
       if status:
         assert status == USER_ERROR, (size, status, error)
@@ -56,7 +56,7 @@ def run(folder: pathlib.Path, sizes: Sequence[str]) -> dict:
         subprocess.run(
           ['mount', '-o', 'remount,size=64m', str(disk)], check=True
         )
-        ((status, _, error),) = processes.run('train', workdir, *_ARGUMENTS)
+        ((status, _, error),) = waiting.run('train', workdir, *_ARGUMENTS)
       assert (status, error) == (0, ''), (size, error)
       kills.check_equal(workdir, whole)
   assert USER_ERROR in statuses.values(), 'no disk was too small'

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from inception import paths
 from inception.checkpoints import arrays
 from inception.checkpoints.store import Checkpoints
-from tests import processes
+from tests import waiting
 
 # Saves and evaluates often.
 _STEP = 16 / 1437  # In epochs.
@@ -34,7 +34,7 @@ def run(folder: pathlib.Path, kills: int, seed: int, count: int):
   """
   whole = folder / 'whole'
   begin = time.monotonic()
-  results = processes.finish(_start(whole, count))
+  results = waiting.finish(_start(whole, count))
   seconds = time.monotonic() - begin
   assert [status for status, _, _ in results] == [0] * count, results
   generator = random.Random(seed)
@@ -49,7 +49,7 @@ def run(folder: pathlib.Path, kills: int, seed: int, count: int):
 
 
 def _start(workdir, count):
-  return processes.start(
+  return waiting.start(
     'train', workdir, *_FLAGS, processes=count, devices=4 // count
   )
 
@@ -67,7 +67,7 @@ def _kill_until_done(workdir, kills, generator, seconds, count, counts):
         killed = _kill_later(started, victim, generator.uniform(0, seconds))
       counts['kills'] += killed
       counts['during saves'] += killed and saving
-    results = processes.finish(started)
+    results = waiting.finish(started)
     text = str(results)
     assert 'Traceback' not in text and 'damaged' not in text, text
     statuses = {status for status, _, _ in results}

@@ -106,7 +106,7 @@ def test_cpus_use_onednn_for_16_bits_unless_told(flags, given, wanted):
   before = os.environ['XLA_FLAGS'].split()
   program = f"""
 import os, sys
-from inception import commands
+from inception.cli import commands
 if {given!r}:
   os.environ['XLA_FLAGS'] += ' {name}{given}'
 sys.argv = ['program', *{flags!r}]

@@ -13,7 +13,7 @@ from inception.checkpoints.store import Checkpoints
 from inception.errors import RESTART
 from inception.evaluation.workdir import open_workdir
 from inception.training import loop
-from tests import processes, tiny
+from tests import tiny, waiting
 
 pytestmark = pytest.mark.usefixtures('python')
 
@@ -62,7 +62,7 @@ def assert_close(workdir, other):
 
 def train_two(workdir, *arguments):
   """Trains in two processes with two devices each."""
-  results = processes.run(
+  results = waiting.run(
     'train', workdir, *FLAGS, *arguments, processes=2, devices=2
   )
   assert [status for status, _, _ in results] == [0, 0], results
@@ -80,11 +80,11 @@ def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   workdir = tmp_path / 'run'
   # Another number of processes goes on with the same examples.
   loop.train(get_config(), workdir, jax.devices(), stop_at_step=1)
-  started = processes.start('train', workdir, *FLAGS, processes=2, devices=2)
+  started = waiting.start('train', workdir, *FLAGS, processes=2, devices=2)
   saved = workdir / 'checkpoints' / '2'
-  processes.wait_for('the save of step 2', saved.exists, started)
+  waiting.wait_for('the save of step 2', saved.exists, started)
   started[1].kill()
-  (status, output, error), (_, other, _) = processes.finish(started)
+  (status, output, error), (_, other, _) = waiting.finish(started)
   assert status == RESTART
   last = error.splitlines()[-1]
   assert last.startswith('error: process 1 (host '), error
@@ -117,7 +117,7 @@ def test_two_processes_go_on_as_if_none_had_been_lost(one, tmp_path):
 
 
 def test_evaluation_counts_every_example_once(one):
-  (first, second) = processes.run(
+  (first, second) = waiting.run(
     'eval', one, '--json', '--batch_size=12', processes=2, devices=2
   )
   assert first[0] == second[0] == 0
@@ -136,7 +136,7 @@ def test_evaluation_counts_every_example_once(one):
   ],
 )
 def test_an_error_of_one_process_is_one_of_all(tmp_path, own, message):
-  results = processes.run('train', tmp_path / 'run', own, processes=2)
+  results = waiting.run('train', tmp_path / 'run', own, processes=2)
   assert [status for status, _, _ in results] == [2, 2]
   for _, _, error in results:
     assert error.count('\n') == 1 and error.startswith('error: '), error
