@@ -18,7 +18,7 @@ import tempfile
 from absl import flags
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, shared
 from inception.errors import UserError
 
 _VERSION = '16.0.0'
@@ -33,7 +33,7 @@ def define_flags() -> None:
 def main() -> None:
   """Fetches the packages and writes the folder."""
   output = pathlib.Path(
-    paths.resolve(commands.require('output', 'emoji'), '--output')
+    paths.resolve(shared.require('output', 'emoji'), '--output')
   )
   if output.exists():
     raise UserError(f'--output={output} exists; remove it or name another')

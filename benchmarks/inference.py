@@ -22,7 +22,7 @@ from benchmarks import peers  # Before TensorFlow; see there.
 # isort: split
 from benchmarks import networks
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError, lookup
 from inception.files import json_text
 from inception.modules.options import PRECISIONS
@@ -89,7 +89,7 @@ def define_flags() -> None:
 
 def main() -> None:
   """Times all cases and prints a table."""
-  output = commands.output('output')
+  output = shared.output('output')
   cases = list(_cases())
   if not cases:
     raise UserError('nothing to time; give --architectures or --workdirs')
@@ -113,7 +113,7 @@ def main() -> None:
     for r in results
   ]
   heading = ('network', 'precision', 'batch', 'images/s', 'ms', 'p95', 'MiB')
-  print(commands.format_table((*heading, 'compile s'), rows))
+  print(outputs.format_table((*heading, 'compile s'), rows))
   report = {'device': networks.device_name(), 'results': results}
   if output is not None:
     paths.write_atomically(output, json_text.dump(report, indent=1))

@@ -18,7 +18,7 @@ import tempfile
 
 from absl import flags
 
-from inception.cli import commands
+from inception.cli import commands, shared
 from inception.errors import UserError
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -26,7 +26,7 @@ _ROOT = pathlib.Path(__file__).parent.parent
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(str(_ROOT / 'configs' / 'digits.py'))
+  shared.define_config(str(_ROOT / 'configs' / 'digits.py'))
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 

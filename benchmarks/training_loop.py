@@ -17,14 +17,14 @@ from absl import flags
 import jax
 import ml_collections
 
-from inception.cli import commands
+from inception.cli import commands, shared
 
 _CONFIG = pathlib.Path(__file__).parent.parent / 'configs' / 'digits.py'
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(str(_CONFIG))
+  shared.define_config(str(_CONFIG))
   flags.DEFINE_integer('rounds', 5, 'Alternating rounds.', lower_bound=1)
   flags.DEFINE_integer('steps', 40, 'Steps per round.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')

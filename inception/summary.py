@@ -10,7 +10,7 @@ import dataclasses
 from absl import flags
 
 from inception import architectures
-from inception.cli import commands
+from inception.cli import commands, outputs
 from inception.config import checks, default
 from inception.errors import UserError
 from inception.files import json_text
@@ -113,7 +113,7 @@ def report(name: str, cost: Cost) -> str:
     f' {cost.batch_norm_channels:,} channels of batch norm,'
     f' {cost.parameters_with_aux:,} parameters with auxiliary heads\n'
     'MACs: multiply-accumulates for one image; activations: bytes that its'
-    ' layers write in float32\n\n' + commands.format_table(heading, rows)
+    ' layers write in float32\n\n' + outputs.format_table(heading, rows)
   )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -26,7 +26,7 @@ def define_flags() -> None:
 
 def main() -> int:
   """Reads the flags and every checkpoint; returns the exit status."""
-  workdir = paths.resolve(commands.require('workdir'))
+  workdir = paths.resolve(shared.require('workdir'))
   found = verify(workdir)
   rows = [
     (
@@ -37,7 +37,7 @@ def main() -> int:
     )
     for entry in found
   ]
-  print(commands.format_table(('step', 'size', 'scores', 'state'), rows))
+  print(outputs.format_table(('step', 'size', 'scores', 'state'), rows))
   if flags.FLAGS.json:
     print(json_text.dump({'workdir': str(workdir), 'checkpoints': found}))
   return 1 if any(entry['damage'] for entry in found) else 0

@@ -122,3 +122,21 @@ def _is_missing(value: Any) -> bool:
   return value is None or (
     isinstance(value, float) and not math.isfinite(value)
   )
+
+
+def format_table(
+  heading: Sequence[str], rows: Sequence[Sequence[str | int]]
+) -> str:
+  """Returns aligned columns, the first to the left; integers get separators."""
+  cells = [
+    [x if isinstance(x, str) else f'{x:,}' for x in row]
+    for row in (heading, *rows)
+  ]
+  widths = [max(map(len, column)) for column in zip(*cells)]
+  return '\n'.join(
+    '  '.join(
+      [row[0].ljust(widths[0])]
+      + [x.rjust(width) for x, width in zip(row[1:], widths[1:])]
+    ).rstrip()
+    for row in cells
+  )

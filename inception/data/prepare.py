@@ -19,7 +19,7 @@ from absl import flags
 import ml_collections
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, shared
 from inception.data import imagenet
 from inception.errors import UserError, count, reason
 from inception.files import json_text
@@ -38,7 +38,7 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'decode', False, 'Decode every image of a folder: finds damaged ones.'
   )
-  commands.define_fraction(
+  shared.define_fraction(
     'max_broken', 0.0, 'Fraction of broken files that a run would go on with.'
   )
   flags.DEFINE_bool(

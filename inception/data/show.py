@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -25,7 +25,7 @@ LabeledImages = list[tuple[np.ndarray, str]]
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(None)
+  shared.define_config(None)
   flags.DEFINE_string('output', 'images.png', 'PNG file to write.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -35,7 +35,7 @@ def main() -> None:
   from inception.config import checks
   from inception.data.choices import DATA_CHOICES
 
-  commands.require('config', 'configs/digits.py')
+  shared.require('config', 'configs/digits.py')
   config = flags.FLAGS.config
   output = outputs.picture(flags.FLAGS.output, '--output')
   for name in ('image_size', 'eval_transform', 'channel_order'):

@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -38,7 +38,7 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'split', None, "Split in TFDS slicing syntax; by default the config's."
   )
-  commands.define_batch_size(
+  shared.define_batch_size(
     None, "Crops in a batch, any number; by default the config's."
   )
   flags.DEFINE_string(
@@ -53,8 +53,8 @@ def define_flags() -> None:
     ['float32', 'bfloat16', 'float16', 'int8'],
     'Arithmetic; by default that of training.',
   )
-  commands.define_calibration()
-  commands.define_crops()
+  shared.define_calibration()
+  shared.define_crops()
   flags.DEFINE_string(
     'labels', None, "'real' or a file: ImageNet's reassessed labels."
   )
@@ -64,14 +64,14 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'report', None, 'HTML page of classes, confusions and mistakes to write.'
   )
-  commands.define_processes()
+  shared.define_processes()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Reads the flags, evaluates, prints and writes the results."""
   workdirs = _workdirs()
-  commands.use_compilation_cache()
+  shared.use_compilation_cache()
   # Slow imports come after the flags.
   from inception.config import default
   from inception.evaluation import results as files
@@ -80,7 +80,7 @@ def main() -> None:
   from inception.reports import per_class
 
   values = flags.FLAGS
-  page = commands.output('report')
+  page = shared.output('report')
   with session.session(
     values.coordinator,
     values.num_processes,
@@ -122,7 +122,7 @@ def _workdirs() -> list[paths.Path]:
   if ensemble == []:
     raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
   if ensemble is None:
-    return [paths.resolve(commands.require('workdir'))]
+    return [paths.resolve(shared.require('workdir'))]
   if flags.FLAGS.workdir is not None:
     raise UserError('--ensemble takes the place of --workdir; give one of them')
   return [paths.resolve(folder, '--ensemble') for folder in ensemble]
@@ -140,7 +140,7 @@ def _protocol() -> Any:
   return Procedure(
     values.precision,
     int(values.crops),
-    Calibration(**commands.calibration()),
+    Calibration(**shared.calibration()),
     _only(values.classes),
     values.labels,
   )

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -24,8 +24,8 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('a', None, 'Workdir of the faster network.')
   flags.DEFINE_string('b', None, 'Workdir of the better network.')
-  commands.define_fraction('share', None, 'Send this share to A at random.')
-  commands.define_fraction(
+  shared.define_fraction('share', None, 'Send this share to A at random.')
+  shared.define_fraction(
     'confidence', None, 'Ask B where A is at most this sure.'
   )
   flags.DEFINE_bool('curve', False, 'Measure thresholds from A alone to B.')
@@ -37,7 +37,7 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'images', 4096, 'Images at most, evenly spread; they are kept in memory.', 2
   )
-  commands.define_batch_size(32, 'Images at a time.')
+  shared.define_batch_size(32, 'Images at a time.')
   flags.DEFINE_string('output', None, 'JSON file for inception.reports.pareto.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -48,8 +48,8 @@ def main() -> None:
   chosen = [values.share is not None, values.confidence is not None]
   if sum([*chosen, values.curve]) != 1:
     raise UserError('give one of --share, --confidence and --curve')
-  folders = [commands.require(name, f'runs/{name}') for name in ('a', 'b')]
-  output = commands.output('output')
+  folders = [shared.require(name, f'runs/{name}') for name in ('a', 'b')]
+  output = shared.output('output')
   from inception.evaluation.pair import open_pair  # Slow: after the flags.
 
   pair = open_pair(
@@ -103,7 +103,7 @@ def _table(report: dict[str, Any]) -> str:
     text = '' if chord is None else f'{chord:.2%}'
     rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
   heading = ('network', 'asked B', 'top-1', 'images/s', 'chord', 'above it')
-  return commands.format_table(heading, rows)
+  return outputs.format_table(heading, rows)
 
 
 def _speed(point: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import outputs
 from inception.files import json_text
 
 
@@ -63,4 +63,4 @@ def format_results(results: Mapping[str, Any]) -> str:
     f'{results["top5"]:.2%}',
   )
   heading = ('step', 'split', 'examples', 'loss', 'top-1', 'top-5')
-  return commands.format_table(heading, [row])
+  return outputs.format_table(heading, [row])

@@ -15,37 +15,16 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from inception.modules import pooling, rounding
+from inception.modules import pending, pooling, rounding
 from inception.modules.convolution import cast, convolve
 from inception.modules.interpreter import part_at, put_at
 from inception.modules.options import Options
+from inception.modules.pending import Pending
 from inception.spec import shapes
 from inception.spec import vocabulary as v
 from inception.spec.words import Path, Plain, Shortcut, Unit, Word
 
 Array = jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Pending:
-  """The output of a unit before it is scaled, shifted and perhaps rectified.
-
-  Attributes:
-    values: [batch, height, width, out], of the convolution or pooling.
-    scale: float32 [out], or None for 1.
-    offset: float32 [out].
-    relu: A ReLU follows.
-  """
-
-  values: Array
-  scale: Array | None
-  offset: Array
-  relu: bool
-
-  @property
-  def kind(self) -> tuple[bool, bool]:
-    """Outputs of one kind can be finished together."""
-    return self.scale is None, self.relu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,27 +91,16 @@ class Floats:
 
   def add(self, word: Shortcut, x: Array, residual: Pending) -> Array:
     """Adds the scaled output of a residual block to its input."""
-    y = _finish([residual], self.options.dtype)
+    y = pending.finish([residual], self.options.dtype)
     if word.gate:
       y = self.apply(word.gate, y)
     x = x + word.block.scale * y
     return nn.relu(x) if word.block.relu else x
 
   def finish(self, word: Word, parts: Sequence[Array | Pending]) -> Array:
-    """Finishes and concatenates parts.
-
-    Pending ones are concatenated first: to finish each of them and then
-    concatenate would take the TPU's vector unit as many passes over the whole
-    block. On CPUs that pays in training only.
-    """
+    """Finishes and concatenates parts."""
     del word
-    dtype = self.options.dtype
-    if len(parts) == 1 or self.train:
-      return _concatenate_first(parts, dtype)
-    return lax.platform_dependent(
-      cpu=lambda: _finish_first(parts, dtype),
-      default=lambda: _concatenate_first(parts, dtype),
-    )
+    return pending.join(parts, self.options.dtype, self.train)
 
   @property
   def _rounds(self) -> bool:
@@ -231,40 +199,6 @@ def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   if axis_name is not None:
     mean, square = lax.pmean(jnp.stack([mean, square]), axis_name)
   return mean, jnp.maximum(0, square - jnp.square(mean))
-
-
-def _concatenate_first(
-  parts: Sequence[Array | Pending], dtype: jnp.dtype
-) -> Array:
-  finished: list[Array] = []
-  kinds = itertools.groupby(
-    parts, lambda x: x.kind if isinstance(x, Pending) else None
-  )
-  for _, group in kinds:
-    alike = list(group)
-    if pending := [x for x in alike if isinstance(x, Pending)]:
-      finished.append(_finish(pending, dtype))
-    finished += [x for x in alike if not isinstance(x, Pending)]
-  return _concatenate(finished)
-
-
-def _finish_first(parts: Sequence[Array | Pending], dtype: jnp.dtype) -> Array:
-  return _concatenate(
-    [_finish([x], dtype) if isinstance(x, Pending) else x for x in parts]
-  )
-
-
-def _concatenate(parts: Sequence[Array]) -> Array:
-  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
-
-
-def _finish(pending: Sequence[Pending], dtype: jnp.dtype) -> Array:
-  x = jnp.concatenate([p.values for p in pending], axis=-1).astype(jnp.float32)
-  scales = [p.scale for p in pending if p.scale is not None]
-  if scales:
-    x = x * jnp.concatenate(scales)
-  x = x + jnp.concatenate([p.offset for p in pending])
-  return (nn.relu(x) if pending[0].relu else x).astype(dtype)
 
 
 def _dense(x: Array, params: Any, options: Options) -> Array:

@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -27,14 +27,14 @@ _BY = ('stage', 'kind', 'op')
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(None)
+  shared.define_config(None)
   flags.DEFINE_list(
     'topology',
     'v5e:2x2',
     'Chips, as KIND:SHAPE, such as v5e:2x2 or h100:8; several, separated by'
     ' commas, keep the images per chip of the first.',
   )
-  commands.define_batch_size(
+  shared.define_batch_size(
     None, 'Images per step on all chips; that of the config if unset.'
   )
   flags.DEFINE_enum('what', 'train', ['train', 'eval'], 'Which step.')
@@ -61,8 +61,8 @@ def main() -> None:
   from inception.planning.plan import largest_batch, make_plan
 
   values = flags.FLAGS
-  commands.require('config', 'configs/inception_v3.py')
-  commands.require('topology', 'v5e:2x2')
+  shared.require('config', 'configs/inception_v3.py')
+  shared.require('topology', 'v5e:2x2')
   config = values.config.copy_and_resolve_references()
   topologies = [chips.parse(name) for name in values.topology]
   if values.by and len(topologies) > 1:
@@ -70,8 +70,8 @@ def main() -> None:
   if values.batch_size is not None:
     config.batch_size = values.batch_size
   # Before compiling, which takes minutes.
-  picture = commands.output('chart', outputs.picture)
-  table = commands.output('csv')
+  picture = shared.output('chart', outputs.picture)
+  table = shared.output('csv')
   rows = config.batch_size / topologies[0].size
   plans = []
   for topology in topologies:

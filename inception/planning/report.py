@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from inception.cli import commands
+from inception.cli import outputs
 from inception.planning import estimate as estimates
 from inception.planning.operations import operations
 from inception.planning.plan import Plan
@@ -114,7 +114,7 @@ def compare(plans: Sequence[Plan]) -> str:
         f'{rate / plans[0].rate_per_chip:.1%}',
       )
     )
-  return commands.format_table(
+  return outputs.format_table(
     ('topology', 'images/s', 'per chip', 'all-reduces', 'efficiency'), rows
   )
 
@@ -138,7 +138,7 @@ def shares(plan: Plan, by: str) -> dict[str, float]:
 def format_shares(parts: dict[str, float], by: str) -> str:
   """Returns a table of milliseconds."""
   total = sum(parts.values())
-  return commands.format_table(
+  return outputs.format_table(
     (by, 'ms', 'share'),
     [
       (name, f'{1e3 * value:.2f}', f'{value / total:.1%}')

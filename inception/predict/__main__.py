@@ -18,7 +18,7 @@ from absl import flags
 import tqdm
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError, count, warn
 from inception.files import json_text
 
@@ -37,14 +37,14 @@ def define_flags() -> None:
     'images', None, 'Files, folders or patterns, with commas between.'
   )
   flags.DEFINE_integer('top', 5, 'Classes per image.', lower_bound=1)
-  commands.define_crops()
+  shared.define_crops()
   flags.DEFINE_enum(
     'precision',
     None,
     ['float32', 'bfloat16', 'float16'],
     'Arithmetic; float32 if unset, or int8 for a quantized network.',
   )
-  commands.define_batch_size(None, 'Images, or crops, per step and device.')
+  shared.define_batch_size(None, 'Images, or crops, per step and device.')
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
     'explain',
@@ -61,9 +61,9 @@ def define_flags() -> None:
 
 def main() -> int:
   """Reads the flags and the images; returns the exit status."""
-  workdir = paths.resolve(commands.require('workdir'))
-  commands.require('images', 'pictures')
-  commands.use_compilation_cache()
+  workdir = paths.resolve(shared.require('workdir'))
+  shared.require('images', 'pictures')
+  shared.use_compilation_cache()
   from inception import predict  # Slow imports come after the flags.
   from inception.predict import stream
 
@@ -100,10 +100,10 @@ def _check_flags() -> None:
       )
   if values.explain and values.crops != '1':
     raise UserError(f'--explain needs --crops=1, not {values.crops}')
-  commands.output('explain', outputs.folder)
+  shared.output('explain', outputs.folder)
   if with_endpoint:
     outputs.resolve(values.output, '--output', ['.npz'])
-  commands.output('csv')
+  shared.output('csv')
 
 
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:

@@ -16,7 +16,7 @@ from absl import flags
 import ml_collections
 
 from inception import architectures, paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.config import checks, default
 from inception.data import class_names
 from inception.data.device import feed
@@ -81,9 +81,9 @@ def define_flags() -> None:
 
 def main() -> None:
   """Imports the file and writes the checkpoint."""
-  path = paths.resolve(commands.require('file', 'inception_v3.ckpt'))
+  path = paths.resolve(shared.require('file', 'inception_v3.ckpt'))
   output = outputs.folder(
-    commands.require('output', 'weights/inception_v3'), '--output'
+    shared.require('output', 'weights/inception_v3'), '--output'
   )
   # Slow imports come after the flags.
   from inception.checkpoints import weights

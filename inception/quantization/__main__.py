@@ -9,7 +9,7 @@ and `load_pretrained` read it like any other.
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.files import json_text
 
 
@@ -29,15 +29,15 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'split', None, "Split of the training images; by default the config's."
   )
-  commands.define_calibration()
+  shared.define_calibration()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Quantizes the weights and writes the checkpoint."""
-  workdir = paths.resolve(commands.require('workdir', 'runs/v3'))
+  workdir = paths.resolve(shared.require('workdir', 'runs/v3'))
   output = outputs.folder(
-    commands.require('output', 'weights/v3_int8'), '--output'
+    shared.require('output', 'weights/v3_int8'), '--output'
   )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
@@ -51,7 +51,7 @@ def main() -> None:
   data.dataset = values.dataset or data.dataset
   data.data_dir = values.data_dir or data.data_dir
   data.train_split = values.split or data.train_split
-  calibration = quantize.Calibration(**commands.calibration())
+  calibration = quantize.Calibration(**shared.calibration())
   config, variables = quantize.quantize_loaded(
     workdir, loaded, data, calibration
   )

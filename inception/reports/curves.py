@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.files import json_text
 from inception.observing.metrics import Row, read_rows
 
@@ -28,7 +28,7 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the flags and draws."""
-  workdir = paths.resolve(commands.require('workdir'))
+  workdir = paths.resolve(shared.require('workdir'))
   output = workdir / 'curves.png'
   if flags.FLAGS.output is not None:
     output = outputs.picture(flags.FLAGS.output, '--output')

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 from inception.reports.curves import COLORS
@@ -41,7 +41,7 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the files and draws."""
-  commands.require('results', 'inference.json')
+  shared.require('results', 'inference.json')
   output = outputs.picture(flags.FLAGS.output, '--output')
   points, curves = read(flags.FLAGS.results)
   if not points and not curves:

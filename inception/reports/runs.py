@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, outputs
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError, count
 from inception.files import json_text
 from inception.observing import metrics
@@ -81,7 +81,7 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the flags and writes the page."""
-  commands.require('workdirs', 'runs/*')
+  shared.require('workdirs', 'runs/*')
   folders = _find(flags.FLAGS.workdirs)
   output = outputs.resolve(flags.FLAGS.output, '--output')
   results, configs = [], []

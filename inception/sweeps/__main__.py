@@ -19,7 +19,7 @@ from ml_collections import config_flags
 import tqdm
 
 from inception import paths
-from inception.cli import commands
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError, are, lookup
 from inception.files import json_text
 from inception.reports import charts
@@ -45,7 +45,7 @@ _MOST_SEEDS = 10_000
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(commands.DEMO)
+  shared.define_config(shared.DEMO)
   flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
   flags.DEFINE_multi_string(
     'sweep', [], 'FIELD=VALUE,VALUE,...; several give every combination.'
@@ -80,9 +80,7 @@ def define_flags() -> None:
 def main() -> int:
   """Reads the flags and runs the sweep; returns the exit status."""
   values = flags.FLAGS
-  folder = f.SweepFolder(
-    paths.resolve(commands.require('workdir', 'runs/sweep'))
-  )
+  folder = f.SweepFolder(paths.resolve(shared.require('workdir', 'runs/sweep')))
   make_engine = lookup(ENGINES, values.engine, '--engine')
   _check_flags()
   base = _base()
@@ -164,7 +162,7 @@ def _base() -> grid.Base:
   )
   name = path = pathlib.Path(file).resolve()
   # Relative where it can be: the names of runs do not depend on the machine.
-  if str(path) == commands.DEMO:
+  if str(path) == shared.DEMO:
     name = pathlib.Path('configs/digits.py')
   elif path.is_relative_to(ROOT):
     name = path.relative_to(ROOT)
@@ -250,7 +248,7 @@ def _report(folder: f.SweepFolder, page: str) -> int:
       )
       for row in best[:10]
     ]
-    print(commands.format_table(('best', 'top-1', 'images/s'), table))
+    print(outputs.format_table(('best', 'top-1', 'images/s'), table))
   counts: dict[str, int] = {}
   for row in rows:
     counts[row['status']] = counts.get(row['status'], 0) + 1

@@ -6,20 +6,17 @@ knows can be read from the runs: where other values are searched, a new study
 begins with the runs whose values are among them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
-import dataclasses
 import itertools
-import json
 import logging
-import math
 import sqlite3
 from typing import Any
 
 from inception import paths
 from inception.errors import UserError, count
 from inception.observing import metrics
-from inception.sweeps import grid, hyper, local
+from inception.sweeps import grid, hyper, local, space
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.job import EngineOptions
 from inception.sweeps.local import Ended
@@ -58,7 +55,7 @@ class Study:
     """Opens the study; see `open_study`."""
     self._folder = folder
     self._base = base
-    self._space = find_space(sweep)
+    self._space = space.find_space(sweep)
     self._metric = options.metric
     self._trials = trials
     self._study: optuna.Study
@@ -69,7 +66,7 @@ class Study:
 
   def describe(self) -> str:
     """Returns a line per field that is drawn."""
-    return '\n'.join(f'{name}: {space}' for name, space in self._space.items())
+    return '\n'.join(f'{name}: {drawn}' for name, drawn in self._space.items())
 
   def run(self, ended: Ended, command: Sequence[str] = TRAIN) -> None:
     """Runs the trials that are left.
@@ -91,53 +88,24 @@ class Study:
 
   def _open(self, path: paths.Path) -> None:
     """Opens the study, or begins one where other values are searched."""
-    space = json.dumps(
-      {
-        name: dataclasses.asdict(space)
-        if isinstance(space, hyper.Interval)
-        else space
-        for name, space in self._space.items()
-      }
-    )
+    described = space.describe(self._space)
     self._study = _open_file(path, self._base.config.seed)
-    if self._study.user_attrs.get(_SPACE) == space:
+    if self._study.user_attrs.get(_SPACE) == described:
       return
-    known = self._known()
+    runs = self._folder.read()['runs'].values()
+    found = [space.drawn_for(self._space, overrides) for overrides in runs]
+    known = [drawn for drawn in found if drawn is not None]
     if self._study.trials:
-      kept = next(
-        name
-        for number in itertools.count(1)
-        if not (name := path.with_name(f'study-{number}.db')).exists()
-      )
-      path.rename(kept)
+      kept = _set_aside(path)
       self._study = _open_file(path, self._base.config.seed)
       print(
         f'{path} was of other values and is {kept.name} now; a new study begins'
         f' with {count(len(known), "run")} of this search',
         flush=True,
       )
-    for parameters in known:
-      self._study.enqueue_trial(parameters)
-    self._study.set_user_attr(_SPACE, space)
-
-  def _known(self) -> list[dict[str, Any]]:
-    """Returns what would have been drawn for each run of the folder.
-
-    Runs whose values this search does not draw are left out.
-    """
-    found = []
-    for overrides in self._folder.read()['runs'].values():
-      drawn = {
-        name: overrides.pop(name) for name in self._space if name in overrides
-      }
-      if _ROW in self._space:
-        drawn[_ROW], overrides = overrides, {}
-      if not overrides and all(
-        name in drawn and _contains(space, drawn[name])
-        for name, space in self._space.items()
-      ):
-        found.append({name: _stored(value) for name, value in drawn.items()})
-    return found
+    for drawn in known:
+      self._study.enqueue_trial(drawn)
+    self._study.set_user_attr(_SPACE, described)
 
   def _run(self, ended: Ended, command: Sequence[str]) -> None:
     def both(run: grid.Run, status: f.Status) -> None:
@@ -180,7 +148,7 @@ class Study:
 
   def _run_of(self, trial: optuna.Trial) -> grid.Run:
     drawn = {
-      name: _suggest(trial, name, space) for name, space in self._space.items()
+      name: _suggest(trial, name, drawn) for name, drawn in self._space.items()
     }
     run = grid.make_run(self._base, self._overrides(drawn))
     trial.set_user_attr(_RUN, run.name)
@@ -189,9 +157,9 @@ class Study:
     return run
 
   def _overrides(self, drawn: hyper.Overrides) -> hyper.Overrides:
-    if _ROW not in drawn:
+    if space.ROW not in drawn:
       return drawn
-    return {**drawn.pop(_ROW), **drawn}
+    return {**drawn.pop(space.ROW), **drawn}
 
   def _is_bad(self, run: grid.Run) -> bool:
     """Reports the evaluations of a run; True if it is to be stopped."""
@@ -228,67 +196,10 @@ class Study:
     return metrics.evaluations(self._folder.workdir(run.name), self._metric)
 
 
-# What is drawn where the sweep is no product of its fields: a row of it.
-_ROW = 'row of the sweep'
-
-Space = Mapping[str, hyper.Interval | Sequence[Any]]
-
-
-def find_space(sweep: hyper.Sweep) -> Space:
-  """Returns what a search draws from.
-
-  Fields are drawn independently where the sweep holds every combination of
-  their values. Otherwise one of its rows is drawn.
-
-  Raises:
-    UserError: The sweep is empty, or rows do not agree on what is drawn.
-  """
-  if not sweep:
-    raise UserError('the sweep is empty: there is nothing to draw')
-  drawn: dict[str, Any] = {}
-  listed: dict[str, Any] = {}
-  for field in dict.fromkeys(name for row in sweep for name in row):
-    values = [grid.plain(row.get(field)) for row in sweep]
-    first = values[0]
-    if not any(isinstance(v, hyper.Interval | hyper.Choice) for v in values):
-      listed[field] = list(
-        {json.dumps(value): value for value in values}.values()
-      )
-    elif any(value != first for value in values):
-      raise UserError(
-        f'{field} is drawn in one way by some rows of the sweep, not by others'
-      )
-    else:
-      drawn[field] = (
-        [grid.plain(value) for value in first.values]
-        if isinstance(first, hyper.Choice)
-        else first
-      )
-  if math.prod(map(len, listed.values())) == len(sweep):
-    return {**drawn, **listed}
-  rows = [
-    {k: grid.plain(v) for k, v in row.items() if k not in drawn}
-    for row in sweep
-  ]
-  return {_ROW: rows, **drawn}
-
-
-def _stored(value: Any) -> Any:
-  """Returns a value as Optuna stores it: texts and numbers; else JSON."""
-  simple = value is None or isinstance(value, str | int | float)
-  return value if simple else json.dumps(value)
-
-
-def _contains(space: hyper.Interval | Sequence[Any], value: Any) -> bool:
-  if isinstance(space, hyper.Interval):
-    return isinstance(value, float) and space.low <= value <= space.high
-  return json.dumps(value) in map(json.dumps, space)
-
-
-def _suggest(trial: optuna.Trial, name: str, space: Any) -> Any:
-  if isinstance(space, hyper.Interval):
-    return trial.suggest_float(name, space.low, space.high, log=space.log)
-  values = {_stored(value): value for value in space}
+def _suggest(trial: optuna.Trial, name: str, drawn: Any) -> Any:
+  if isinstance(drawn, hyper.Interval):
+    return trial.suggest_float(name, drawn.low, drawn.high, log=drawn.log)
+  values = {space.stored(value): value for value in drawn}
   return values[trial.suggest_categorical(name, list(values))]
 
 
@@ -306,6 +217,14 @@ def _open_file(path: paths.Path, seed: int) -> optuna.Study:
     sampler=optuna.samplers.TPESampler(seed=seed),
     pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS),
   )
+
+
+def _set_aside(path: paths.Path) -> paths.Path:
+  """Renames a study to the first free name; returns it."""
+  names = (path.with_name(f'study-{i}.db') for i in itertools.count(1))
+  kept = next(name for name in names if not name.exists())
+  path.rename(kept)
+  return kept
 
 
 @contextlib.contextmanager
@@ -344,10 +263,10 @@ def open_study(
       too few devices.
   """
   study = Study(folder, base, sweep, options, trials)
-  for name, space in find_space(sweep).items():
+  for name, drawn in space.find_space(sweep).items():
     ends = (
-      (space.low, space.high) if isinstance(space, hyper.Interval) else space
+      (drawn.low, drawn.high) if isinstance(drawn, hyper.Interval) else drawn
     )
-    for value in ends if name != _ROW else ():
+    for value in ends if name != space.ROW else ():
       grid.check_overrides(base.config, {name: value})
   return study

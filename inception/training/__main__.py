@@ -13,15 +13,15 @@ import time
 
 from absl import flags
 
-from inception.cli import commands
+from inception.cli import commands, shared
 
 _BEGAN = time.monotonic()  # Slow imports come after the flags.
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  commands.define_config(commands.DEMO)
-  commands.define_processes()
+  shared.define_config(shared.DEMO)
+  shared.define_processes()
   flags.DEFINE_string(
     'workdir', None, 'Folder for checkpoints and logs of this run.'
   )
@@ -45,8 +45,8 @@ def define_flags() -> None:
 
 def main() -> None:
   """Reads the flags and trains."""
-  workdir = commands.require('workdir')
-  commands.use_compilation_cache()
+  workdir = shared.require('workdir')
+  shared.use_compilation_cache()
   from inception.observing import profiling
   from inception.processes import session
   from inception.training import ahead, loop, resolve

@@ -106,13 +106,13 @@ def test_cpus_use_onednn_for_16_bits_unless_told(flags, given, wanted):
   before = os.environ['XLA_FLAGS'].split()
   program = f"""
 import os, sys
-from inception.cli import commands
+from inception.cli import commands, shared
 if {given!r}:
   os.environ['XLA_FLAGS'] += ' {name}{given}'
 sys.argv = ['program', *{flags!r}]
 commands.run(
   lambda: print(os.environ['XLA_FLAGS']),
-  lambda: commands.define_config('configs/default.py'),
+  lambda: shared.define_config('configs/default.py'),
 )
 """
   found = run('-c', program).stdout.split()

@@ -8,7 +8,7 @@ import time
 import jax
 import pytest
 
-from inception.cli import commands
+from inception.cli import shared
 from inception.observing.start_times import Startup
 from inception.training import ahead, loop
 
@@ -82,12 +82,12 @@ def test_compiled_programs_are_kept_at_home(
   request.addfinalizer(
     lambda: jax.config.update('jax_compilation_cache_dir', given)
   )
-  commands.use_compilation_cache()
+  shared.use_compilation_cache()
   assert os.environ[name] != str(tmp_path)  # As it was given.
   monkeypatch.delenv(name)
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
-  commands.use_compilation_cache()
+  shared.use_compilation_cache()
   folder = tmp_path / '.cache' / 'inception' / 'compiled'
   assert os.environ[name] == str(folder) and folder.is_dir()
   # Some commands have imported JAX by then.
@@ -96,9 +96,9 @@ def test_compiled_programs_are_kept_at_home(
   blocked = tmp_path / 'file'
   blocked.write_text('')
   monkeypatch.setenv('XDG_CACHE_HOME', str(blocked))
-  commands.use_compilation_cache()
+  shared.use_compilation_cache()
   assert name not in os.environ
   assert 'JAX_COMPILATION_CACHE_DIR' in capsys.readouterr().err
   monkeypatch.setenv(name, '')
-  commands.use_compilation_cache()
+  shared.use_compilation_cache()
   assert os.environ[name] == ''

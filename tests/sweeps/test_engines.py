@@ -11,7 +11,7 @@ import pytest
 
 from inception import paths
 from inception.errors import UserError
-from inception.sweeps import hyper
+from inception.sweeps import hyper, space
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.job import EngineOptions, Job
 from tests import warm
@@ -152,7 +152,6 @@ def test_the_script_of_slurm(tmp_path, monkeypatch):
     slurm.make_executor(job(tmp_path / 'x', 0, slurm=['gpu']))
 
 
-@needs('optuna')
 @pytest.mark.parametrize(
   'sweep, expected',
   [
@@ -172,9 +171,7 @@ def test_the_script_of_slurm(tmp_path, monkeypatch):
   ],
 )
 def test_a_search_draws_from_the_same_space(sweep, expected):
-  from inception.sweeps import search
-
-  assert search.find_space(sweep) == expected
+  assert space.find_space(sweep) == expected
 
 
 def search_with(path, sweep, trials):
@@ -250,15 +247,12 @@ def test_a_search_of_other_values_keeps_the_runs_that_fit(
   check(rows, 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993}, 0)
 
 
-@needs('optuna')
 def test_rows_of_a_search_agree_on_what_is_drawn():
-  from inception.sweeps import search
-
   sweep = hyper.chainit(
     [hyper.sweep('a', [1]), hyper.sweep('a', hyper.uniform(1, 2))]
   )
   with pytest.raises(UserError, match='a is drawn in one way by some rows'):
-    search.find_space(sweep)
+    space.find_space(sweep)
 
 
 @needs('optuna')

@@ -1,0 +1,91 @@
+"""Outputs of convolutions whose scale, offset and ReLU are still to come."""
+
+from collections.abc import Sequence
+import dataclasses
+import itertools
+
+from flax import linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+  """The output of a unit before it is scaled, shifted and perhaps rectified.
+
+  Attributes:
+    values: [batch, height, width, out], of the convolution or pooling.
+    scale: float32 [out], or None for 1.
+    offset: float32 [out].
+    relu: A ReLU follows.
+  """
+
+  values: Array
+  scale: Array | None
+  offset: Array
+  relu: bool
+
+  @property
+  def kind(self) -> tuple[bool, bool]:
+    """Outputs of one kind can be finished together."""
+    return self.scale is None, self.relu
+
+
+def join(
+  parts: Sequence[Array | Pending], dtype: jnp.dtype, train: bool
+) -> Array:
+  """Finishes parts and concatenates them along channels.
+
+  Pending ones are concatenated first: to finish each of them and then
+  concatenate would take the TPU's vector unit as many passes over the whole
+  block. On CPUs that pays in training only.
+
+  Args:
+    parts: [batch, height, width, channels] each.
+    dtype: Of the result.
+    train: In a training step.
+  """
+  if len(parts) == 1 or train:
+    return _concatenate_first(parts, dtype)
+  return lax.platform_dependent(
+    cpu=lambda: _finish_first(parts, dtype),
+    default=lambda: _concatenate_first(parts, dtype),
+  )
+
+
+def finish(parts: Sequence[Pending], dtype: jnp.dtype) -> Array:
+  """Finishes outputs of one kind, and concatenates them before."""
+  x = jnp.concatenate([p.values for p in parts], axis=-1).astype(jnp.float32)
+  scales = [p.scale for p in parts if p.scale is not None]
+  if scales:
+    x = x * jnp.concatenate(scales)
+  x = x + jnp.concatenate([p.offset for p in parts])
+  return (nn.relu(x) if parts[0].relu else x).astype(dtype)
+
+
+def _concatenate_first(
+  parts: Sequence[Array | Pending], dtype: jnp.dtype
+) -> Array:
+  finished: list[Array] = []
+  kinds = itertools.groupby(
+    parts, lambda x: x.kind if isinstance(x, Pending) else None
+  )
+  for _, group in kinds:
+    alike = list(group)
+    if waiting := [x for x in alike if isinstance(x, Pending)]:
+      finished.append(finish(waiting, dtype))
+    finished += [x for x in alike if not isinstance(x, Pending)]
+  return _concatenate(finished)
+
+
+def _finish_first(parts: Sequence[Array | Pending], dtype: jnp.dtype) -> Array:
+  return _concatenate(
+    [finish([x], dtype) if isinstance(x, Pending) else x for x in parts]
+  )
+
+
+def _concatenate(parts: Sequence[Array]) -> Array:
+  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
