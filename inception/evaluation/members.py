@@ -16,13 +16,13 @@ from inception.data.sources.source import Source, relabel
 from inception.errors import UserError, count, warn
 from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor, make_predictor
-from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import average_crops, choose_precision
 from inception.processes import distributed
 from inception.quantization.int8 import (
   QuantizedNetwork,
   network_from_config,
 )
+from inception.quantization.int8_check import warn_of_wrong_integers
 from inception.quantization.quantize import Calibration, quantize_loaded
 
 Array = jax.Array

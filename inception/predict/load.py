@@ -17,22 +17,18 @@ from inception.data import class_names
 from inception.data.device import feed
 from inception.errors import UserError
 from inception.modules.network import Outputs
-from inception.predict import explain as explanation
+from inception.predict import tasks
 from inception.predict.failure import Failure
-from inception.predict.int8_check import warn_of_wrong_integers
 from inception.predict.predictor import (
   CROPS,
   Model,
-  average_crops,
   choose_precision,
-  make_extractor,
-  make_predictor,
-  top_classes,
 )
 from inception.quantization.int8 import (
   QuantizedNetwork,
   network_from_config,
 )
+from inception.quantization.int8_check import warn_of_wrong_integers
 
 Array = jax.Array
 
@@ -165,82 +161,27 @@ class Pretrained:
     )
 
   def classify(self, top: int, crops: int = 1) -> Any:
-    """Returns a function of variables and images, for `stream`.
-
-    It returns the `probability` and `label` of the `top` likeliest classes, and
-    takes `CROPS[crops]` squares of each image.
-    """
-    self._check_classifier()
-
-    def make() -> Any:
-      predict = make_predictor(self.model, self.config.data)
-      if crops > 1:
-        predict = average_crops(predict, self.model.activation)
-      return lambda variables, images: top_classes(
-        predict(variables, images), top, self.model.activation
-      )
-
-    return self._once(('classify', top, crops), make)
+    """Returns a function for `stream`; see `tasks.classify`."""
+    return self._once(tasks.classify, top, crops)
 
   def extract(self, endpoint: str, normalize: bool) -> Any:
-    """Returns a function of variables and images, for `stream`; see `features`.
-
-    Raises:
-      UserError: There is no such stage.
-    """
-    stages = [stage.name for stage in self.model.architecture.stages]
-    names = [*stages, 'PreLogits']
-    if endpoint not in names:
-      raise UserError(
-        f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
-      )
-    make = functools.partial(
-      make_extractor, self.model, self.config.data, endpoint, normalize
-    )
-    return self._once(('extract', endpoint, normalize), make)
+    """Returns a function for `stream`; see `tasks.extract`."""
+    return self._once(tasks.extract, endpoint, normalize)
 
   def explain(self, top: int) -> Any:
-    """Returns a function of variables and images, for `stream`.
+    """Returns a function for `stream`; see `tasks.explain`."""
+    return self._once(tasks.explain, top)
 
-    It returns what `classify` does, and `heat` and `image` of
-    `explain.make_explainer`.
-    """
-    self._check_classifier()
-    model = self.model
-    if isinstance(model, QuantizedNetwork):
-      raise UserError(
-        'integers have no gradient, which explanations need: explain the'
-        ' network that was quantized'
-      )
-
-    def make() -> Any:
-      explain = explanation.make_explainer(model, self.config.data)
-
-      def explain_top(variables: Any, images: Array) -> dict[str, Array]:
-        results = explain(variables, images)
-        logits = results.pop('logits')
-        return {**top_classes(logits, top, model.activation), **results}
-
-      return explain_top
-
-    return self._once(('explain', top), make)
+  def _once(self, make: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns the same function each time, so that it is compiled once."""
+    key = make, *arguments
+    if key not in self._functions:
+      self._functions[key] = make(self.model, self.config.data, *arguments)
+    return self._functions[key]
 
   @functools.cached_property
   def _functions(self) -> dict[tuple[Any, ...], Any]:
     return {}
-
-  def _once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Returns the same function for a key, which is compiled once."""
-    if key not in self._functions:
-      self._functions[key] = make()
-    return self._functions[key]
-
-  def _check_classifier(self) -> None:
-    if not self.model.num_classes:
-      raise UserError(
-        'the network has no classifier, only features: see features() and'
-        ' --endpoint, or train a classifier with --config.pretrained'
-      )
 
   def name(self, file: str, result: Any) -> Prediction | Failure:
     """Returns a result of `classify` or `explain` with names."""

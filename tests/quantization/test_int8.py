@@ -51,6 +51,17 @@ def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
   check(PIECES[name], PIECES[name].input_size)
 
 
+def test_every_word_runs_in_int8():
+  blocks = (
+    v.SeparableConv(8, 3, depth_multiplier=2),
+    v.LocalResponseNorm(),
+    v.AdaptiveAvgPool(5),
+    v.Concat(v.Conv(8, 3), v.Chain(v.Conv(4), v.AdaptiveAvgPool(5))),
+  )
+  stages = tuple(v.Stage(f's{i}', block) for i, block in enumerate(blocks))
+  check(v.Architecture(16, stages, dropout=0.0), 16)
+
+
 def test_the_folded_table_is_a_network():
   table = PIECES['inception_v1_torchvision-Conv2d_1a_7x7']
   model = create_model(table, num_classes=10)

@@ -4,6 +4,8 @@ For example https://github.com/openxla/xla/issues/49123: wrong results of some
 grouped int8 convolutions on GPUs.
 """
 
+import contextlib
+import re
 from typing import Any
 
 import jax
@@ -12,6 +14,7 @@ import numpy as np
 
 from inception import paths
 from inception.errors import warn
+from inception.processes import distributed
 from inception.quantization.int8 import QuantizedNetwork
 
 # Images, and the largest difference of a logit, as a fraction of the largest
@@ -26,20 +29,32 @@ def warn_of_wrong_integers(
 ) -> None:
   """Warns if an int8 network does not compute what it should on this device.
 
+  CPUs are not checked, and other devices once per kind and version of JAX,
+  which the folder of the compilation cache remembers.
+
   Args:
     folder: Where it is, for the message.
     network: The network.
     variables: Its variables.
     size: Height and width of its images, pixels.
   """
+  kind = jax.local_devices()[0].device_kind
+  cache = jax.config.jax_compilation_cache_dir
+  name = re.sub(r'\W+', '_', f'int8 is right {kind} {jax.__version__}')
+  passed = None if cache is None else paths.resolve(cache) / name
+  if distributed.on_cpu() or (passed is not None and passed.exists()):
+    return
   noise = np.random.default_rng(0).uniform(-1, 1, (_IMAGES, size, size, 3))
   found = difference(network, variables, noise.astype(np.float32))
   if not found <= _TOLERANCE:  # NaN also.
     warn(
-      f'{folder}: {jax.local_devices()[0].device_kind} computes int8 wrongly,'
-      f' logits differ by {found:.0%} of the largest from those of the same'
-      ' integers in float32; use another precision or device'
+      f'{folder}: {kind} computes int8 wrongly, logits differ by {found:.0%} of'
+      ' the largest from those of the same integers in float32; use another'
+      ' precision or device'
     )
+  elif passed is not None:
+    with contextlib.suppress(OSError):  # Then it is checked again.
+      passed.touch()
 
 
 def difference(

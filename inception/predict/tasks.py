@@ -1,0 +1,95 @@
+"""What a network is asked about images: functions of variables and images.
+
+Each is made of a network and its `config.data`, and maps variables and uint8
+images [batch, squares, height, width, 3], or [batch, height, width, 3] for one
+square, to a dict of arrays or to features.
+"""
+
+from typing import Any
+
+import jax
+import ml_collections
+
+from inception.errors import UserError
+from inception.predict.explain import make_explainer
+from inception.predict.predictor import (
+  Model,
+  average_crops,
+  make_extractor,
+  make_predictor,
+  top_classes,
+)
+from inception.quantization.int8 import QuantizedNetwork
+
+Array = jax.Array
+
+
+def classify(
+  model: Model, data: ml_collections.ConfigDict, top: int, crops: int
+) -> Any:
+  """Returns a function to the likeliest classes, as `top_classes` has them.
+
+  Args:
+    model: The network.
+    data: `config.data`.
+    top: Number of classes.
+    crops: It takes `CROPS[crops]` squares of each image.
+
+  Raises:
+    UserError: The network has no classifier.
+  """
+  _check_classifier(model)
+  predict = make_predictor(model, data)
+  if crops > 1:
+    predict = average_crops(predict, model.activation)
+  return lambda variables, images: top_classes(
+    predict(variables, images), top, model.activation
+  )
+
+
+def extract(
+  model: Model, data: ml_collections.ConfigDict, endpoint: str, normalize: bool
+) -> Any:
+  """Returns a function to features; see `make_extractor`.
+
+  Raises:
+    UserError: There is no such stage.
+  """
+  names = [stage.name for stage in model.architecture.stages] + ['PreLogits']
+  if endpoint not in names:
+    raise UserError(
+      f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
+    )
+  return make_extractor(model, data, endpoint, normalize)
+
+
+def explain(model: Model, data: ml_collections.ConfigDict, top: int) -> Any:
+  """Returns a function to what `classify` has, and to `heat` and `image`.
+
+  See `make_explainer`.
+
+  Raises:
+    UserError: The network has no classifier, or is in int8.
+  """
+  _check_classifier(model)
+  if isinstance(model, QuantizedNetwork):
+    raise UserError(
+      'integers have no gradient, which explanations need: explain the network'
+      ' that was quantized'
+    )
+  explain_images = make_explainer(model, data)
+
+  def explain_top(variables: Any, images: Array) -> dict[str, Array]:
+    results = explain_images(variables, images)
+    logits = results.pop('logits')
+    return {**top_classes(logits, top, model.activation), **results}
+
+  return explain_top
+
+
+def _check_classifier(model: Model) -> None:
+  if not model.num_classes:
+    raise UserError(
+      'the network has no classifier, only features: see features() and'
+      ' --endpoint, or train a classifier with --config.pretrained'
+    )
