@@ -120,39 +120,40 @@ def by_products(
   """
   height, width, channels, features = kernel.shape
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  rows, columns = ((n - 1) * stride + 1 for n in cotangent.shape[1:3])
+  taps = list(itertools.product(range(height), range(width)))
 
-  def seen(images: Array, top: int, left: int) -> Array:
-    """Returns what a kernel tap saw, [pixels, in]."""
-    window = images[
-      :, top : top + rows : stride, left : left + columns : stride
-    ]
-    return window.reshape(-1, channels)
-
-  def product(saw: Array, cotangent: Array) -> Array:
+  def product(images: Array, taps: list[tuple[int, int]], y: Array) -> Array:
+    """Returns the gradient of some taps, [taps * in, out]."""
+    saw = [_seen(images, *tap, stride, y.shape[1:3]) for tap in taps]
     return lax.dot_general(
-      saw,
-      cotangent.reshape(-1, features),
+      jnp.concatenate(saw, axis=-1),
+      y.reshape(-1, features),
       (((0,), (0,)), ((), ())),
       precision=precision,
       preferred_element_type=jnp.float32,
     )
 
-  taps = list(itertools.product(range(height), range(width)))
   if width == 1 or channels >= _MANY_CHANNELS:
-    products = [product(seen(padded, *tap), cotangent) for tap in taps]
-    return jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
+    total = jnp.stack([product(padded, [tap], cotangent) for tap in taps])
+  else:
+    # Few channels give small products. All taps are joined to one, image by
+    # image, so that the copies of its pixels stay in the cache.
+    def add_image(total: Array, image: tuple[Array, Array]) -> Any:
+      pixels, its_cotangent = (part[None] for part in image)
+      return total + product(pixels, taps, its_cotangent), None
 
-  # Few channels give small products. All taps are joined to one, image by
-  # image, so that the copies of its pixels stay in the cache.
-  def add_image(total: Array, image: tuple[Array, Array]) -> Any:
-    pixels, its_cotangent = image
-    saw = [seen(pixels[None], *tap) for tap in taps]
-    return total + product(jnp.concatenate(saw, axis=-1), its_cotangent), None
-
-  total = jnp.zeros((math.prod(kernel.shape[:3]), features), jnp.float32)
-  total, _ = lax.scan(add_image, total, (padded, cotangent))
+    total = jnp.zeros((math.prod(kernel.shape[:3]), features), jnp.float32)
+    total, _ = lax.scan(add_image, total, (padded, cotangent))
   return total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _seen(
+  images: Array, top: int, left: int, stride: int, grid: tuple[int, ...]
+) -> Array:
+  """Returns what a kernel tap saw of padded images, [pixels, in]."""
+  rows, columns = ((size - 1) * stride + 1 for size in grid)
+  window = images[:, top : top + rows : stride, left : left + columns : stride]
+  return window.reshape(-1, images.shape[-1])
 
 
 def _is_slow(kernel: Array, cotangent: Array, stride: int) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import itertools
 import math
 
 import ml_collections
@@ -127,13 +126,16 @@ def largest_batch(
       ' smaller network or image_size'
     )
   peaks = {1: best.estimate.peak_bytes}
-  fits, fails = 1, None
-  for guessing in itertools.cycle((False, True, True, True)):
-    if fails == fits + 1 or 2 * fits * unit > _LARGEST:
-      return best
+  fits, fails = 1, None  # The largest that fits, and the smallest that fails.
+  tries = 0
+  while fails != fits + 1 and 2 * fits * unit <= _LARGEST:
     units = 2 * fits if fails is None else (fits + fails) // 2
-    if guessing and (guess := _guess(peaks, topology.chip.memory)):
-      units = max(fits + 1, guess if fails is None else min(guess, fails - 1))
+    guess = _guess(peaks, topology.chip.memory)
+    # Now and then without a guess: it may come closer by one each time.
+    if guess is not None and tries % 4:
+      units = max(guess, fits + 1)
+      units = units if fails is None else min(units, fails - 1)
+    tries += 1
     plan = attempt(units)
     if plan.estimate.fits:
       best, fits = plan, units

@@ -107,22 +107,21 @@ def _attempt(
     if name not in expected and not project.ignores(name, arrays)
   ]
   left_out = [name for name in others if _is_of_head(name, published)]
-  differences = [
-    *_misfits(arrays, architecture, tensors),
+  differences = list(_misfits(arrays, architecture, tensors))
+  for name in left_out:
     # A classifier behind other layers is not that of the pooled grid.
-    *(
-      f'its classifier stands among other layers, such as {name}'
-      for name in left_out
-      if num_classes and not _is_aux(name, published)
-    ),
-    *(f'it has {count(num_classes, "class")}',)
-    * (not project.allows_classes(num_classes)),
-    *(
-      f'it has {name} {arrays[name].shape}, which {architecture} does not have'
-      for name in others
-      if name not in left_out
-    ),
-  ]
+    if num_classes and not _is_aux(name, published):
+      differences.append(
+        f'its classifier stands among other layers, such as {name}'
+      )
+  if not project.allows_classes(num_classes):
+    differences.append(f'it has {count(num_classes, "class")}')
+  for name in others:
+    if name not in left_out:
+      differences.append(
+        f'it has {name} {arrays[name].shape}, which {architecture} does not'
+        ' have'
+      )
   return Match(
     project_name,
     architecture,

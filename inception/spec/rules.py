@@ -1,9 +1,10 @@
 """Rules: the same network in fewer and larger operations.
 
 A rule rewrites words in series, exactly but for rounding. Variables stay where
-the table has them, one set per convolution. Figures: millions of cycles of a
-training step of `inception_v3` for a TPU v5e, 128 images in bfloat16, without
-the rule and with all; see docs/speed-of-training.md.
+the table has them, one set per convolution. Figures are millions of cycles that
+the compiler expects of a training step of `inception_v1` on a TPU v5e, with 128
+images in bfloat16: 32.6 with all rules, 42.7 without any, and in between
+without one.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,7 @@ Rule = Callable[[Series], Series]
 def pool_in_branches(words: Series) -> Series:
   """Moves a max pooling after a block of branches into each branch.
 
-  There, `pool_before_norm` finds it.
+  There, `pool_before_norm` finds it. Without: 37.4.
   """
 
   def merge(fork: Word, pool: Word) -> Word | None:
@@ -46,7 +47,7 @@ def pool_before_norm(words: Series) -> Series:
   """Moves a max pooling before the batch norm and ReLU of its convolution.
 
   These keep the order of values, so the maximum is that of the same pixel. The
-  large grid is read for the statistics, but never written.
+  large grid is read for the statistics, but never written. Without: 40.1.
   """
 
   def merge(unit: Word, pool: Word) -> Word | None:
@@ -80,7 +81,7 @@ def average_after_convolution(words: Series) -> Series:
 def join_convolutions(words: Series) -> Series:
   """Runs the 1x1 convolutions that read the input of a block as one.
 
-  Alone, many of them are narrower than a matrix unit.
+  Alone, many of them are narrower than a matrix unit. Without: 33.3.
   """
 
   def join(word: Word) -> Word:
