@@ -49,7 +49,7 @@ def main() -> None:
 
 def compile_step(scan_blocks: bool) -> dict[str, Any]:
   """Compiles the training step; returns its seconds and the program's size."""
-  from inception.training import resolve
+  from inception.training import check
   from inception.training.build import build
 
   values = flags.FLAGS
@@ -60,7 +60,7 @@ def compile_step(scan_blocks: bool) -> dict[str, Any]:
   config.model.num_classes = 1000
   config.data.image_size = values.image_size
   devices = jax.local_devices()[:1]
-  resolve.check_run(config, devices)
+  check.check_run(config, devices)
   training = build(config, devices, num_examples=10_000)
   side = values.image_size
   batch = {

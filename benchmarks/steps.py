@@ -13,7 +13,7 @@ from inception.data import pipeline
 from inception.data.device import feed
 from inception.data.sources.source import Source
 from inception.processes import distributed
-from inception.training import resolve
+from inception.training import check
 from inception.training.build import build
 from inception.training.recipe.step import TrainStep
 
@@ -55,7 +55,7 @@ def make_noise_step(
     config: A config with `model.num_classes` set.
     devices: Local devices.
   """
-  resolve.check_run(config, devices)
+  check.check_run(config, devices)
   training = build(config, devices, config.batch_size)
   state = distributed.replicate(training.initial_state(), devices)
   side, rows = config.data.image_size, config.batch_size // len(devices)

@@ -18,7 +18,6 @@ from etils.epath import Path, PathLike
 from inception.errors import UserError
 
 __all__ = [
-  'GrowingFile',
   'NotAFileError',
   'Path',
   'PathLike',
@@ -209,45 +208,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
       if isinstance(content, str)
       else content
     )
-
-
-class GrowingFile:
-  """A file that grows by whole records, also on a full disk."""
-
-  def __init__(self, path: Path, truncate: bool = False):
-    """Opens a file for appending; raises OSError.
-
-    Args:
-      path: The file; made if missing.
-      truncate: Delete what it holds.
-    """
-    mode = os.O_TRUNC if truncate else 0
-    self._descriptor = os.open(
-      path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | mode, 0o644
-    )
-    self._waiting = b''
-
-  def append(self, record: bytes) -> None:
-    """Writes a record, after those that could not be written before.
-
-    Raises:
-      OSError: It cannot be written now; nothing was, and it waits for the next
-        call.
-    """
-    self._waiting += record
-    size = os.fstat(self._descriptor).st_size
-    try:
-      written = os.write(self._descriptor, self._waiting)
-      if written < len(self._waiting):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError:
-      os.ftruncate(self._descriptor, size)
-      raise
-    self._waiting = b''
-
-  def close(self) -> None:
-    """Closes the file."""
-    os.close(self._descriptor)
 
 
 def make_writable(folder: Path) -> None:

@@ -12,7 +12,7 @@ from absl import flags
 import pytest
 
 from inception.cli import commands
-from inception.data.sources import tfds
+from inception.data.sources import builder
 from inception.errors import UserError
 from tests import warm
 
@@ -114,7 +114,7 @@ def test_odd_values_are_taken_or_named(
   name, finished, image_folder, tmp_path, monkeypatch
 ):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(tfds, '_build_digits', _not_here)
+  monkeypatch.setattr(builder, '_build_digits', _not_here)
   (tmp_path / 'folder').mkdir()
   (tmp_path / 'secret').write_text('[]')
   (tmp_path / 'secret').chmod(0)

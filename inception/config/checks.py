@@ -5,96 +5,16 @@ pass the dicts that hold them.
 """
 
 from collections.abc import Collection, Mapping
-import dataclasses
 import difflib
 import functools
-import math
 from typing import Any
 
 import ml_collections
 
 from inception.config import default
 from inception.config.compare import flatten
+from inception.config.ranges import RANGES
 from inception.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class _Range:
-  """The numbers that a field may take; `low` and `high` may be excluded."""
-
-  low: float = 0
-  high: float = math.inf
-  above_low: bool = False
-  below_high: bool = False
-
-  def __contains__(self, value: float) -> bool:
-    return (
-      math.isfinite(value)
-      and (self.low < value if self.above_low else self.low <= value)
-      and (value < self.high if self.below_high else value <= self.high)
-    )
-
-  def __str__(self) -> str:
-    text = f'{"above" if self.above_low else "at least"} {self.low}'
-    if self.high < math.inf:
-      text += f' and {"below" if self.below_high else "at most"} {self.high}'
-    return text
-
-
-_NOT_NEGATIVE = _Range(high=1e6)
-_POSITIVE = _Range(high=1e6, above_low=True)
-_COUNT = _Range(1, 2**31 - 1)  # What an int32 holds.
-_FRACTION = _Range(high=1, below_high=True)
-_UP_TO_ONE = _Range(high=1)
-
-# Upper bounds are far above what is useful, and below what hangs or is killed.
-_RANGES = {
-  'seed': _Range(high=2**31 - 1),
-  'batch_size': _Range(1, 2**20),
-  'accumulation_steps': _Range(1, 2**20),
-  'num_epochs': _POSITIVE,
-  'num_steps': _COUNT,
-  'early_stopping_patience': _COUNT,
-  'log_every_steps': _COUNT,
-  'eval_every_epochs': _POSITIVE,
-  'checkpoint_every_epochs': _POSITIVE,
-  'checkpoint_every_minutes': _POSITIVE,
-  'keep_checkpoints': _COUNT,
-  'watchdog_minutes': _POSITIVE,
-  'divergence.skip_updates': _Range(high=2**31 - 1),
-  'distributed.timeout_seconds': _Range(5, 86_400),
-  'model.width': _Range(high=16, above_low=True),
-  'model.num_classes': _Range(high=2**20),  # 0: weights without a classifier.
-  'model.squeeze_excite': _Range(1, 2**20),
-  'model.dropout': _FRACTION,
-  'model.batch_norm_decay': _FRACTION,
-  'model.batch_norm_epsilon': _Range(1e-12, 1),
-  'data.image_size': _Range(1, 4096),
-  'data.cache_bytes': _Range(high=2**50),
-  'data.retry_seconds': _Range(high=600),
-  'data.max_broken': _FRACTION,
-  'data.color_jitter': _UP_TO_ONE,
-  'data.random_erase_prob': _UP_TO_ONE,
-  'data.mixup_alpha': _Range(high=1000),
-  'data.cutmix_alpha': _Range(high=1000),
-  'data.class_offset': _Range(high=1000),
-  'data.crop_pct': _Range(0.1, 1),
-  'loss.label_smoothing': _FRACTION,
-  'loss.aux_weight': _NOT_NEGATIVE,
-  'optimizer.momentum': _FRACTION,
-  'optimizer.rmsprop_decay': _FRACTION,
-  'optimizer.rmsprop_epsilon': _Range(1e-12, 1e6),
-  'optimizer.trunk_learning_rate': _Range(high=1000),
-  'optimizer.weight_decay': _NOT_NEGATIVE,
-  'optimizer.clip_norm': _POSITIVE,
-  'optimizer.ema_decay': _FRACTION,
-  'schedule.base_learning_rate': _POSITIVE,
-  'schedule.base_batch_size': _Range(1, 2**20),
-  'schedule.warmup_epochs': _NOT_NEGATIVE,
-  'schedule.decay_rate': _Range(high=1000, above_low=True),
-  'schedule.decay_every_epochs': _POSITIVE,
-}
-
 
 # Fields that have a default and may be unset.
 _MAY_BE_NONE = frozenset(
@@ -214,7 +134,7 @@ def check_ranges(config: ml_collections.ConfigDict) -> None:
     UserError: Names the field, its value and the values it may take.
   """
   fields = flatten(config)
-  for field, allowed in _RANGES.items():
+  for field, allowed in RANGES.items():
     value = fields[field]
     if value is not None and value not in allowed:
       raise UserError(f'{field}={value} is out of range; it must be {allowed}')

@@ -113,10 +113,10 @@ def _check_folder(data_dir: str | None) -> int:
 def is_prepared(dataset: str, data_dir: str | None) -> bool:
   """True if a TFDS data set is already built."""
   # Slow to import: after the flags.
-  from inception.data.sources import catalog, tfds
+  from inception.data.sources import builder, catalog
 
   catalog.check_tfds_name(dataset, data_dir)
-  return bool(tfds.make_builder(dataset, data_dir).info.splits)
+  return bool(builder.make_builder(dataset, data_dir).info.splits)
 
 
 def prepare(
@@ -201,9 +201,9 @@ def _decode(config: ml_collections.ConfigDict, split: str) -> None:
 
 def _splits(dataset: str, data_dir: str | None) -> list[str]:
   """Returns the names of the splits whose images have labels."""
-  from inception.data.sources import tfds
+  from inception.data.sources import builder
 
-  splits = tfds.make_builder(dataset, data_dir).info.splits
+  splits = builder.make_builder(dataset, data_dir).info.splits
   unlabeled = ['test'] if dataset.split(':')[0] == imagenet.NAME else []
   return [
     name

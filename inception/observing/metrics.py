@@ -8,6 +8,7 @@ import zlib
 from inception import paths
 from inception.errors import UserError, warn
 from inception.files import json_text
+from inception.files.growing_file import GrowingFile
 
 Row = Mapping[str, Any]
 
@@ -59,9 +60,7 @@ def format_row(row: Row) -> bytes:
   return f'{body}{_CHECKSUM}{zlib.crc32(body.encode())}}}\n'.encode()
 
 
-def open_after(
-  workdir: paths.Path, step: int
-) -> tuple[paths.GrowingFile, list[Row]]:
+def open_after(workdir: paths.Path, step: int) -> tuple[GrowingFile, list[Row]]:
   """Opens the metrics file for appending; rows of later steps are deleted.
 
   A run that was killed has logged steps that it repeats when it resumes.
@@ -77,7 +76,7 @@ def open_after(
     lines = list(_good_lines(path)) if paths.exists(path) else []
     lines = [(line, row) for line, row in lines if row['step'] <= step]
     paths.write_atomically(path, ''.join(line + '\n' for line, _ in lines))
-    return paths.GrowingFile(path), [row for _, row in lines]
+    return GrowingFile(path), [row for _, row in lines]
   except OSError as error:
     raise UserError(f'cannot open {path}: {error.strerror}') from error
 

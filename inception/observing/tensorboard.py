@@ -11,6 +11,7 @@ from tensorboard.summary.writer import record_writer
 
 from inception import paths
 from inception.errors import UserError
+from inception.files.growing_file import GrowingFile
 from inception.observing.metrics import Row
 
 _NO_METRICS = ('step', 'time', 'crc32')
@@ -40,7 +41,7 @@ class EventFile:
       for entry in paths.entries(folder):
         if entry.name.startswith('events.out.tfevents.'):
           entry.unlink()
-      self._file = paths.GrowingFile(folder / name)
+      self._file = GrowingFile(folder / name)
     except OSError as error:
       raise UserError(
         f'cannot write to {folder}: {error.strerror}; move it away'

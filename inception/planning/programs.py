@@ -14,7 +14,7 @@ from inception.errors import UserError, lookup, reason
 from inception.evaluation.evaluate import eval_program
 from inception.predict import make_predictor
 from inception.processes.device_program import DeviceProgram
-from inception.training import limits, resolve
+from inception.training import check, limits
 from inception.training.build import build
 from inception.training.recipe.step import step_program
 
@@ -78,7 +78,7 @@ def make_program(
   Raises:
     UserError: A field is wrong, or the batch cannot be split.
   """
-  resolve.check(config)
+  check.check(config)
   if config.batch_size % count:
     raise UserError(
       f'batch_size={config.batch_size} cannot be split over {count} chips;'

@@ -11,23 +11,21 @@ status is 1 if a run failed or is unfinished.
 
 import pathlib
 import runpy
-import sys
-import time
 
 from absl import flags
 from ml_collections import config_flags
-import tqdm
 
 from inception import paths
 from inception.cli import commands, outputs, shared
 from inception.errors import UserError, are, lookup
 from inception.files import json_text
 from inception.reports import charts
-from inception.sweeps import grid, hparams, hyper, tables
+from inception.sweeps import grid, hyper, tables
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import ENGINES
 from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.process import ROOT
+from inception.sweeps.progress import Progress
 
 # Flags that go with one value of another flag alone.
 _GOES_WITH = {
@@ -36,9 +34,6 @@ _GOES_WITH = {
   'address': ('engine', 'ray'),
   'slurm': ('engine', 'slurm'),
 }
-
-# Seconds between writing the page while runs go on.
-_PAGE_SECONDS = 60.0
 
 _MOST_SEEDS = 10_000
 
@@ -90,7 +85,7 @@ def main() -> int:
   if grid.is_search(sweep):
     raise UserError('the sweep draws values; add --search=optuna')
   runs = grid.make_runs(base, sweep)
-  job = Job(folder, runs, _Progress(folder, len(runs)).ended, _options())
+  job = Job(folder, runs, Progress(folder, len(runs)).ended, _options())
   if values.dry_run:
     print('\n'.join(f'{run.name}  {" ".join(run.flags[1:])}' for run in runs))
     if text := make_engine().describe(job):
@@ -136,7 +131,7 @@ def _search(folder: f.SweepFolder, base: grid.Base, sweep: hyper.Sweep) -> int:
     print(study.describe())
     return 0
   try:
-    study.run(_Progress(folder, values.trials).ended)
+    study.run(Progress(folder, values.trials).ended)
   finally:
     page = tables.write(folder)
   return _report(folder, page)
@@ -198,38 +193,6 @@ def _sweep(base: grid.Base) -> hyper.Sweep:
       ' config file with a get_hyper'
     )
   return hyper.product(given)
-
-
-class _Progress:
-  """Says how runs end, and keeps the page up to date."""
-
-  def __init__(self, folder: f.SweepFolder, total: int):
-    self._folder = folder
-    self._total = total
-    self._count = 0
-    self._page = time.monotonic()
-    self._bar = tqdm.tqdm(
-      total=total, unit='run', disable=not sys.stderr.isatty()
-    )
-
-  def ended(self, run: grid.Run, status: f.Status) -> None:
-    """Is called when a run has ended."""
-    hparams.record(self._folder, run, status)
-    self._count += 1
-    self._bar.update()
-    line = f'{self._count}/{self._total}  {run.name}  {status.status}'
-    if status.reason:
-      line += f': {status.reason}'
-    else:
-      line += f'  {status.seconds:.0f} s'
-    self._bar.write(line)
-    sys.stdout.flush()
-    if self._count < self._total:
-      if time.monotonic() - self._page > _PAGE_SECONDS:
-        tables.write(self._folder)
-        self._page = time.monotonic()
-    else:
-      self._bar.close()
 
 
 def _report(folder: f.SweepFolder, page: str) -> int:

@@ -100,7 +100,7 @@ def check_overrides(
   Raises:
     UserError: Names the wrong field, or the run where fields contradict.
   """
-  from inception.training import resolve  # Slow to import.
+  from inception.training import check  # Slow to import.
 
   config = config.copy_and_resolve_references()
   known = compare.flatten(config)
@@ -116,7 +116,7 @@ def check_overrides(
         f'{field}={value!r} is of type {type(value).__name__}, which the field'
         ' does not take'
       ) from error
-  resolve.check(config)
+  check.check(config)
 
 
 def parse(text: str) -> tuple[str, Any]:

@@ -49,10 +49,10 @@ def main() -> None:
   shared.use_compilation_cache()
   from inception.observing import profiling
   from inception.processes import session
-  from inception.training import ahead, loop, resolve
+  from inception.training import ahead, check, loop
 
   values = flags.FLAGS
-  resolve.check(values.config)
+  check.check(values.config)
   text = values.profile_steps
   steps = range(0) if text is None else profiling.parse_steps(text)
   with session.session(

@@ -1,85 +1,23 @@
-"""A config, checked as a whole and completed; from then on it never changes."""
+"""A config, completed from data and weights; from then on it never changes."""
 
-from collections.abc import Collection, Sequence
 import hashlib
 import json
 
-import jax
 import ml_collections
 import numpy as np
 
-from inception.config import checks, compare
+from inception.config import compare
 from inception.data import class_names
-from inception.data.choices import DATA_CHOICES
 from inception.data.pixels import decode
 from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap, relabel
 from inception.errors import UserError, are, count, warn
-from inception.modules.activations import ACTIVATIONS
-from inception.modules.heads import HEAD_POOLINGS
-from inception.modules.options import INITIALIZERS, PRECISIONS
-from inception.observing.trackers import TRACKERS
 from inception.processes import distributed
-from inception.training import limits
+from inception.training import check
 from inception.training.recipe.losses import CLASS_WEIGHTS
-from inception.training.recipe.optimizer import OPTIMIZERS
-from inception.training.recipe.schedule import SCHEDULES, make_duration
-from inception.training.record import ON_CHANGE
-from inception.training.saving import ON_FULL
+from inception.training.recipe.schedule import make_duration
 from inception.training.start import Start
-
-# The names that a field may take are the keys of the dict that interprets it.
-CHOICES: dict[str, Collection[str]] = {
-  'precision': PRECISIONS,
-  'loss.class_weights': CLASS_WEIGHTS,
-  'model.activation': ACTIVATIONS,
-  'model.head_pooling': HEAD_POOLINGS,
-  'model.initializer': INITIALIZERS,
-  'optimizer.name': OPTIMIZERS,
-  'schedule.name': SCHEDULES,
-  'tracker': TRACKERS,
-  'checkpoint.on_full': ON_FULL,
-  'data.on_change': ON_CHANGE,
-  **DATA_CHOICES,
-}
-
-
-def check(config: ml_collections.ConfigDict) -> None:
-  """Checks a config as far as that needs neither devices nor data.
-
-  Raises:
-    UserError: Names the field, its value and a value that works.
-  """
-  checks.check(config, CHOICES)
-  limits.check_network(config)
-
-
-def check_run(
-  config: ml_collections.ConfigDict,
-  devices: Sequence[jax.Device],
-  resumed: bool = False,
-) -> None:
-  """Checks a config as a whole, before anything is built.
-
-  Args:
-    config: A config with the fields of inception/config/default.py.
-    devices: Devices of all processes, which a batch is split over.
-    resumed: It is that of a run that goes on, which warnings do not end.
-
-  Raises:
-    UserError: Names the field, its value and a value that works.
-  """
-  check(config)
-  if config.model.activation != 'softmax':
-    raise UserError(
-      f'model.activation={config.model.activation} is that of imported weights,'
-      ' for evaluation; set --config.model.activation=softmax to train'
-    )
-  limits.check_sizes(config, devices)
-  limits.check_batch_norm(config, len(devices), resumed)
-  if config.num_steps is None:
-    _warn_of_warmup(config, config.num_epochs)
 
 
 def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
@@ -176,7 +114,8 @@ def complete(
   config.data.class_names = names
   config.model.num_classes = _num_classes(config, len(names))
   if config.num_steps is not None:
-    _warn_of_warmup(config, config.num_steps * config.batch_size / num_examples)
+    epochs = config.num_steps * config.batch_size / num_examples
+    check.warn_of_warmup(config, epochs)
   if config.model.batch_norm_decay is None:
     steps = make_duration(config, num_examples).steps
     config.model.batch_norm_decay = (
@@ -198,17 +137,6 @@ def complete(
       if config.data[name] is None and theirs[name] is not None:
         config.data[name] = tuple(theirs[name])
   return config.lock()
-
-
-def _warn_of_warmup(config: ml_collections.ConfigDict, epochs: float) -> None:
-  """Warns if a run ends before its learning rate has reached its peak."""
-  warmup = config.schedule.warmup_epochs
-  if warmup > epochs and distributed.is_first():
-    warn(
-      f'schedule.warmup_epochs={warmup:g} is longer than the run, of'
-      f' {epochs:.3g} epochs, whose learning rate never reaches its peak; try'
-      f' --config.schedule.warmup_epochs={epochs / 10:.2g}'
-    )
 
 
 def _set_preparation(data: ml_collections.ConfigDict, start: Start) -> None:

@@ -11,7 +11,7 @@ from inception.checkpoints.lock import WorkdirLock
 from inception.checkpoints.store import Checkpoints
 from inception.data.sources.source import Source
 from inception.processes import distributed
-from inception.training import record, resolve
+from inception.training import check, record, resolve
 from inception.training import start as starts
 from inception.training.build import Training, build
 from inception.training.follow import follow_weights
@@ -56,7 +56,7 @@ def prepare(
     with distributed.agreed():
       resumed = bool(checkpoints.steps())
       config = follow_weights(config, workdir, resumed)
-      resolve.check_run(config, devices, resumed)
+      check.check_run(config, devices, resumed)
       sources = resolve.open_splits(config)
       lock = take_lock()
     start = starts.find_start(checkpoints, config)

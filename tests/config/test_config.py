@@ -10,7 +10,7 @@ from configs import default, digits
 from inception import get_architecture
 from inception.config import compare
 from inception.errors import UserError
-from inception.training import resolve
+from inception.training import check
 
 # Checks count the devices; none of them is used.
 EIGHT = jax.devices()[:1] * 8
@@ -28,7 +28,7 @@ FAMILIES = {
 @pytest.mark.parametrize('name', ['default', 'digits'])
 def test_the_configs_that_come_with_the_project_are_good(name):
   config = importlib.import_module(f'configs.{name}').get_config()
-  resolve.check_run(config, EIGHT)
+  check.check_run(config, EIGHT)
 
 
 @pytest.mark.parametrize('name', FAMILIES)
@@ -38,7 +38,7 @@ def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
   architectures = modern.model.architecture, paper.model.architecture
   assert architectures == FAMILIES[name]
   for config in (modern, paper):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
     table = get_architecture(config.model.architecture)
     assert config.data.image_size == table.input_size
   peak = modern.schedule.base_learning_rate * modern.batch_size / 256
@@ -114,7 +114,7 @@ def test_a_bad_field_is_named_with_its_value(field, value, message):
   config = digits.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=message):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
 
 
 def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
@@ -128,7 +128,7 @@ def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
   config = digits.get_config()
   config.model.architecture, config.data.image_size = 'valid', 6
   with pytest.raises(UserError, match='valid.* 7'):
-    resolve.check_run(config, EIGHT[:1])
+    check.check_run(config, EIGHT[:1])
 
 
 def test_json_keeps_every_field_and_unset_ones():
@@ -156,38 +156,38 @@ def test_a_misspelt_field_of_a_config_file_is_an_error():
   config.unlock()
   config.optimizer.weight_decy = 1e-3
   with pytest.raises(UserError, match='optimizer.weight_decy.*weight_decay'):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
 
 
 def test_a_missing_field_or_another_type_is_an_error():
   tree = default.get_config().to_dict()
   del tree['seed']
   with pytest.raises(UserError, match='seed'):
-    resolve.check_run(ConfigDict(tree), EIGHT)
+    check.check_run(ConfigDict(tree), EIGHT)
   for field, value in {'seed': '1', 'num_epochs': True, 'precision': 3}.items():
     tree = {**default.get_config().to_dict(), field: value}
     with pytest.raises(UserError, match=f'{field}='):
-      resolve.check_run(ConfigDict(tree), EIGHT)
+      check.check_run(ConfigDict(tree), EIGHT)
   config = default.get_config()
   config.batch_size = None
   with pytest.raises(UserError, match='batch_size'):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
 
 
 def test_a_batch_that_fits_no_host_is_refused():
   config = digits.get_config()
   config.batch_size, config.data.image_size = 2**20, 64
   with pytest.raises(UserError, match='12 GiB'):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
 
 
 def test_a_large_evaluation_image_is_refused():
   config = digits.get_config()
   config.data.image_size, config.data.crop_pct = 4096, 0.2
-  resolve.check_run(config, EIGHT)
+  check.check_run(config, EIGHT)
   config.data.eval_transform = 'torchvision'
   with pytest.raises(UserError, match='20,480 .* 8,192'):
-    resolve.check_run(config, EIGHT)
+    check.check_run(config, EIGHT)
 
 
 def test_fields_that_do_not_change_the_result_may_differ():
@@ -214,12 +214,12 @@ def small(batch_size, parts, image_size=32):
 def test_batch_norm_of_one_value_is_refused_unless_the_run_has_begun(capsys):
   config, one = small(4, 4), jax.devices()[:1]
   with pytest.raises(UserError, match='one value per channel.*batch_size=8'):
-    resolve.check_run(config, one)
-  resolve.check_run(config, one, resumed=True)
+    check.check_run(config, one)
+  check.check_run(config, one, resumed=True)
   assert capsys.readouterr().err.count('one value per channel') == 1
   for good in (small(8, 4), small(4, 4, 224)):
     good.model.aux_heads = False
-    resolve.check_run(good, one)
+    check.check_run(good, one)
   assert not capsys.readouterr().err
 
 
@@ -229,5 +229,5 @@ def test_a_warmup_that_is_longer_than_the_run_is_a_warning(
 ):
   config = small(8, 1)
   config.schedule.warmup_epochs, config.num_epochs = 5.0, epochs
-  resolve.check_run(config, jax.devices()[:1])
+  check.check_run(config, jax.devices()[:1])
   assert capsys.readouterr().err.count('warmup_epochs=5 is longer') == count

@@ -19,7 +19,7 @@ from inception.errors import UserError
 from inception.evaluation import evaluate
 from inception.evaluation.workdir import open_workdir
 from inception.observing import meter
-from inception.training import loop, resolve, saving
+from inception.training import check, loop, saving
 from tests.runs import ONE, assert_equal_states, pictures, rows
 
 
@@ -222,7 +222,7 @@ def test_what_does_not_change_the_result_may_change(config, tmp_path):
 def test_more_non_finite_updates_than_allowed_end_the_run(
   config, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(resolve, 'check', lambda *args: None)
+  monkeypatch.setattr(check, 'check_run', lambda *args: None)
   config.model.architecture = 'tiniest'
   config.divergence.skip_updates, config.loss.aux_weight = 2, 2.0
   config.schedule.base_learning_rate = 1e38

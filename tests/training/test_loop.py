@@ -13,7 +13,7 @@ from inception.config import compare
 from inception.errors import UserError
 from inception.evaluation.workdir import open_workdir
 from inception.observing import meter
-from inception.training import loop, resolve, saving
+from inception.training import check, loop, saving
 from tests import tiny
 from tests.runs import ONE, assert_equal_states, pictures, rows
 
@@ -132,7 +132,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
   loop.train(config, tmp_path, ONE, stop_at_step=2)
   # The checkpoint's config is what a run goes on with: change the rate alone.
   monkeypatch.setattr(compare, 'differences', lambda old, new: [])
-  monkeypatch.setattr(resolve, 'check', lambda *args: None)
+  monkeypatch.setattr(check, 'check_run', lambda *args: None)
   config.schedule.base_learning_rate = 1e38
   for log_every in (1, 100):
     config.log_every_steps = log_every

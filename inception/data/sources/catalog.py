@@ -6,7 +6,7 @@ import re
 
 import ml_collections
 
-from inception.data.sources import folder, noise, tfds
+from inception.data.sources import builder, folder, noise, tfds
 from inception.data.sources.source import Source
 from inception.errors import UserError
 
@@ -50,13 +50,13 @@ def check_tfds_name(name: str, data_dir: str | None) -> None:
   Raises:
     UserError: There is no such data set; suggests similar names.
   """
-  if _NAME.fullmatch(name) and tfds.exists(name, data_dir):
+  if _NAME.fullmatch(name) and builder.exists(name, data_dir):
     return
-  known = [*tfds.names(), *OPENERS]
-  close = difflib.get_close_matches(tfds.base_name(name), known, 3)
+  known = [*builder.names(), *OPENERS]
+  close = difflib.get_close_matches(builder.base_name(name), known, 3)
   others = ' or '.join(repr(name) for name in OPENERS)
   raise UserError(
     f'unknown data set {name!r}; it must be a name in TFDS, a data set in'
-    f' {tfds.root(data_dir)}, {others}'
+    f' {builder.root(data_dir)}, {others}'
     + (f'; did you mean {", ".join(close)}?' if close else '')
   )

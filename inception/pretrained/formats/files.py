@@ -3,21 +3,13 @@
 The format is found from the content of a file, not from its name.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import hashlib
-import json
-import re
-import struct
-from typing import Any, BinaryIO
-import zipfile
-
-from safetensors import safe_open
 
 from inception import paths
 from inception.errors import UserError, reason
-from inception.pretrained.formats import archive, keras_file, torch_file
 from inception.pretrained.formats.content import (
   Content,
   Statement,
@@ -25,38 +17,13 @@ from inception.pretrained.formats.content import (
   copies,
   is_average,
 )
-from inception.pretrained.tensors import Arrays
-
-_SUPPORTED = (
-  'a TensorFlow checkpoint, .h5 or .keras of Keras, .pth or .pt of PyTorch, or'
-  ' .safetensors'
+from inception.pretrained.formats.detect import (
+  Format,
+  checkpoint_prefix,
+  find_format,
+  parts_of,
 )
-
-# A TensorFlow checkpoint is several files; its name is their common prefix.
-_CHECKPOINT_INDEX = '.index'
-
-_DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
-
-_HDF5 = b'\x89HDF\r\n\x1a\n'
-_ZIP = b'PK\x03\x04'
-_PICKLE = b'\x80'
-# The last bytes of a TensorFlow checkpoint in version 1 of its format.
-_TABLE = (0xDB4775248B80FB57).to_bytes(8, 'little')
-
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-  """A format of weights files.
-
-  Attributes:
-    name: What wrote it, for messages.
-    projects: Names in `PROJECTS` whose weights come in it, the likeliest first.
-    read: Reads an open file, given the copy of the weights that is wanted.
-  """
-
-  name: str
-  projects: tuple[str, ...]
-  read: Callable[[BinaryIO, str | None], Content]
+from inception.pretrained.tensors import Arrays
 
 
 def read_content(
@@ -77,12 +44,12 @@ def read_content(
   Raises:
     UserError: The file does not exist, is of another kind, or is damaged.
   """
-  path = _checkpoint_prefix(path)
-  file_format = _find_format(path)
+  path = checkpoint_prefix(path)
+  file_format = find_format(path)
   with _one_line(path, file_format), contextlib.ExitStack() as stack:
     # All of them: a pipe in place of one would block the library.
     file, *_ = [
-      stack.enter_context(paths.open_file(part)) for part in _parts(path)
+      stack.enter_context(paths.open_file(part)) for part in parts_of(path)
     ]
     content = file_format.read(file, copy)
     if not content.others:
@@ -150,168 +117,7 @@ def sha256(path: paths.Path) -> str:
     path: As in `read_arrays`; all files of a TensorFlow checkpoint count.
   """
   digest = hashlib.sha256()
-  for part in _parts(_checkpoint_prefix(path)):
+  for part in parts_of(checkpoint_prefix(path)):
     with paths.open_file(part) as file:
       hashlib.file_digest(file, lambda: digest)  # Updates `digest`.
   return digest.hexdigest()
-
-
-def _find_format(path: paths.Path) -> Format:
-  """Finds the format from the content of a file.
-
-  Raises:
-    UserError: The file does not exist, or is something else; says what.
-  """
-  if _index_file(path).exists():
-    return _CHECKPOINT
-  if path.is_dir():
-    raise _of_folder(path)
-  try:
-    with paths.open_file(path) as file:
-      size = archive.size_of(file)
-      head = file.read(512)
-      file.seek(max(0, size - len(_TABLE)))
-      tail = file.read(len(_TABLE))
-  except OSError as error:
-    raise UserError(f'cannot read {path}: {error.strerror}') from error
-  if head.startswith(_HDF5):
-    return _KERAS
-  if head.startswith(_ZIP):
-    return _of_archive(path)
-  if head.startswith(_PICKLE):
-    return _TORCH
-  if tail == _TABLE:
-    return _CHECKPOINT
-  if len(head) > 8 and head[8:9] == b'{' and _is_length(head[:8], size):
-    return _SAFETENSORS
-  raise UserError(f'{path} {_why_no_weights(head)}')
-
-
-def _is_length(head: bytes, size: int) -> bool:
-  (length,) = struct.unpack('<Q', head)
-  return 8 + int(length) <= size
-
-
-def _of_archive(path: paths.Path) -> Format:
-  try:
-    with zipfile.ZipFile(path) as archive:
-      names = archive.namelist()
-  except zipfile.BadZipFile as error:
-    raise UserError(
-      f'{path} is damaged or incomplete: it begins as a .pth or .keras file'
-      ' does, but has no end; get it again'
-    ) from error
-  if 'model.weights.h5' in names:
-    return _KERAS_ARCHIVE
-  if any(name.endswith('/data.pkl') for name in names):
-    return _TORCH
-  raise UserError(f'{path} is a zip archive without weights; give {_SUPPORTED}')
-
-
-def _of_folder(path: paths.Path) -> UserError:
-  if (path / 'saved_model.pb').exists():
-    return UserError(
-      f'{path} is a SavedModel, which does not tell the order of its layers;'
-      ' load it in Keras and save it as .keras'
-    )
-  checkpoints = [
-    entry
-    for entry in paths.entries(path)
-    if entry.name.endswith(_CHECKPOINT_INDEX)
-  ]
-  hint = (
-    f'try --file={checkpoints[-1]}' if checkpoints else f'give {_SUPPORTED}'
-  )
-  return UserError(f'{path} is a folder; {hint}')
-
-
-def _why_no_weights(head: bytes) -> str:
-  """Returns what a file is that has no known format, as the end of a line."""
-  text = head.lstrip().lower()
-  if not head:
-    return 'is empty; get it again'
-  if text.startswith((b'<!doctype', b'<html', b'<?xml')):
-    return 'is a web page, not weights: the download has failed; get it again'
-  if text.startswith(b'version https://git-lfs'):
-    return 'is a placeholder of Git LFS; run git lfs pull'
-  if text.startswith(b'{') and _is_json(head):
-    return f'is JSON, not weights; give {_SUPPORTED}'
-  return f'is no weights file; give {_SUPPORTED}'
-
-
-def _is_json(head: bytes) -> bool:
-  try:
-    json.loads(head)
-  except ValueError:
-    return b'":' in head
-  return True
-
-
-def _checkpoint_prefix(path: paths.Path) -> paths.Path:
-  """Returns a TensorFlow checkpoint's name for its index or data file."""
-  name = path.name.removesuffix(_CHECKPOINT_INDEX)
-  return path.with_name(_DATA_FILE.sub('', name))
-
-
-def _index_file(path: paths.Path) -> paths.Path:
-  return path.with_name(path.name + _CHECKPOINT_INDEX)
-
-
-def _parts(path: paths.Path) -> list[paths.Path]:
-  """Returns the files of weights; the index of a checkpoint is first."""
-  index = _index_file(path)
-  if not index.exists():
-    return [path]
-  data = [
-    entry
-    for entry in paths.entries(path.parent)
-    if entry.name.startswith(f'{path.name}.data-')
-  ]
-  return [index, *data]
-
-
-def _read_checkpoint(file: BinaryIO) -> Content:
-  from inception.data.tensorflow import tf  # Slow to import.
-
-  name = file.name.removesuffix(_CHECKPOINT_INDEX)
-  reader: Any = tf.train.load_checkpoint(name)
-  arrays = {
-    name: reader.get_tensor(name)
-    for name, dtype in reader.get_variable_to_dtype_map().items()
-    if dtype.is_floating
-  }
-  if not arrays:
-    raise ValueError('it holds no arrays of floats')
-  return Content(arrays)
-
-
-def _read_safetensors(file: BinaryIO) -> Content:
-  arrays = {}
-  with safe_open(file.name, 'numpy') as content:
-    for name in content.keys():  # noqa: SIM118, it is not a dict.
-      kind = content.get_slice(name).get_dtype()
-      if kind not in _SAFETENSORS_TYPES:
-        raise ValueError(f'{name} is of type {kind}; save it as float32')
-      arrays[name] = content.get_tensor(name)
-  if not arrays:
-    raise ValueError('it holds no tensors')
-  return Content(arrays)
-
-
-_SAFETENSORS_TYPES = frozenset(
-  {'F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'}
-)
-_PYTORCH_PROJECTS = ('torchvision', 'timm', 'fid', 'facenet')
-_CHECKPOINT = Format(
-  'a TensorFlow checkpoint', ('slim',), lambda file, _: _read_checkpoint(file)
-)
-_KERAS = Format('Keras', ('keras',), lambda file, _: keras_file.read_h5(file))
-_KERAS_ARCHIVE = Format(
-  'Keras', ('keras',), lambda file, _: keras_file.read_archive(file)
-)
-_TORCH = Format('PyTorch', _PYTORCH_PROJECTS, torch_file.read_torch)
-_SAFETENSORS = Format(
-  'safetensors',
-  ('timm', 'torchvision', 'fid', 'facenet'),
-  lambda file, _: _read_safetensors(file),
-)

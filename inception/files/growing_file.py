@@ -1,0 +1,38 @@
+"""A file that grows by records, such as a log of metrics."""
+
+import errno
+import os
+
+from inception import paths
+
+
+class GrowingFile:
+  """A file that grows by whole records, also on a full disk."""
+
+  def __init__(self, path: paths.Path):
+    """Opens a file for appending, and makes it if missing; raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    self._descriptor = os.open(path, flags, 0o644)
+    self._waiting = b''
+
+  def append(self, record: bytes) -> None:
+    """Writes a record, after those that could not be written before.
+
+    Raises:
+      OSError: It cannot be written now; nothing was, and it waits for the next
+        call.
+    """
+    self._waiting += record
+    size = os.fstat(self._descriptor).st_size
+    try:
+      written = os.write(self._descriptor, self._waiting)
+      if written < len(self._waiting):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+      os.ftruncate(self._descriptor, size)
+      raise
+    self._waiting = b''
+
+  def close(self) -> None:
+    """Closes the file."""
+    os.close(self._descriptor)
