@@ -10,12 +10,8 @@ import numpy as np
 
 from inception import paths
 from inception.evaluation import pictures, route
-from inception.evaluation.members import (
-  DEFAULT,
-  Member,
-  check_ensemble,
-  open_member,
-)
+from inception.evaluation.ensemble import check_ensemble
+from inception.evaluation.members import DEFAULT, Member, open_member
 
 _POINTS = 9  # Of the curve.
 

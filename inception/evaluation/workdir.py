@@ -15,13 +15,15 @@ from inception.data.batches import HostShard, host_shard
 from inception.data.device import feed
 from inception.errors import UserError
 from inception.evaluation import details, evaluate, real_labels
+from inception.evaluation.ensemble import (
+  average_members,
+  check_ensemble,
+  distinct_pixels,
+)
 from inception.evaluation.members import (
   DEFAULT,
   Member,
   Procedure,
-  average_members,
-  check_ensemble,
-  distinct_pixels,
   open_member,
 )
 from inception.evaluation.real_labels import RealLabels

@@ -92,37 +92,19 @@ def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
     UserError: As `train`.
     SystemExit: A signal stopped the run; its state is saved.
   """
-  config, duration = run.training.config, run.training.duration
   step, stopped = steps.start - 1, _evaluate_if_missing(run, state, steps)
-  if run.patience.exhausted:
+  if stopped or run.patience.exhausted:
     steps = range(0)
-  for step in steps if not stopped else ():
+  for step in steps:
     state = _take_step(run, state, step, is_first=step == steps.start)
-    verdict = run.consensus.decide()
-    stopped = verdict.stop
-    is_last = step == duration.steps
-    if is_last or step % config.log_every_steps == 0:
-      _log(run, step)
-    at_end = stopped or step == steps[-1]
-    is_due = duration.is_due(step, config.checkpoint_every_epochs)
-    if save := at_end or is_due or verdict.save:
-      _save(run, state, at_end)
-    # After the checkpoint: what fails here loses no step.
-    if not stopped and _is_evaluated(run, step):
-      stopped = _evaluate(run, state, step)
-      if (stopped or run.patience.exhausted) and not save:
-        _save(run, state, at_end=True)
+    stopped = _after_step(run, state, step, is_last=step == steps[-1])
     if stopped or run.patience.exhausted:
       break
   run.saver.finish()
   _end(run, step, stopped)
-  if run.patience.exhausted:
-    run.logs.say(
-      f'stopped early, at step {step}: no better top-1 in'
-      f' {config.early_stopping_patience} evaluations'
-    )
-  elif not steps:
-    run.logs.say(f'already at step {step} of {duration.steps}: nothing to do')
+  if not steps and not run.patience.exhausted:
+    total = run.training.duration.steps
+    run.logs.say(f'already at step {step} of {total}: nothing to do')
   return state
 
 
@@ -142,6 +124,25 @@ def _take_step(
     run.startup.mark('first step')
     run.logs.say(run.startup.describe())
   return state
+
+
+def _after_step(run: Run, state: TrainState, step: int, is_last: bool) -> bool:
+  """Logs, saves and evaluates when due; returns whether a signal stops it."""
+  config, duration = run.training.config, run.training.duration
+  verdict = run.consensus.decide()
+  if step == duration.steps or step % config.log_every_steps == 0:
+    _log(run, step)
+  at_end = is_last or verdict.stop
+  is_due = duration.is_due(step, config.checkpoint_every_epochs)
+  if saved := at_end or is_due or verdict.save:
+    _save(run, state, at_end)
+  if verdict.stop or not _is_evaluated(run, step):
+    return verdict.stop
+  # After the checkpoint: what fails here loses no step.
+  stopped = _evaluate(run, state, step)
+  if (stopped or run.patience.exhausted) and not saved:
+    _save(run, state, at_end=True)
+  return stopped
 
 
 def _log(run: Run, step: int) -> None:
@@ -210,4 +211,9 @@ def _end(run: Run, step: int, stopped: bool) -> None:
     raise UserError(
       f'{len(run.failures)} evaluations were skipped, training is complete up'
       f' to step {step}: {run.failures[-1]}'
+    )
+  if run.patience.exhausted:
+    run.logs.say(
+      f'stopped early, at step {step}: no better top-1 in'
+      f' {run.training.config.early_stopping_patience} evaluations'
     )
