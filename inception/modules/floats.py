@@ -135,7 +135,7 @@ class Floats:
     scale, offset = layer.scale, layer.offset
     if scale is not None:
       mean, variance = _moments(x, self.options.batch_norm_axis)
-      self._update(unit, mean * layer.sign, variance)
+      self._update(unit, layer, mean, variance)
       scale *= lax.rsqrt(variance + self.options.batch_norm_epsilon)
       offset -= mean * scale
     if unit.maximum:
@@ -143,8 +143,12 @@ class Floats:
     relu = isinstance(unit.conv, v.SeparableConv) or unit.conv.relu
     return Pending(x, scale, offset, relu)
 
-  def _update(self, unit: Unit, mean: Array, variance: Array) -> None:
+  def _update(
+    self, unit: Unit, layer: '_Layer', mean: Array, variance: Array
+  ) -> None:
     """Moves the statistics of a unit towards those of a batch."""
+    if layer.sign is not None:
+      mean *= layer.sign
     decay = self.options.batch_norm_decay
     news = {'mean': mean, 'var': variance}
     moved = {
@@ -182,14 +186,14 @@ class _Layer:
     depthwise: float32 [height, width, 1, inner], or None.
     scale: float32 [out], of batch norm that uses the batch, or None.
     offset: float32 [out].
-    sign: float32 [out], what the kernel was multiplied by.
+    sign: float32 [out], what the kernel was multiplied by; None for 1.
   """
 
   kernel: Array
   depthwise: Array | None
   scale: Array | None
   offset: Array
-  sign: Array | float = 1.0
+  sign: Array | None = None
 
 
 def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:

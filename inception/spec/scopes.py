@@ -97,13 +97,13 @@ def _in_branch(block: v.Block, letters: dict[int, Iterator[str]]) -> Scoped:
         return Scoped(block)
       height, width = height_width(block.kernel)
       return Scoped(block, f'Conv2d_{kind}{letter}_{height}x{width}')
-    case v.AdaptiveAvgPool() | v.LocalResponseNorm():
-      return Scoped(block)
     case v.Chain(parts) | v.Concat(parts):
       return Scoped(
         block, '', tuple(_in_branch(part, letters) for part in parts)
       )
-  raise TypeError(f'{block!r} cannot stand inside a branch')
+    case v.Gated() | v.Residual() | v.Repeat() | v.SqueezeExcite():
+      raise TypeError(f'{block!r} cannot stand inside a branch')
+  return Scoped(block)
 
 
 def _gate(gate: v.SqueezeExcite) -> Scoped:
