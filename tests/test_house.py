@@ -2,8 +2,10 @@
 
 import ast
 import collections
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -67,3 +69,24 @@ def test_networks_need_no_tensorflow():
     'assert not [m for m in sys.modules if m.startswith("tensorflow")]'
   )
   subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def test_sweeps_need_no_clone(tmp_path):
+  """Neither train.py nor configs/ is in an installed package."""
+  shutil.copytree(ROOT / 'inception', tmp_path / 'site' / 'inception')
+  # The command reads the default config and checks it.
+  done = subprocess.run(
+    [
+      *(sys.executable, '-m', 'inception.sweeps', '--dry_run'),
+      *('--workdir=sweep', '--sweep=seed=0,1'),
+    ],
+    cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(tmp_path / 'site')},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert [line.split()[1] for line in done.stdout.splitlines()] == [
+    '--config.seed=0',
+    '--config.seed=1',
+  ]

@@ -22,7 +22,7 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
   if wanted == 'latest':
     return steps[::-1]
   if wanted == 'best':
-    best = checkpoints.by_score()
+    best = checkpoints.scores.best_first(checkpoints.steps())
     if not best:
       raise UserError(
         f'no checkpoint in {checkpoints.folder} has been evaluated yet; use'

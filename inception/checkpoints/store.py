@@ -17,8 +17,9 @@ import numpy as np
 from inception import paths
 from inception.checkpoints import arrays, header, system, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
+from inception.checkpoints.scores import Scores
 from inception.config import checks, compare
-from inception.errors import UserError, reason, warn
+from inception.errors import UserError, reason
 from inception.files import json_text
 from inception.files.retry import PERMANENT, retry
 
@@ -60,7 +61,12 @@ class Checkpoint:
 
 
 class Checkpoints:
-  """The checkpoints of a workdir. A context manager that closes them."""
+  """The checkpoints of a workdir. A context manager that closes them.
+
+  Attributes:
+    folder: The folder that holds them.
+    scores: Results of evaluations beside them.
+  """
 
   def __init__(self, workdir: paths.Path, keep: int | None = None):
     """Opens a workdir.
@@ -77,7 +83,7 @@ class Checkpoints:
     self.folder = workdir.absolute() / _FOLDER
     self._keep = keep
     self._latest = 0
-    self._bad_scores: set[int] = set()
+    self.scores = Scores(self.folder)
     self._io = OrbaxIO()
     if keep is not None:
       paths.make_writable(self.folder)
@@ -105,44 +111,6 @@ class Checkpoints:
     except OSError as error:
       raise UserError(f'cannot list {self.folder}: {error.strerror}') from error
     return sorted(int(name) for name in names if name.isdecimal())
-
-  def scores(self, step: int) -> dict[str, float] | None:
-    """Returns the results of the evaluation at a step, or None.
-
-    Damaged ones are named on standard error, once, and count as none.
-    """
-    try:
-      return self.read_scores(step)
-    except UserError as error:
-      if step not in self._bad_scores:
-        warn(str(error))
-      self._bad_scores.add(step)
-      return None
-
-  def read_scores(self, step: int) -> dict[str, float] | None:
-    """Returns the results of the evaluation at a step, or None.
-
-    Raises:
-      UserError: They are damaged, or cannot be read.
-    """
-    path = self._path(step)
-    try:
-      return header.read_scores(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-      if system.failed(error):
-        what = f'the scores of checkpoint {path}'
-        raise system.not_readable(what, error) from error
-      raise UserError(
-        f'the scores of checkpoint {path} are damaged: {reason(error)}'
-      ) from error
-
-  def by_score(self) -> list[int]:
-    """Returns the evaluated steps, the best top-1 first; ties: the newest."""
-    scores = {step: self.scores(step) for step in self.steps()}
-    top1 = [
-      (s['top1'], step) for step, s in scores.items() if s and 'top1' in s
-    ]
-    return [step for _, step in sorted(top1, reverse=True)]
 
   def save(
     self,
@@ -178,7 +146,7 @@ class Checkpoints:
       'interval': dict(interval or {}),
       'data': dict(data or {}),
       'patience': patience,
-      'evaluated': [s for s in self.steps() if self.scores(s) is not None],
+      'evaluated': [s for s in self.steps() if self.scores.of(s) is not None],
       'arrays': digest or arrays.digest(flat),
     }
     try:
@@ -304,30 +272,11 @@ class Checkpoints:
       return
     # Later ones are none of this run's.
     steps = [step for step in self.steps() if step <= self._latest]
-    kept = {*steps[-self._keep :], *self.by_score()[:1]}
-    kept |= self._with_lost_scores(steps)
+    kept = {*steps[-self._keep :], *self.scores.best_first(self.steps())[:1]}
+    kept |= self.scores.lost(steps)
     for step in steps:
       if step not in kept:
         tidy.delete(self._path(step))
-
-  def _with_lost_scores(self, steps: list[int]) -> set[int]:
-    """Returns evaluated checkpoints without readable scores: maybe the best."""
-    evaluated: set[int] = set()
-    for step in steps:
-      try:
-        fields = header.read_header(self._path(step))
-        evaluated.update(fields.get('evaluated', ()))
-      except (OSError, ValueError, KeyError, TypeError):
-        continue  # Reported when it is loaded.
-    lost = {
-      step
-      for step in evaluated.intersection(steps)
-      if self.scores(step) is None and step not in self._bad_scores
-    }
-    for step in lost:
-      warn(f'the scores of checkpoint {self._path(step)} are gone; it is kept')
-    self._bad_scores |= lost
-    return self._bad_scores & {*steps}
 
   def _not_written(self, error: Exception | str) -> NotWrittenError:
     return NotWrittenError(

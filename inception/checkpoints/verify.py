@@ -64,7 +64,7 @@ def verify(workdir: paths.Path) -> list[dict[str, Any]]:
       damage = scores = None
       try:
         checkpoints.load(step)
-        scores = checkpoints.read_scores(step)
+        scores = checkpoints.scores.read(step)
       except UserError as error:
         # The path is in the row already.
         damage = str(error).replace(f' {checkpoints.folder / str(step)}', '')

@@ -164,7 +164,7 @@ def _earlier_evaluations(
   if checkpoints is None or checkpoint is None:
     return []
   logged = logs.top1_of_evaluations()
-  scores = checkpoints.scores(checkpoint.step)
+  scores = checkpoints.scores.of(checkpoint.step)
   if scores is None or 'top1' not in scores:
     return logged
   others = [entry for entry in logged if entry[0] < checkpoint.step]

@@ -25,6 +25,10 @@ from inception.training.saving import Saver
 CONFIG = default.get_config()
 
 
+def by_score(checkpoints):
+  return checkpoints.scores.best_first(checkpoints.steps())
+
+
 def state(step, value=1.0):
   return {
     'step': np.int32(step),
@@ -87,7 +91,7 @@ def test_the_newest_and_the_best_are_kept(checkpoints, workdir):
     save(checkpoints, step, top1)
   assert checkpoints.steps() == [2, 5, 6]
   reader = Checkpoints(workdir)
-  assert reader.by_score() == [2, 5] and reader.steps() == [2, 5, 6]
+  assert by_score(reader) == [2, 5] and reader.steps() == [2, 5, 6]
 
 
 def test_steps_are_chosen_by_number_or_name(checkpoints):
@@ -169,10 +173,10 @@ def test_changed_or_foreign_scores_count_as_none(checkpoints, workdir, capfd):
   save(checkpoints, 2, top1=0.25)
   scores = [checkpoints.folder / str(step) / 'scores.json' for step in (1, 2)]
   edit(scores[0], '0.5', '0.1')
-  assert checkpoints.by_score() == [2]
+  assert by_score(checkpoints) == [2]
   assert 'checkpoints/1 are damaged' in capfd.readouterr().err
   scores[0].write_text(scores[1].read_text())
-  assert Checkpoints(workdir).by_score() == [2]
+  assert by_score(Checkpoints(workdir)) == [2]
   assert 'those of another checkpoint' in capfd.readouterr().err
 
 
@@ -185,9 +189,9 @@ def test_a_checkpoint_of_version_0_2_is_read(checkpoints, workdir):
   (folder / 'metrics').mkdir()
   (folder / 'metrics' / 'metrics').write_text('{"top1": 0.5, "examples": 40}')
   assert checkpoints.load(1).step == 1 and checkpoints.load(1).interval == {}
-  assert checkpoints.by_score() == [1]
+  assert by_score(checkpoints) == [1]
   edit(folder / 'metrics' / 'metrics', '}', '')
-  assert checkpoints.by_score() == []
+  assert by_score(checkpoints) == []
   old['digest'] = 'another'
   (folder / 'config' / 'metadata').write_text(json.dumps(old))
   with pytest.raises(UserError, match='checkpoints/1 .*arrays'):
@@ -267,7 +271,7 @@ def test_damaged_scores_are_damage(checkpoints, workdir, capsys):
   edit(checkpoints.folder / '1' / 'scores.json', '0.25', '0.75')
   (entry,) = verify.verify(workdir)
   assert entry['damage'].startswith('the scores of checkpoint are damaged')
-  assert checkpoints.by_score() == checkpoints.by_score() == []
+  assert by_score(checkpoints) == by_score(checkpoints) == []
   assert capsys.readouterr().err.count('warning: ') == 1
 
 
@@ -275,7 +279,7 @@ def test_scores_are_numbers(checkpoints, workdir):
   """One that is not finite is null in the file."""
   save(checkpoints, 1)
   checkpoints.save_scores(1, {'top1': 0.5, 'loss': math.inf})
-  assert math.isnan(checkpoints.scores(1)['loss'])
+  assert math.isnan(checkpoints.scores.of(1)['loss'])
   (entry,) = verify.verify(workdir)
   assert entry['damage'] is None
   path = checkpoints.folder / '1' / 'scores.json'
