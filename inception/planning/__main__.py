@@ -98,14 +98,14 @@ def _write(
   table: paths.Path | None,
 ) -> None:
   """Writes what flags ask for."""
-  from inception.planning import picture, report
+  from inception.planning import drawing, report
 
   values = flags.FLAGS
   if picture is not None:
     if shares:
-      picture.draw_shares(shares, plans[0], picture)
+      drawing.draw_shares(shares, plans[0], picture)
     else:
-      picture.draw_scale(plans, picture)
+      drawing.draw_scale(plans, picture)
     print(f'wrote {picture}')
   rows = [report.as_row(plan) for plan in plans]
   if table is not None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from inception.errors import UserError
-from inception.planning import chips, devices, picture, report
+from inception.planning import chips, devices, drawing, report
 from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.operations import operations
 from inception.planning.plan import Plan, largest_batch
@@ -354,10 +354,10 @@ def test_topologies_are_compared(config, tmp_path):
   lines = [line.split() for line in report.compare([one, four]).splitlines()]
   assert lines[1][0] == 'v5e:1x1' and lines[1][3:] == ['0.0%', '100.0%']
   assert lines[2][3:] == [f'{reducing:.1%}', f'{efficiency:.1%}']
-  picture.draw_scale([one, four], tmp_path / 'scale.png')
+  drawing.draw_scale([one, four], tmp_path / 'scale.png')
   assert (tmp_path / 'scale.png').read_bytes().startswith(b'\x89PNG')
   with pytest.raises(UserError, match='cannot write'):
-    picture.draw_scale([one, four], tmp_path / 'missing' / 'scale.png')
+    drawing.draw_scale([one, four], tmp_path / 'missing' / 'scale.png')
 
 
 def command(*arguments):
@@ -399,7 +399,7 @@ def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
   assert 'Mixed_2b backward' in result['seconds_by_stage']
   parts = sum(result['seconds_by_stage'].values())
   assert parts == pytest.approx(plan['step_seconds'])
-  assert picture.read_bytes().startswith(b'\x89PNG')
+  assert chart.read_bytes().startswith(b'\x89PNG')
   assert len(table.read_text().splitlines()) == 2
 
 
