@@ -56,11 +56,11 @@ class Floats:
     """Runs units that read one input, as one convolution."""
     layers = [self._layer(unit) for unit in units]
     kernel = jnp.concatenate([layer.kernel for layer in layers], axis=-1)
-    if self._rounds:
-      x = rounding.round_activation(x, self.options.batch_norm_axis)
     conv, depthwise = units[0].conv, layers[0].depthwise
     pads = shapes.pads(conv, *x.shape[1:3])
     if depthwise is None:
+      if self._rounds:
+        x = rounding.round_activation(x, self.options.batch_norm_axis)
       x = convolve(x, kernel, conv.stride, pads, self.options)
     else:
       groups = x.shape[-1]

@@ -205,6 +205,19 @@ def test_the_large_grid_is_never_rectified():
   assert relus == [0, 1]
 
 
+def test_a_separable_convolution_is_not_rounded():
+  """int8 runs it in float32."""
+  conv = v.SeparableConv(8, 3, depth_multiplier=2)
+  table = v.Architecture(16, (v.Stage('a', conv),), dropout=0.0)
+  x = noise(16)
+  variables = random_variables(create_model(table), x)
+  exact, aware = (
+    step(create_model(table, quantization_aware=rounds), variables, x)[1]
+    for rounds in (False, True)
+  )
+  assert distance(exact, aware) == 0
+
+
 def test_endpoints_run_by_the_same_rules():
   fused, plain = both(v.Architecture(16, STEM, dropout=0.0))
   x = noise(16)
