@@ -8,37 +8,25 @@ begins with the runs whose values are among them.
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import itertools
 import logging
-import sqlite3
 from typing import Any
 
 from inception import paths
-from inception.errors import UserError, count
+from inception.errors import count
 from inception.observing import metrics
-from inception.sweeps import grid, hyper, local, space
+from inception.sweeps import grid, hyper, local, space, study_file
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.job import EngineOptions
 from inception.sweeps.local import Ended
 from inception.sweeps.places import find_places
 from inception.sweeps.process import TRAIN
-
-try:
-  import optuna
-  import sqlalchemy.exc
-except ImportError as missing:
-  raise UserError(
-    "--search=optuna needs Optuna; pip install 'inception-jax[sweeps]'"
-  ) from missing
+from inception.sweeps.study_file import optuna
 
 _STUDY = 'study.db'
 _RUN = 'run'  # Attribute of a trial: the name of its run.
 _AGAIN = 'again'  # Attribute of the study: trials that were cut short.
 _SPACE = 'space'  # Attribute of the study: what is drawn, set when it is whole.
-# Trials before the first is compared with the median, and evaluations before
-# a trial is.
-_FIRST_TRIALS = 4
-_FIRST_EVALUATIONS = 1
+_FIRST_EVALUATIONS = 1  # Of a trial, before it is compared with others.
 
 
 class Study:
@@ -81,7 +69,7 @@ class Study:
     """
     self._folder.write(self._base, [], self._metric)
     optuna.logging.set_verbosity(logging.ERROR)
-    with _study_file(self._folder.path / _STUDY) as path:
+    with study_file.named(self._folder.path / _STUDY) as path:
       with self._folder.alone():
         self._open(path)
       self._run(ended, command)
@@ -89,15 +77,15 @@ class Study:
   def _open(self, path: paths.Path) -> None:
     """Opens the study, or begins one where other values are searched."""
     described = space.describe(self._space)
-    self._study = _open_file(path, self._base.config.seed)
+    self._study = study_file.open_file(path, self._base.config.seed)
     if self._study.user_attrs.get(_SPACE) == described:
       return
     runs = self._folder.read()['runs'].values()
     found = [space.drawn_for(self._space, overrides) for overrides in runs]
     known = [drawn for drawn in found if drawn is not None]
     if self._study.trials:
-      kept = _set_aside(path)
-      self._study = _open_file(path, self._base.config.seed)
+      kept = study_file.set_aside(path)
+      self._study = study_file.open_file(path, self._base.config.seed)
       print(
         f'{path} was of other values and is {kept.name} now; a new study begins'
         f' with {count(len(known), "run")} of this search',
@@ -201,45 +189,6 @@ def _suggest(trial: optuna.Trial, name: str, drawn: Any) -> Any:
     return trial.suggest_float(name, drawn.low, drawn.high, log=drawn.log)
   values = {space.stored(value): value for value in drawn}
   return values[trial.suggest_categorical(name, list(values))]
-
-
-def _open_file(path: paths.Path, seed: int) -> optuna.Study:
-  # By `creator`, since Optuna fills in what stands in braces in a URL.
-  storage = optuna.storages.RDBStorage(
-    'sqlite://',
-    engine_kwargs={'creator': lambda: sqlite3.connect(path.absolute())},
-  )
-  return optuna.create_study(
-    storage=storage,
-    study_name='sweep',
-    direction='maximize',
-    load_if_exists=True,
-    sampler=optuna.samplers.TPESampler(seed=seed),
-    pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS),
-  )
-
-
-def _set_aside(path: paths.Path) -> paths.Path:
-  """Renames a study to the first free name; returns it."""
-  names = (path.with_name(f'study-{i}.db') for i in itertools.count(1))
-  kept = next(name for name in names if not name.exists())
-  path.rename(kept)
-  return kept
-
-
-@contextlib.contextmanager
-def _study_file(path: paths.Path) -> Iterator[paths.Path]:
-  """Names the file of the study where it fails."""
-  try:
-    yield path
-  except (
-    sqlalchemy.exc.SQLAlchemyError,
-    optuna.exceptions.StorageInternalError,
-  ) as error:
-    raise UserError(
-      f'{path} is damaged or cannot be written; move it away, and the search'
-      ' goes on from its runs'
-    ) from error
 
 
 def open_study(

@@ -261,7 +261,7 @@ def test_a_search_stops_trials_that_are_worse_than_the_median(
 ):
   import optuna
 
-  from inception.sweeps import search
+  from inception.sweeps import search, study_file
 
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
@@ -275,7 +275,7 @@ def test_a_search_stops_trials_that_are_worse_than_the_median(
       study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
     ).trials
 
-  monkeypatch.setattr(search, '_FIRST_TRIALS', 1)
+  monkeypatch.setattr(study_file, '_FIRST_TRIALS', 1)
   run([0], 1, 0.1)
   monkeypatch.setattr(search, '_suggest', lambda *_: 900)  # Much worse.
   bad = run([0], 2, 60)[-1]
