@@ -124,7 +124,7 @@ def _workdirs() -> list[paths.Path]:
   if ensemble is None:
     return [paths.resolve(shared.require('workdir'))]
   if flags.FLAGS.workdir is not None:
-    raise UserError('--ensemble takes the place of --workdir; give one of them')
+    raise UserError('--ensemble replaces --workdir; give one of them')
   return [paths.resolve(folder, '--ensemble') for folder in ensemble]
 
 

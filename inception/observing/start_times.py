@@ -13,7 +13,7 @@ _COMPILING = '/jax/core/compile/backend_compile_duration'
 class Startup:
   """A stopwatch for the parts of a start. A context manager.
 
-  Compiling is told apart from the parts that it happens in.
+  Compile time is reported separately.
 
   Attributes:
     seconds: Of each part, in the order of their first `mark`.
@@ -37,7 +37,7 @@ class Startup:
     jax.monitoring.unregister_event_duration_listener(self._listen)
 
   def mark(self, part: str) -> None:
-    """Says that a part of the start is over, and what it was."""
+    """Ends a part of the start, and names it."""
     now, compiling = time.monotonic(), self._compiling
     self._add(part, now - self._last - compiling)
     if compiling:
