@@ -43,11 +43,14 @@ class Run:
     name: Name of its workdir.
     overrides: Its own fields.
     flags: Arguments of training, but --workdir.
+    cwd: Where the sweep was started: relative paths in `flags` start there,
+      wherever an engine runs it.
   """
 
   name: str
   overrides: Overrides
   flags: tuple[str, ...]
+  cwd: str = dataclasses.field(default_factory=os.getcwd)
 
 
 def make_runs(base: Base, sweep: Sweep) -> list[Run]:

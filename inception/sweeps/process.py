@@ -134,6 +134,8 @@ class Process:
       stdout=self._log,
       stderr=subprocess.STDOUT,
       env=self._environment,
+      # Another machine may lack it, and then no relative path leads anywhere.
+      cwd=self.run.cwd if os.path.isdir(self.run.cwd) else None,
       # Ctrl-C reaches the sweep alone, which then stops its runs.
       process_group=0,
     )

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -16,7 +17,7 @@ from inception.errors import UserError
 from inception.sweeps import grid, hyper, local, tables
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.places import find_places
-from inception.sweeps.process import Place
+from inception.sweeps.process import Place, run_to_end
 from tests import warm
 from tests.sweeps.driver import BASE, STUB
 from tests.waiting import LIMIT, wait_for
@@ -262,3 +263,18 @@ def test_json_of_another_shape_is_damage(name, content, tmp_path):
   with pytest.raises(UserError, match=f'{path.name} is damaged'):
     folder.write(BASE, [run])
     folder.ended(run.name)
+
+
+def test_relative_paths_start_where_the_sweep_was_started(
+  tmp_path, monkeypatch
+):
+  """Ray starts runs in folders of its own."""
+  folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
+  monkeypatch.chdir(tmp_path)
+  (run,) = grid.make_runs(BASE, hyper.sweep('seed', [0]))
+  folder.write(BASE, [run])
+  monkeypatch.chdir('/')
+  code = 'import os; print(os.getcwd())'
+  run_to_end(folder, run, Place(), (sys.executable, '-c', code))
+  log = folder.workdir(run.name) / f.LOG_FILE
+  assert log.read_text() == f'{tmp_path}\n'
