@@ -73,3 +73,9 @@ def test_a_device_that_multiplies_wrongly_is_named(
 def test_cpus_are_not_checked(quantized, wrong, capsys):
   int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
   assert not capsys.readouterr().err
+
+
+def test_a_cache_in_an_object_store_is_no_obstacle(quantized, device, capsys):
+  jax.config.update('jax_compilation_cache_dir', 'gs://bucket/cache')
+  int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
+  assert not capsys.readouterr().err
