@@ -173,7 +173,7 @@ def walk(folder: PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
 
 @contextlib.contextmanager
 def replace(path: Path) -> Iterator[io.BufferedWriter]:
-  """Yields a file that takes the place of `path` once it is written.
+  """Yields a file that replaces `path` once it is written.
 
   It is never seen half-written, even after a crash. A link stays a link.
 

@@ -77,7 +77,7 @@ def read_scores(checkpoint: paths.Path) -> dict[str, float] | None:
 
 
 def _numbers(scores: Any) -> dict[str, float]:
-  """Checks scores; what is not finite was written as null."""
+  """Checks scores; null stands for a number that is not finite."""
   if not isinstance(scores, dict) or not all(
     value is None or isinstance(value, int | float) for value in scores.values()
   ):

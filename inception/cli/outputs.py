@@ -107,7 +107,7 @@ def label(text: str) -> str:
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
   """Returns rows as CSV, with a heading.
 
-  Other columns are left out; None and what is not finite are empty.
+  Other columns are left out; None, NaN and infinity are empty.
   """
   text = io.StringIO()
   writer = csv.writer(text)

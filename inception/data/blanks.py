@@ -11,7 +11,7 @@ from inception.data.tensorflow import tf
 
 
 class Blanks:
-  """Puts rows of zeros for what is not an image, and reports it."""
+  """Replaces undecodable files with rows of zeros, and reports them."""
 
   def __init__(
     self,

@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of a picture speak for a class."""
+"""Grad-CAM: the regions of a picture that support a class."""
 
 from typing import Any
 
