@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from inception.checkpoints import store
+from inception.checkpoints import reading, store
 from inception.errors import UserError, warn
 
 
@@ -39,7 +39,7 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
 
 def load_first_good(
   checkpoints: store.Checkpoints, steps: list[int]
-) -> store.Checkpoint:
+) -> reading.Checkpoint:
   """Reads the first checkpoint that is not damaged; names the damaged ones.
 
   Args:
@@ -52,7 +52,7 @@ def load_first_good(
   for step in steps:
     try:
       return checkpoints.load(step)
-    except store.DamagedCheckpointError as error:
+    except reading.DamagedCheckpointError as error:
       if len(steps) == 1:
         raise
       warn(f'{error}; trying another one')

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from inception import paths
-from inception.checkpoints import header, system
+from inception.checkpoints import header, reading
 from inception.errors import UserError, reason, warn
 
 
@@ -40,8 +40,8 @@ class Scores:
       return header.read_scores(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
       what = f'the scores of checkpoint {path}'
-      if system.failed(error):
-        raise system.not_readable(what, error) from error
+      if reading.failed(error):
+        raise reading.not_readable(what, error) from error
       raise UserError(f'{what} are damaged: {reason(error)}') from error
 
   def best_first(self, steps: Iterable[int]) -> list[int]:

@@ -5,7 +5,6 @@ of devices and processes. One process writes it. Digests detect damage.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import json
 import os
 import shutil
@@ -15,49 +14,19 @@ import ml_collections
 import numpy as np
 
 from inception import paths
-from inception.checkpoints import arrays, header, system, tidy
+from inception.checkpoints import arrays, header, reading, tidy
 from inception.checkpoints.orbax_io import OrbaxIO
 from inception.checkpoints.scores import Scores
-from inception.config import checks, compare
+from inception.config import compare
 from inception.errors import UserError, reason
 from inception.files import json_text
-from inception.files.retry import PERMANENT, retry
 
 _FOLDER = 'checkpoints'
 _DAMAGED = 'damaged'
 
 
-# How long to try to read a checkpoint again.
-_RETRY_SECONDS = 60.0
-
-
 class NotWrittenError(UserError):
   """A checkpoint could not be written; earlier ones are kept."""
-
-
-class DamagedCheckpointError(UserError):
-  """The content of a checkpoint is wrong."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-  """What a checkpoint holds.
-
-  Attributes:
-    step: Training steps taken.
-    state: Nested dicts of host arrays.
-    config: Config of the run, with this version's fields.
-    interval: Sums of the metrics since the last logged step, see `Meter`.
-    data: What the run was trained on: `record.describe_data`.
-    patience: `Patience.state` of the run; None in older versions.
-  """
-
-  step: int
-  state: dict[str, Any]
-  config: ml_collections.ConfigDict
-  interval: dict[str, Any]
-  data: dict[str, Any]
-  patience: dict[str, Any] | None = None
 
 
 class Checkpoints:
@@ -183,7 +152,7 @@ class Checkpoints:
     except (UserError, OSError, ValueError) as error:
       raise NotWrittenError(str(error)) from error
 
-  def load(self, step: int) -> Checkpoint:
+  def load(self, step: int) -> reading.Checkpoint:
     """Reads a checkpoint.
 
     Args:
@@ -193,49 +162,7 @@ class Checkpoints:
       DamagedCheckpointError: Its content is wrong.
       UserError: It cannot be read, also when tried again.
     """
-    return retry(
-      lambda: self._load(step),
-      f'checkpoint {self._path(step)}',
-      _RETRY_SECONDS,
-      PERMANENT,
-    )
-
-  def _load(self, step: int) -> Checkpoint:
-    """Reads a checkpoint; raises OSError where the system cannot read it."""
-    path = self._path(step)
-    try:
-      return self._read(step)
-    # Orbax and TensorStore parse their files without checks: whatever a damaged
-    # one leads to. They also raise errors of the system as something else.
-    except Exception as error:
-      if system.failed(error):
-        raise
-      system.read_all(path)
-    try:
-      return self._read(step)
-    except Exception as error:
-      raise DamagedCheckpointError(
-        f'checkpoint {path} is damaged: {reason(error)}'
-      ) from error
-
-  def _read(self, step: int) -> Checkpoint:
-    path = self._path(step)
-    fields = header.read_header(path)
-    state = self._io.restore(path)
-    if arrays.digest(arrays.flatten(state)) != fields['arrays']:
-      raise ValueError('its arrays differ from what was written')
-    written = int(fields.get('step', state['step']))
-    if written != step:
-      raise ValueError(f'it was written as step {written}')
-    config = _config(fields)
-    return Checkpoint(
-      step,
-      state,
-      config,
-      fields.get('interval', {}),
-      fields.get('data', {}),
-      fields.get('patience'),
-    )
+    return reading.read(self._io, self._path(step))
 
   def load_config(self, step: int) -> ml_collections.ConfigDict:
     """Reads the config of a checkpoint, without its arrays.
@@ -243,16 +170,7 @@ class Checkpoints:
     Raises:
       UserError: The header is damaged.
     """
-    path = self._path(step)
-    try:
-      fields = header.read_header(path)
-      return _config(fields)
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
-      if system.failed(error):
-        raise system.not_readable(f'checkpoint {path}', error) from error
-      raise UserError(
-        f'the header of checkpoint {path} is damaged: {reason(error)}'
-      ) from error
+    return reading.read_config(self._path(step))
 
   def set_aside_after(self, step: int) -> None:
     """Moves checkpoints after `step` away: damaged ones that were skipped.
@@ -283,9 +201,3 @@ class Checkpoints:
       f'cannot write a checkpoint to {self.folder}: {reason(error)};'
       ' earlier checkpoints are kept; free some space'
     )
-
-
-def _config(fields: json_text.Fields) -> ml_collections.ConfigDict:
-  config = compare.from_json(json.dumps(fields['config']))
-  checks.check_types(config)
-  return config

@@ -11,7 +11,8 @@ import jax
 import ml_collections
 
 from inception import paths
-from inception.checkpoints.store import Checkpoint, Checkpoints
+from inception.checkpoints.reading import Checkpoint
+from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.data import pipeline
 from inception.data.batches import host_shard

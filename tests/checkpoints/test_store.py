@@ -12,7 +12,7 @@ from orbax.checkpoint._src.path.atomicity import TMP_DIR_SUFFIX
 import pytest
 
 from inception import paths
-from inception.checkpoints import arrays, choose, restore, tidy, verify
+from inception.checkpoints import arrays, choose, reading, restore, tidy, verify
 from inception.checkpoints import store as module
 from inception.checkpoints.restore import restore_into
 from inception.checkpoints.store import Checkpoints, NotWrittenError
@@ -341,7 +341,7 @@ def test_a_read_error_is_not_damage(checkpoints, monkeypatch, capsys):
   fail_to_open(monkeypatch, lambda path: path == header, count=1)
   assert choose.load_first_good(checkpoints, [2, 1]).step == 2
   assert 'Input/output error; trying again' in capsys.readouterr().err
-  monkeypatch.setattr(module, '_RETRY_SECONDS', 0.0)
+  monkeypatch.setattr(reading, '_RETRY_SECONDS', 0.0)
   fail_to_open(monkeypatch, lambda path: path == header, count=99)
   with pytest.raises(UserError, match='cannot read checkpoint .*2: Input/out'):
     choose.load_first_good(checkpoints, [2, 1])
@@ -358,15 +358,15 @@ def test_an_error_that_orbax_hides_is_found(checkpoints, monkeypatch):
     raise ValueError('INTERNAL: a message of a library')
 
   monkeypatch.setattr(module.OrbaxIO, 'restore', fail)
-  monkeypatch.setattr(module, '_RETRY_SECONDS', 0.0)
+  monkeypatch.setattr(reading, '_RETRY_SECONDS', 0.0)
   fail_to_open(
     monkeypatch, lambda path: path.is_relative_to(folder), 1, errno.EACCES
   )
   with pytest.raises(UserError, match='Permission denied') as error:
     checkpoints.load(2)
-  assert not isinstance(error.value, module.DamagedCheckpointError)
+  assert not isinstance(error.value, reading.DamagedCheckpointError)
   # All files can be read: the content is wrong.
-  with pytest.raises(module.DamagedCheckpointError):
+  with pytest.raises(reading.DamagedCheckpointError):
     checkpoints.load(2)
   monkeypatch.setattr(module.OrbaxIO, 'restore', read)
   assert checkpoints.load(2).step == 2

@@ -10,7 +10,8 @@ import pytest
 from sklearn import datasets
 
 from inception.checkpoints.restore import Loaded, load_variables
-from inception.checkpoints.store import Checkpoint, Checkpoints
+from inception.checkpoints.reading import Checkpoint
+from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 from inception.evaluation.workdir import open_workdir
 from inception.training import loop, start
