@@ -95,8 +95,8 @@ def test_counting_the_padding_of_average_pools_makes_a_difference():
 def test_weights_files_of_the_peers_hold_the_weights_of_the_formula(
   peer, suffix
 ):
-  arrays, _ = files.read_arrays(FOLDER / f'{peer}{suffix}')
-  found = conversion.import_arrays(arrays, peers.project_of(peer))
+  content, _ = files.read_content(FOLDER / f'{peer}{suffix}')
+  found = conversion.import_arrays(content.arrays, peers.project_of(peer))
   wanted = peers.imported(peer, found.num_classes)
   assert found.architecture == wanted.architecture
   jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
@@ -118,7 +118,8 @@ FORMS = {
 @pytest.mark.parametrize('form', FORMS)
 def test_wrappers_and_heads_that_torch_wrote_are_read(form):
   path = paths.resolve(FOLDER / f'form_{form}.pth')
-  arrays, found = files.read_arrays(path)
+  content, found = files.read_content(path)
+  arrays = content.arrays
   imported = conversion.import_arrays(arrays, found.projects)
   assert imported.architecture == 'inception_v3_torchvision'
   assert FORMS[form] == (
@@ -139,8 +140,8 @@ def test_wrappers_and_heads_that_torch_wrote_are_read(form):
 def test_a_whole_model_and_a_part_of_a_file_are_refused(tmp_path):
   whole = paths.resolve(FOLDER / 'form_whole_model.pth')
   with pytest.raises(UserError, match='save model.state_dict'):
-    files.read_arrays(whole)
+    files.read_content(whole)
   content = (FOLDER / 'form_parallel.pth').read_bytes()
   (tmp_path / 'cut.pth').write_bytes(content[: len(content) // 2])
   with pytest.raises(UserError, match='damaged or incomplete'):
-    files.read_arrays(paths.resolve(tmp_path / 'cut.pth'))
+    files.read_content(paths.resolve(tmp_path / 'cut.pth'))

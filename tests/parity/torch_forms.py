@@ -61,7 +61,7 @@ FORMS = {
 
 
 def small_forms():
-  """Returns the small files of tests/pretrained/data, by name."""
+  """Returns the small files of tests/pretrained/formats/data, by name."""
   weight, bias = torch.arange(6.0).reshape(2, 3), torch.tensor(1.0)
   parameter = nn.Parameter(weight)
   parameter.no_weight_decay = True

@@ -23,7 +23,7 @@ from inception.pretrained.__main__ import make_config
 from inception.pretrained.formats.content import Statement
 from tests import warm
 from tests.parity import peers
-from tests.pretrained.test_matching import write_checkpoint
+from tests.pretrained.formats.test_detect import write_checkpoint
 
 pytestmark = pytest.mark.usefixtures('python')
 

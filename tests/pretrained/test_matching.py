@@ -1,22 +1,14 @@
-"""Importers: completeness, order, detection, and errors for misfits."""
-
-import hashlib
-import json
-import os
-import pathlib
-import struct
-import zipfile
+"""Which network the arrays of a file are: completeness, detection, misfits."""
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from inception import paths
-from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.pretrained import conversion
 from inception.pretrained.formats import files
 from tests.parity import peers
+from tests.pretrained.formats.test_detect import write_checkpoint
 
 
 def zeros(peer, classes):
@@ -34,17 +26,6 @@ def noise(peer, classes):
     tensor.name: generator.random(tensor.shape, np.float32)
     for tensor in peers.expected_tensors(peer, classes)
   }
-
-
-def write_checkpoint(path, arrays):
-  """Writes a TensorFlow checkpoint with the given names."""
-  names = list(arrays)
-  tf.raw_ops.SaveV2(
-    prefix=str(path),
-    tensor_names=names,
-    shape_and_slices=[''] * len(names),
-    tensors=[tf.constant(arrays[name]) for name in names],
-  )
 
 
 def total(arrays):
@@ -72,7 +53,7 @@ def test_a_whole_checkpoint_of_slim_is_imported(tmp_path):
   write_checkpoint(path, arrays | extra)
 
   for name in (path, f'{path}.index', f'{path}.data-00000-of-00001'):
-    read, _ = files.read_arrays(paths.resolve(name))
+    read = files.read_content(paths.resolve(name))[0].arrays
     assert arrays.keys() <= read.keys()
   imported = conversion.import_arrays(read, 'slim')
   assert imported.architecture == 'inception_v2_slim'
@@ -80,32 +61,6 @@ def test_a_whole_checkpoint_of_slim_is_imported(tmp_path):
   # Every value is there once if the sums over all values are equal.
   found = total(leaves(imported.variables))
   assert found == pytest.approx(total(arrays.values()), abs=1e-6)
-
-
-def test_a_checkpoint_of_version_1_is_read(tmp_path):
-  arrays = noise('slim_inception_v1_slim', 3)
-  path = tmp_path / 'inception_v1.ckpt'
-  tf.raw_ops.Save(
-    filename=str(path),
-    tensor_names=list(arrays),
-    data=[tf.constant(array) for array in arrays.values()],
-  )
-  read, found = files.read_arrays(paths.resolve(path))
-  assert found.projects == ('slim',)
-  assert read.keys() == arrays.keys()
-  for name, array in arrays.items():
-    np.testing.assert_array_equal(read[name], array)
-
-
-def test_the_hash_is_of_all_files_of_a_checkpoint(tmp_path):
-  path = tmp_path / 'model.ckpt'
-  write_checkpoint(path, {'x': np.ones(3, np.float32)})
-  parts = [f'{path}.index', f'{path}.data-00000-of-00001']
-  content = b''.join(pathlib.Path(part).read_bytes() for part in parts)
-  expected = hashlib.sha256(content).hexdigest()
-  assert [files.sha256(pathlib.Path(p)) for p in (path, *parts)] == (
-    [expected] * 3
-  )
 
 
 def test_averaged_copies_are_preferred():
@@ -211,52 +166,6 @@ def test_a_network_that_the_project_does_not_publish_is_refused():
     conversion.import_arrays({}, 'keras', 'googlenet')
 
 
-@pytest.mark.parametrize(
-  'name, content, message',
-  [
-    ('missing.pth', None, 'cannot read .*missing.pth: No such file'),
-    ('weights.onnx', b'x', 'is no weights file; give a TensorFlow checkpoint'),
-    ('weights.pth', b'hello', 'is no weights file'),
-    ('empty.pth', b'', 'is empty; get it again'),
-    ('page.h5', b'\n<!DOCTYPE html>', 'is a web page, not weights'),
-    ('page.keras', b'<html><body>404', 'is a web page, not weights'),
-    ('lfs.safetensors', b'version https://git-lfs.github', 'run git lfs pull'),
-    ('config.json', b'{"a": 1}', 'is JSON, not weights'),
-    ('cut.pth', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
-    ('cut.keras', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
-    ('cut.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), 'seems to be of Keras'),
-    ('legacy.pth', b'\x80\x02\x8a', 'seems to be of PyTorch'),
-    ('weights.ckpt.index', b'hello', 'of a TensorFlow checkpoint'),
-  ],
-)
-def test_a_file_that_cannot_be_read_is_refused_in_one_line(
-  name, content, message, tmp_path
-):
-  path = tmp_path / name
-  if content is not None:
-    path.write_bytes(content)
-  with pytest.raises(UserError, match=message) as error:
-    files.read_arrays(paths.resolve(path))
-  assert name.removesuffix('.index') in str(error.value)
-  assert '\n' not in str(error.value)
-
-
-def test_folders_and_archives_are_named_for_what_they_are(tmp_path):
-  folder = paths.resolve(tmp_path)
-  with pytest.raises(UserError, match='is a folder; give a TensorFlow check'):
-    files.read_arrays(folder)
-  write_checkpoint(tmp_path / 'model-7', {'x': np.ones(3, np.float32)})
-  with pytest.raises(UserError, match='is a folder; try --file=.*/model-7.ind'):
-    files.read_arrays(folder)
-  (tmp_path / 'saved_model.pb').write_bytes(b'x')
-  with pytest.raises(UserError, match='is a SavedModel, .* save it as .keras'):
-    files.read_arrays(folder)
-  with zipfile.ZipFile(tmp_path / 'pictures.zip', 'w') as archive:
-    archive.writestr('a.txt', 'x')
-  with pytest.raises(UserError, match='is a zip archive without weights'):
-    files.read_arrays(folder / 'pictures.zip')
-
-
 V3 = 'torchvision_inception_v3'
 
 
@@ -326,23 +235,6 @@ def test_several_networks_in_one_file_are_named():
     conversion.import_arrays(arrays, ['torchvision', 'timm'])
 
 
-def test_copies_in_a_flat_file_are_told_apart(tmp_path):
-  arrays = {
-    f'{prefix}.{name}': np.full(3, value, np.float32)
-    for prefix, value in (('model', 1), ('ema', 2))
-    for name in ('kernel', 'bias')
-  }
-  path = paths.resolve(tmp_path / 'copies.safetensors')
-  save_file(arrays, path)
-  content, _ = files.read_content(path)
-  assert (content.copy, content.others) == ('ema', ('model',))
-  np.testing.assert_array_equal(content.arrays['bias'], arrays['ema.bias'])
-  content, _ = files.read_content(path, 'model')
-  np.testing.assert_array_equal(content.arrays['bias'], arrays['model.bias'])
-  with pytest.raises(UserError, match='--copy=raw'):
-    files.read_content(path, 'raw')
-
-
 @pytest.mark.parametrize(
   'value, message',
   [(np.nan, 'NaN or infinity'), (np.inf, 'NaN'), (-1, 'a negative variance')],
@@ -364,40 +256,6 @@ def test_a_single_logit_becomes_two_classes():
   assert classifier['kernel'].shape == (2048, 2)
   # Sigmoid and softmax: the same probability.
   np.testing.assert_array_equal(classifier['bias'], [0, 0.75])
-
-
-@pytest.mark.parametrize('kind', ['F8_E4M3', 'F4'])
-def test_types_without_an_array_are_named(kind, tmp_path):
-  size = {'F8_E4M3': 8, 'F4': 4}[kind]
-  entry = {'dtype': kind, 'shape': [8], 'data_offsets': [0, size]}
-  header = json.dumps({'weight': entry}).encode()
-  path = tmp_path / 'low.safetensors'
-  path.write_bytes(struct.pack('<Q', len(header)) + header + bytes(size))
-  with pytest.raises(UserError, match=f'weight is of type {kind}'):
-    files.read_arrays(paths.resolve(path))
-
-
-def test_a_pipe_in_a_checkpoint_is_refused(tmp_path):
-  write_checkpoint(tmp_path / 'model.ckpt', {'a': np.zeros(3, np.float32)})
-  (data,) = tmp_path.glob('model.ckpt.data-*')
-  data.unlink()
-  os.mkfifo(data)
-  with pytest.raises(UserError, match='not a regular file'):
-    files.read_arrays(paths.resolve(tmp_path / 'model.ckpt'))
-
-
-@pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
-def test_only_regular_files_are_read(kind, tmp_path):
-  path = tmp_path / 'weights.pth'
-  match kind:
-    case 'pipe':
-      os.mkfifo(path)
-    case 'device':
-      path.symlink_to('/dev/zero')
-    case 'folder':
-      path.mkdir()
-  with pytest.raises(UserError, match='weights.pth'):
-    files.read_arrays(paths.resolve(path))
 
 
 def test_a_trunk_with_a_wrong_shape_is_no_backbone():

@@ -23,7 +23,6 @@ from inception.pretrained.formats.detect import (
   find_format,
   parts_of,
 )
-from inception.pretrained.tensors import Arrays
 
 
 def read_content(
@@ -56,12 +55,6 @@ def read_content(
       wanted = None if copy == content.copy else copy
       content = _one_copy(content, wanted)
     return content, file_format
-
-
-def read_arrays(path: paths.Path) -> tuple[Arrays, Format]:
-  """Returns the arrays of a weights file by name, as `read_content`."""
-  content, file_format = read_content(path)
-  return content.arrays, file_format
 
 
 def read_statement(
@@ -111,11 +104,7 @@ def _one_copy(content: Content, wanted: str | None) -> Content:
 
 
 def sha256(path: paths.Path) -> str:
-  """Returns the SHA-256 of a weights file.
-
-  Args:
-    path: As in `read_arrays`; all files of a TensorFlow checkpoint count.
-  """
+  """Returns the SHA-256 of a weights file; of all files of a checkpoint."""
   digest = hashlib.sha256()
   for part in parts_of(checkpoint_prefix(path)):
     with paths.open_file(part) as file:

@@ -84,7 +84,9 @@ def test_all_formats_of_keras_give_the_same_arrays(tmp_path):
   model.save_weights(paths[0])
   for path in paths[1:]:
     model.save(path)
-  first, *others = [files.read_arrays(resolve(path))[0] for path in paths]
+  first, *others = [
+    files.read_content(resolve(path))[0].arrays for path in paths
+  ]
   for arrays in others:
     assert set(arrays) == set(first)
     for key, array in first.items():
@@ -107,7 +109,7 @@ def test_logits_and_endpoints_equal_those_of_keras(name, tmp_path):
 
   path = tmp_path / 'model.weights.h5'
   keras_model.save_weights(path)
-  arrays, _ = files.read_arrays(resolve(path))
+  arrays = files.read_content(resolve(path))[0].arrays
   weights = conversion.import_arrays(arrays, 'keras')
   assert (weights.architecture, weights.num_classes) == (name, CLASSES)
   again = conversion.import_arrays(renumbered(arrays), 'keras')

@@ -1,7 +1,9 @@
-"""Files that Keras 2 and 3 write of networks with heads of any kind."""
+"""Files of Keras 2 and 3: networks with heads of any kind, and malformed."""
 
 import functools
+import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -82,8 +84,8 @@ def models(request):
 
 
 def import_file(path):
-  arrays, found = files.read_arrays(resolve(path))
-  return conversion.import_arrays(arrays, found.projects)
+  content, found = files.read_content(resolve(path))
+  return conversion.import_arrays(content.arrays, found.projects)
 
 
 def cases():
@@ -138,3 +140,73 @@ def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
     np.testing.assert_array_equal(
       params['Logits']['Logits']['kernel'], dense.kernel
     )
+
+
+def cycle(file):
+  file.create_group('layers')['a'] = file['/']
+
+
+def layers_are_an_array(file):
+  file['layers'] = np.zeros(3)
+
+
+def layer_is_an_array(file):
+  file.create_group('layers')['a'] = np.zeros(3)
+
+
+def names_are_a_number(file):
+  file.attrs['layer_names'] = 3
+
+
+def claims_4_tb(file):
+  group = file.create_group('layers/a/vars')
+  group.attrs['name'] = 'a'
+  group.create_dataset('0', (10**6, 10**6), 'f4', chunks=(1000, 1000))
+
+
+def weight(make):
+  def fill(file):
+    file.attrs['layer_names'] = ['a']
+    group = file.create_group('a')
+    group.attrs['weight_names'] = ['k']
+    make(group)
+
+  return fill
+
+
+@pytest.mark.parametrize(
+  'fill',
+  [
+    cycle,
+    layers_are_an_array,
+    layer_is_an_array,
+    names_are_a_number,
+    claims_4_tb,
+    weight(lambda group: group.create_group('k')),
+    weight(lambda group: group.create_dataset('k', data='text')),
+  ],
+)
+def test_a_malformed_file_is_refused_in_one_line(fill, tmp_path):
+  path = tmp_path / 'malformed.h5'
+  with h5py.File(path, 'w') as file:
+    fill(file)
+  with pytest.raises(UserError, match='malformed.h5') as error:
+    files.read_content(resolve(path))
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'config',
+  ['[1]', '{"config": [1]}', '{"config": {"layers": ["x"]}}', '[' * 200_000],
+  ids=range(4),
+)
+def test_a_malformed_config_is_refused_in_one_line(config, tmp_path):
+  path = tmp_path / 'malformed.h5'
+  with h5py.File(path, 'w') as file:
+    file.attrs['layer_names'] = np.array([], 'S1')
+    if len(config) < 50_000:
+      file.attrs['model_config'] = config
+    else:
+      file.attrs['model_config'] = json.dumps(1) + config[:50_000]
+  with pytest.raises(UserError, match='malformed.h5'):
+    files.read_content(resolve(path))
