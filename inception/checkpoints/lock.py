@@ -1,23 +1,17 @@
-"""The lock of a workdir: one writer at a time.
+"""The lock of a workdir: one writer at a time."""
 
-An advisory lock (flock) on a file, which the kernel releases when the process
-ends, however it ends. Linux turns it into a lock on the server where the folder
-is mounted over NFS, so it also holds between hosts.
-"""
-
+import contextlib
 import datetime
-import errno
-import fcntl
+import io
 import os
 import socket
 from typing import Self
 
 from inception import paths
-from inception.errors import UserError, warn
+from inception.errors import UserError
+from inception.files import file_lock
 
 _FILE = '.lock'
-# Of file systems without locks.
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class WorkdirLock:
@@ -33,7 +27,8 @@ class WorkdirLock:
       UserError: Another process has locked it, or it cannot be written.
     """
     self._workdir = workdir
-    self._descriptor: int | None = None
+    self._held = contextlib.ExitStack()
+    self._file: io.FileIO | None = None
     if workdir.is_dir():
       self._acquire()
 
@@ -41,10 +36,10 @@ class WorkdirLock:
     return self
 
   def __exit__(self, *error: object) -> None:
-    if self._descriptor is not None:
-      os.ftruncate(self._descriptor, 0)
-      os.close(self._descriptor)
-      self._descriptor = None
+    if self._file is not None:
+      self._file.truncate(0)
+      self._file = None
+    self._held.close()
 
   def make_workdir(self) -> None:
     """Makes the workdir and locks it, unless it was there before.
@@ -52,7 +47,7 @@ class WorkdirLock:
     Raises:
       UserError: It cannot be made, or another process was faster.
     """
-    if self._descriptor is not None:
+    if self._file is not None:
       return
     try:
       self._workdir.mkdir(parents=True, exist_ok=True)
@@ -67,30 +62,21 @@ class WorkdirLock:
   def _acquire(self) -> None:
     path = self._workdir / _FILE
     try:
-      self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+      self._file = self._held.enter_context(file_lock.locked(path, wait=False))
     except OSError as error:
       raise self._not_writable(error) from error
-    try:
-      fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      holder = os.read(self._descriptor, 200).decode(errors='replace').strip()
-      os.close(self._descriptor)
-      self._descriptor = None
+    if self._file is None:
+      self._held.close()
+      content = paths.read_bytes(path)[:200]
+      holder = content.decode(errors='replace').strip()
       raise UserError(
         f'{self._workdir} is in use by {holder or "another process"}; wait'
         ' until it ends, or use another --workdir'
-      ) from error
-    except OSError as error:
-      if error.errno not in _NO_LOCKS:
-        raise self._not_writable(error) from error
-      warn(
-        f'the file system of {self._workdir} has no locks: nothing keeps two'
-        ' runs from using it at the same time'
       )
     now = datetime.datetime.now().isoformat(' ', 'seconds')
     holder = f'process {os.getpid()} on {socket.gethostname()} since {now}'
-    os.ftruncate(self._descriptor, 0)
-    os.pwrite(self._descriptor, holder.encode(), 0)
+    self._file.truncate(0)
+    self._file.write(holder.encode())
 
   def _not_writable(self, error: OSError) -> UserError:
     return UserError(

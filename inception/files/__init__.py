@@ -1,1 +1,1 @@
-"""What files hold: JSON with digests; reading again after an error."""
+"""What files hold: JSON with digests, retries, locks."""

@@ -7,18 +7,16 @@ DIR/<run>/sweep.lock        locked by the process that takes care of the run
 DIR/<run>/log.txt           what training printed
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-import contextlib
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 import dataclasses
-import fcntl
 import json
-import os
 from typing import Any
 
 from inception import paths
 from inception.config import compare
 from inception.errors import UserError
-from inception.files import json_text
+from inception.files import file_lock, json_text
 from inception.sweeps.grid import Base, Run
 
 SWEEP_FILE = 'sweep.json'
@@ -155,34 +153,15 @@ class SweepFolder:
           if locked:
             self.set_status(name, dataclasses.replace(status, status=STARTED))
 
-  @contextlib.contextmanager
-  def lock(self, name: str) -> Iterator[bool]:
-    """Locks a run; yields whether it could be locked.
-
-    The kernel releases the lock when this process ends, however it ends.
-    """
+  def lock(self, name: str) -> AbstractContextManager[object]:
+    """Locks a run; the context is None where another process has locked it."""
     workdir = self.workdir(name)
     paths.make_writable(workdir)
-    descriptor = os.open(workdir / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-      fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      locked = True
-    except BlockingIOError:
-      locked = False
-    try:
-      yield locked
-    finally:
-      os.close(descriptor)
+    return file_lock.locked(workdir / _LOCK_FILE, wait=False)
 
-  @contextlib.contextmanager
-  def alone(self) -> Iterator[None]:
+  def alone(self) -> AbstractContextManager[object]:
     """Keeps other sweep processes from writing the files of the whole sweep."""
-    descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-      fcntl.flock(descriptor, fcntl.LOCK_EX)
-      yield
-    finally:
-      os.close(descriptor)
+    return file_lock.locked(self.path / _LOCK_FILE, wait=True)
 
   def _check_mine(self) -> None:
     """Checks that the folder holds a sweep, or nothing."""

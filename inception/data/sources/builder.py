@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import contextlib
-import fcntl
 import io
 import os
 from typing import Any
@@ -13,6 +12,7 @@ from inception import paths
 from inception.data.sources import digits
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError, count, reason
+from inception.files import file_lock
 
 
 def root(data_dir: str | None) -> paths.Path:
@@ -102,8 +102,7 @@ def _build_digits(folder: paths.Path, builder: Any) -> Any:
   """Builds the digits, unless another process is doing it; then waits."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / '.digits.lock', 'w') as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock.locked(folder / '.digits.lock', wait=True):
       fresh = tfds.builder(builder.name, data_dir=str(folder))
       if not fresh.info.splits:
         tfds.disable_progress_bar()
