@@ -5,7 +5,7 @@ and follows only those that build plain containers. A call that would rebuild a
 tensor becomes a `TensorView`; any other call becomes an inert object.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 import pickletools
 from typing import Any, BinaryIO
@@ -15,16 +15,16 @@ import numpy as np
 
 # Element type by the name of the storage class, without 'torch.'.
 _STORAGES: dict[str, Any] = {
-  'FloatStorage': np.dtype('<f4'),
-  'DoubleStorage': np.dtype('<f8'),
-  'HalfStorage': np.dtype('<f2'),
-  'BFloat16Storage': np.dtype(ml_dtypes.bfloat16),
-  'LongStorage': np.dtype('<i8'),
-  'IntStorage': np.dtype('<i4'),
-  'ShortStorage': np.dtype('<i2'),
-  'CharStorage': np.dtype('i1'),
-  'ByteStorage': np.dtype('u1'),
-  'BoolStorage': np.dtype('?'),
+  'FloatStorage': '<f4',
+  'DoubleStorage': '<f8',
+  'HalfStorage': '<f2',
+  'BFloat16Storage': ml_dtypes.bfloat16,
+  'LongStorage': '<i8',
+  'IntStorage': '<i4',
+  'ShortStorage': '<i2',
+  'CharStorage': 'i1',
+  'ByteStorage': 'u1',
+  'BoolStorage': '?',
 }
 
 _TENSOR_CALLS = (
@@ -127,10 +127,8 @@ def read_pickle(
   """
   machine = _Machine({} if storages is None else storages)
   for opcode, argument, _ in pickletools.genops(file):
-    if opcode.name == 'STOP':
-      return machine.stack.pop()
     machine.step(opcode.name, argument)
-  raise EOFError('truncated')
+  return machine.stack.pop()
 
 
 class _Machine:
@@ -140,42 +138,40 @@ class _Machine:
     self.stack: list[Any] = []
     self._memo: dict[int, Any] = {}
     self._storages = storages
-    self._handlers: Mapping[str, Callable[[Any], None]] = {
-      'MARK': lambda _: self.stack.append(_MARK),
-      'EMPTY_DICT': lambda _: self.stack.append({}),
-      'EMPTY_LIST': lambda _: self.stack.append([]),
-      'EMPTY_TUPLE': lambda _: self.stack.append(()),
-      'EMPTY_SET': lambda _: self.stack.append(set()),
-      'NONE': lambda _: self.stack.append(None),
-      'NEWTRUE': lambda _: self.stack.append(True),
-      'NEWFALSE': lambda _: self.stack.append(False),
-      'DICT': lambda _: self.stack.append(_pairs(self._pop_to_mark())),
-      'LIST': lambda _: self.stack.append(self._pop_to_mark()),
-      'TUPLE': lambda _: self.stack.append(tuple(self._pop_to_mark())),
-      'TUPLE1': lambda _: self.stack.append(self._pop(1)),
-      'TUPLE2': lambda _: self.stack.append(self._pop(2)),
-      'TUPLE3': lambda _: self.stack.append(self._pop(3)),
+    push = self.stack.append
+    self._handlers: dict[str, Callable[[Any], Any]] = {
+      'MARK': lambda _: push(_MARK),
+      'EMPTY_DICT': lambda _: push({}),
+      'EMPTY_LIST': lambda _: push([]),
+      'EMPTY_TUPLE': lambda _: push(()),
+      'EMPTY_SET': lambda _: push(set()),
+      'NONE': lambda _: push(None),
+      'NEWTRUE': lambda _: push(True),
+      'NEWFALSE': lambda _: push(False),
+      'DICT': lambda _: push(_pairs(self._pop_to_mark())),
+      'LIST': lambda _: push(self._pop_to_mark()),
+      'TUPLE': lambda _: push(tuple(self._pop_to_mark())),
+      'TUPLE1': lambda _: push(self._pop(1)),
+      'TUPLE2': lambda _: push(self._pop(2)),
+      'TUPLE3': lambda _: push(self._pop(3)),
       'SETITEM': lambda _: self._set_items(self._pop(2)),
       'SETITEMS': lambda _: self._set_items(self._pop_to_mark()),
       'APPEND': lambda _: self._extend(self._pop(1)),
       'APPENDS': lambda _: self._extend(self._pop_to_mark()),
-      'ADDITEMS': lambda _: self._drop_to_mark(),
-      'POP': lambda _: self._drop(),
-      'PROTO': lambda _: None,
-      'FRAME': lambda _: None,
-      'BUILD': lambda _: self._drop(),  # Attributes of an object: not needed.
-      'GLOBAL': lambda name: self.stack.append(Inert(name.replace(' ', '.'))),
-      'STACK_GLOBAL': lambda _: self.stack.append(
-        Inert('.'.join(self._pop(2)))
-      ),
-      'REDUCE': lambda _: self._call(),
-      'NEWOBJ': lambda _: self._call(),
-      'BINPERSID': lambda _: self._read_storage(),
+      'ADDITEMS': lambda _: self._pop_to_mark(),
+      'POP': lambda _: self._pop(1),
+      'BUILD': lambda _: self._pop(1),  # Attributes of an object: not needed.
+      **dict.fromkeys(('PROTO', 'FRAME', 'STOP'), lambda _: None),
+      'GLOBAL': lambda name: push(Inert(name.replace(' ', '.'))),
+      'STACK_GLOBAL': lambda _: push(Inert('.'.join(self._pop(2)))),
+      'REDUCE': lambda _: push(_rebuild(*self._pop(2))),
+      'NEWOBJ': lambda _: push(_rebuild(*self._pop(2))),
+      'BINPERSID': lambda _: push(self._read_storage(*self._pop(1))),
       'MEMOIZE': lambda _: self._memoize(len(self._memo)),
       **dict.fromkeys(('PUT', 'BINPUT', 'LONG_BINPUT'), self._memoize),
       **dict.fromkeys(
         ('GET', 'BINGET', 'LONG_BINGET'),
-        lambda index: self.stack.append(self._memo[index]),
+        lambda index: push(self._memo[index]),
       ),
     }
 
@@ -201,12 +197,6 @@ class _Machine:
       values.append(value)
     return values[::-1]
 
-  def _drop(self) -> None:
-    self._pop(1)
-
-  def _drop_to_mark(self) -> None:
-    self._pop_to_mark()
-
   def _set_items(self, flat: Any) -> None:
     target = self.stack[-1]
     if isinstance(target, dict):
@@ -220,19 +210,14 @@ class _Machine:
   def _memoize(self, index: int) -> None:
     self._memo[index] = self.stack[-1]
 
-  def _call(self) -> None:
-    called, arguments = self._pop(2)
-    self.stack.append(_rebuild(called, arguments))
-
-  def _read_storage(self) -> None:
+  def _read_storage(self, description: Any) -> Storage:
     """Reads ('storage', class, key, device, number of elements, ...)."""
-    (description,) = self._pop(1)
     kind, storage_class, key, _, size = description[:5]
     if kind != 'storage' or not isinstance(key, str):
       raise ValueError('the pickle is damaged')
     name = storage_class.name.removeprefix('torch.')
-    self.stack.append(Storage(key, name, size))
-    self._storages[key] = self.stack[-1]
+    self._storages[key] = Storage(key, name, size)
+    return self._storages[key]
 
 
 def _rebuild(called: Any, arguments: Any) -> Any:

@@ -22,38 +22,18 @@ _NORMALIZATION = 'Normalization'
 _CONVOLUTIONS = ('Conv2D', 'SeparableConv2D', 'DepthwiseConv2D')
 
 # Layers that change nothing outside of training.
-_ONLY_IN_TRAINING = frozenset(
-  {
-    'ActivityRegularization',
-    'Cast',
-    'cast',
-    'Dropout',
-    'GaussianDropout',
-    'GaussianNoise',
-    'Identity',
-    'RandomBrightness',
-    'RandomColorDegeneration',
-    'RandomColorJitter',
-    'RandomContrast',
-    'RandomErasing',
-    'RandomFlip',
-    'RandomGrayscale',
-    'RandomHue',
-    'RandomPerspective',
-    'RandomRotation',
-    'RandomSaturation',
-    'RandomSharpness',
-    'RandomShear',
-    'RandomTranslation',
-    'RandomZoom',
-    'SpatialDropout2D',
-  }
+_ONLY_IN_TRAINING = (
+  *('ActivityRegularization', 'Cast', 'cast', 'Dropout', 'GaussianDropout'),
+  *('GaussianNoise', 'Identity', 'RandomBrightness'),
+  *('RandomColorDegeneration', 'RandomColorJitter', 'RandomContrast'),
+  *('RandomErasing', 'RandomFlip', 'RandomGrayscale', 'RandomHue'),
+  *('RandomPerspective', 'RandomRotation', 'RandomSaturation'),
+  *('RandomSharpness', 'RandomShear', 'RandomTranslation', 'RandomZoom'),
+  'SpatialDropout2D',
 )
 # Layers between the last grid and the classifier that make the mean of the
 # grid.
-_AVERAGES = frozenset(
-  {'AveragePooling2D', 'Flatten', 'GlobalAveragePooling2D', 'Reshape'}
-)
+_AVERAGES = ('AveragePooling2D', 'Flatten', 'GlobalAveragePooling2D', 'Reshape')
 
 # Arithmetic of images and a constant, in Keras 3 and in tf.keras 2.
 _OPERATIONS = {
@@ -105,18 +85,16 @@ def other_pooling(model: Config) -> str | None:
   maximum, or a mean that is normalized, from it.
   """
   grids = (*_CONVOLUTIONS, 'Concatenate', 'BatchNormalization')
-  behind: list[_Layer] = []
+  known = (*_AVERAGES, *_ONLY_IN_TRAINING, 'Activation', 'ReLU', _INPUT)
+  other = None
   for layer in _layers(model):
-    if layer.kind in grids:
-      behind = []
-    elif layer.kind == 'Dense':
+    if layer.kind == 'Dense':
       break
-    else:
-      behind.append(layer)
-  known = _AVERAGES | _ONLY_IN_TRAINING | {'Activation', 'ReLU', _INPUT}
-  # Without a grid, the layers are those in front of something else.
-  others = [layer for layer in behind if layer.kind not in known]
-  return others[0].kind if others else None
+    if layer.kind in grids:
+      other = None
+    elif layer.kind not in known:
+      other = other or layer.kind
+  return other
 
 
 def read_statement(model: Config, arrays: Arrays) -> Statement:
@@ -170,21 +148,19 @@ def _normalization(
   front = list(
     itertools.takewhile(lambda x: x.kind not in _CONVOLUTIONS, layers)
   )
-  if len(front) == len(layers):
-    return None, None  # It has no convolution: not a model of images.
-  # Pixels of 0 and of 1 in each channel show what an affine function does.
-  pixels = np.array([[0.0] * 3, [1.0] * 3])
   known = (_INPUT, *_ONLY_IN_TRAINING)
   scalings = [layer for layer in front if layer.kind not in known]
-  if not scalings:
-    return None, None
+  if not scalings or len(front) == len(layers):
+    return None, None  # Without a convolution, it is not a model of images.
+  # Pixels of 0 and of 1 in each channel show what an affine function does.
+  pixels = np.array([[0.0] * 3, [1.0] * 3])
   for layer in scalings:
     pixels = np.broadcast_to(_apply(layer, pixels, arrays), (2, 3))
   offset, scale = pixels[0], pixels[1] - pixels[0]
   if not (np.isfinite(pixels).all() and (scale > 0).all()):
     raise ValueError(
-      f'{scalings[-1]} in front of the network is not a scaling by'
-      ' positive numbers'
+      f'{scalings[-1]} in front of the network is not a scaling by positive'
+      ' numbers'
     )
   return _channels(-offset / scale), _channels(1 / scale)
 
