@@ -138,8 +138,7 @@ def keras_cycles(topology: Any) -> int:
   labels = jax.ShapeDtypeStruct((1, rows), jnp.int32)
   program = DeviceProgram(step, split=(False, True, True), donated=(0,))
   compiled = programs.compile_for(
-    programs.Program(program, (state, images, labels)),
-    devices.describe(topology),
+    program, (state, images, labels), devices.describe(topology)
   )
   return estimate.estimate(compiled, topology, rows).cycles
 

@@ -22,8 +22,6 @@ from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
-_BY = ('stage', 'kind', 'op')
-
 
 def define_flags() -> None:
   """Defines the flags of this command."""
@@ -41,7 +39,12 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'largest_batch', False, 'Search for the largest batch that fits.'
   )
-  flags.DEFINE_enum('by', None, _BY, 'Also show where the time goes.')
+  flags.DEFINE_enum(
+    'by',
+    None,
+    ['stage', 'kind', 'op'],
+    'Also show where the time goes.',
+  )
   flags.DEFINE_integer(
     'num_examples',
     1_281_167,
@@ -73,13 +76,11 @@ def main() -> None:
   picture = shared.output('chart', outputs.picture)
   table = shared.output('csv')
   rows = config.batch_size / topologies[0].size
+  make = largest_batch if values.largest_batch else make_plan
   plans = []
   for topology in topologies:
     config.batch_size = round(rows * topology.size)
-    if values.largest_batch:
-      plan = largest_batch(config, topology, values.what, values.num_examples)
-    else:
-      plan = make_plan(config, topology, values.what, values.num_examples)
+    plan = make(config, topology, values.what, values.num_examples)
     plans.append(plan)
     print(report.describe(plan), flush=True)
   fitting = [plan for plan in plans if plan.estimate.fits]
@@ -97,7 +98,6 @@ def _write(
   picture: paths.Path | None,
   table: paths.Path | None,
 ) -> None:
-  """Writes what flags ask for."""
   from inception.planning import drawing, report
 
   values = flags.FLAGS

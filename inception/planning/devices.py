@@ -94,15 +94,7 @@ def _gpus(topology: Topology) -> topologies.TopologyDescription:
 
 @dataclasses.dataclass(frozen=True)
 class _Compiler:
-  """Who compiles for a platform.
-
-  Attributes:
-    target: What it compiles for.
-    package: The package that it is in.
-    install: What to install for it.
-    environment: Variables that it reads, where they are not set.
-    describe: Describes the chips of a topology.
-  """
+  """The package with the compiler for a platform, and variables it reads."""
 
   target: str
   package: str

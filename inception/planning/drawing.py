@@ -18,11 +18,7 @@ def draw_shares(
   Raises:
     UserError: The file cannot be written.
   """
-  from matplotlib import figure  # Slow to import.
-
-  picture = figure.Figure(
-    figsize=(8, 1.2 + 0.22 * len(parts)), layout='constrained'
-  )
+  picture = outputs.figure(8, 1.2 + 0.22 * len(parts))
   axes = picture.subplots()
   names = list(parts)[::-1]
   values = [1e3 * parts[name] for name in names]
@@ -32,7 +28,7 @@ def draw_shares(
   axes.set_title(title(plan), fontsize=10)
   axes.tick_params(labelsize=8)
   axes.margins(y=0.01)
-  outputs.save(picture, output, 120)
+  outputs.save(picture, output)
 
 
 def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
@@ -41,12 +37,10 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   Raises:
     UserError: The file cannot be written, or no plan fits.
   """
-  from matplotlib import figure  # Slow to import.
-
   fitting = [plan for plan in plans if plan.estimate.fits]
   if not fitting:
     raise UserError('no plan fits into memory: there is nothing to draw')
-  picture = figure.Figure(figsize=(7, 5.5), layout='constrained')
+  picture = outputs.figure(7, 5.5)
   rates, times = picture.subplots(2, sharex=True, height_ratios=(3, 2))
   _draw_rates(rates, fitting)
   names = [plan.topology.name for plan in fitting]
@@ -69,7 +63,7 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
   picture.suptitle(
     f'{subject(fitting[0])}, {rows:g} images per chip', fontsize=10
   )
-  outputs.save(picture, output, 120)
+  outputs.save(picture, output)
 
 
 def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:

@@ -1,9 +1,8 @@
 """From a compiled program to seconds: the compiler's estimates, added up."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import re
-from typing import Any
 
 from inception.planning.chips import Topology
 from inception.planning.operations import COLLECTIVES, Operation, operations
@@ -117,11 +116,7 @@ def seconds(op: Operation, topology: Topology) -> float:
 
 
 def by_stage(stages: Sequence[str]) -> Callable[[Operation], str]:
-  """Returns a function that finds an operation's stage and direction.
-
-  Args:
-    stages: Names of the scopes that count, such as those of a network.
-  """
+  """Returns a function that finds an operation's stage and direction."""
   pattern = re.compile(rf'\b({"|".join(map(re.escape, stages))})\b')
 
   def stage(op: Operation) -> str:
@@ -141,16 +136,3 @@ def by_kind(op: Operation) -> str:
 def by_op(op: Operation) -> str:
   """Returns an operation's own name, and where it comes from."""
   return f'{op.name} ({op.source.rpartition("/")[2] or OTHER})'
-
-
-def shares(
-  steps: Iterable[Operation],
-  topology: Topology,
-  group: Callable[[Operation], str],
-) -> dict[str, float]:
-  """Returns the seconds of each group of operations, in order of the first."""
-  total: dict[str, Any] = {}
-  for op in steps:
-    name = group(op)
-    total[name] = total.get(name, 0) + seconds(op, topology) * op.times
-  return total

@@ -10,6 +10,9 @@ import re
 
 from inception.planning import arithmetic
 
+Line = re.Match[str]  # An assignment, see `_ASSIGNMENT`.
+Computations = dict[str, list[Line]]  # Assignments by name of a computation.
+
 # What an operation is called by what is inside it, in order of importance.
 _KINDS = {
   'all-reduce': ('all-reduce', 'all-reduce-start'),
@@ -83,10 +86,9 @@ def operations(text: str) -> list[Operation]:
   return list(_walk(entry, computations, times=1))
 
 
-def _computations(text: str) -> dict[str, list[re.Match[str]]]:
-  """Returns the assignments of every computation, by its name."""
-  computations: dict[str, list[re.Match[str]]] = {}
-  current: list[re.Match[str]] = []
+def _computations(text: str) -> Computations:
+  computations: Computations = {}
+  current: list[Line] = []
   for line in text.splitlines():
     if line.startswith(('%', 'ENTRY')) and line.endswith('{'):
       entry, _, rest = line.partition('%')
@@ -97,7 +99,7 @@ def _computations(text: str) -> dict[str, list[re.Match[str]]]:
 
 
 def _walk(
-  name: str, computations: dict[str, list[re.Match[str]]], times: int
+  name: str, computations: Computations, times: int
 ) -> Iterator[Operation]:
   types: dict[str, str] = {}
   for line in computations[name]:
@@ -127,14 +129,10 @@ def _walk(
     )
 
 
-def _trips(
-  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
-) -> int:
-  """Returns how often a loop runs; 1 where the program does not say.
-
-  GPU programs say it. In those of TPUs, a loop of `lax.scan` runs while a
-  counter from 0 is less than a constant.
-  """
+def _trips(line: Line, computations: Computations) -> int:
+  """Returns how often a loop runs; 1 where the program does not say."""
+  # GPU programs say it. In those of TPUs, a loop of `lax.scan` runs while a
+  # counter from 0 is less than a constant.
   if known := re.search(r'"known_trip_count":\{"n":"(\d+)"', line['rest']):
     return int(known[1])
   condition = computations.get(_called(line['rest'], 'condition'), [])
@@ -151,16 +149,14 @@ def _trips(
   return 1
 
 
-def _is_free(line: re.Match[str]) -> bool:
+def _is_free(line: Line) -> bool:
   opcode = line['opcode']
   if opcode.endswith(('-start', '-done')):
     return not any(opcode in opcodes for opcodes in _KINDS.values())
   return opcode in _FREE or 'custom_call_target="ConcatBitcast"' in line['rest']
 
 
-def _kind(
-  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
-) -> str:
+def _kind(line: Line, computations: Computations) -> str:
   if '__cudnn$conv' in line['rest']:
     return 'convolution'
   inside = _opcodes(line, computations)
@@ -170,26 +166,20 @@ def _kind(
   return OTHER_KIND
 
 
-def _opcodes(
-  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
-) -> set[str]:
+def _opcodes(line: Line, computations: Computations) -> set[str]:
   """Returns the opcodes of an operation and of what is fused into it."""
   if line['opcode'] != 'fusion':
     return {line['opcode']}
-  inner = computations.get(_called(line['rest'], 'calls'), [])
+  inner = _fused(line, computations)
   return set().union(*(_opcodes(part, computations) for part in inner))
 
 
 def _bytes_read(
-  line: re.Match[str],
-  types: dict[str, str],
-  computations: dict[str, list[re.Match[str]]],
+  line: Line, types: dict[str, str], computations: Computations
 ) -> list[int]:
-  """Returns the bytes that an operation reads of each of its operands.
-
-  A slice reads no more than it returns. XLA puts many gradients into one array
-  for an all-reduce and slices that, inside of fusions too.
-  """
+  """Returns the bytes that an operation reads of each of its operands."""
+  # A slice reads no more than it returns. XLA puts many gradients into one
+  # array for an all-reduce and slices that, inside of fusions too.
   sizes = [
     arithmetic.bytes_of(types.get(x, '')) for x in arithmetic.operands(line)
   ]
@@ -197,7 +187,7 @@ def _bytes_read(
     return [min(sizes[0], arithmetic.bytes_of(line['type'])), *sizes[1:]]
   if line['opcode'] != 'fusion':
     return sizes
-  inner = computations.get(_called(line['rest'], 'calls'), [])
+  inner = _fused(line, computations)
   for part in inner:
     if part['opcode'] != 'parameter':
       continue
@@ -209,28 +199,27 @@ def _bytes_read(
   return sizes
 
 
-def _source(
-  line: re.Match[str], computations: dict[str, list[re.Match[str]]]
-) -> str:
+def _source(line: Line, computations: Computations) -> str:
   """Returns where an operation comes from, or something fused into it."""
   if match := re.search(r'op_name="([^"]*)"', line['rest']):
     return match[1]
-  inner = computations.get(_called(line['rest'], 'calls'), [])
-  sources = (_source(part, computations) for part in inner)
+  sources = (_source(part, computations) for part in _fused(line, computations))
   return max(sources, key=len, default='')  # The longest says the most.
 
 
 def _flops(
-  line: re.Match[str],
-  types: dict[str, str],
-  computations: dict[str, list[re.Match[str]]],
+  line: Line, types: dict[str, str], computations: Computations
 ) -> int:
   """Returns the arithmetic of an operation, or of what is fused into it."""
   if line['opcode'] != 'fusion':
     return arithmetic.flops(line, types)
-  inner = computations.get(_called(line['rest'], 'calls'), [])
+  inner = _fused(line, computations)
   inner_types = {part['name']: part['type'] for part in inner}
   return sum(_flops(part, inner_types, computations) for part in inner)
+
+
+def _fused(line: Line, computations: Computations) -> list[Line]:
+  return computations.get(_called(line['rest'], 'calls'), [])
 
 
 def _called(rest: str, attribute: str) -> str:

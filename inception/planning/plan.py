@@ -1,6 +1,6 @@
 """A plan: a run's step, compiled for some chips, and what follows from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import math
 
@@ -76,7 +76,7 @@ def make_plan(
     table = get_architecture(config.model.architecture)
     config.model.num_classes = table.num_classes + config.data.class_offset
   program = programs.make_program(config, num_examples, what, topology.size)
-  compiled = programs.compile_for(program, devices.describe(topology))
+  compiled = programs.compile_for(*program, devices.describe(topology))
   duration = make_duration(config, num_examples)
   steps_per_epoch = duration.steps_per_epoch
   return Plan(
@@ -95,20 +95,13 @@ def largest_batch(
   topology: Topology,
   what: str,
   num_examples: int,
-  make: Callable[..., Plan] = make_plan,
 ) -> Plan:
   """Finds the largest batch that fits, to a multiple of 8 per chip.
 
   Every try compiles the step. Memory grows nearly in proportion to the batch,
   so most tries are where it should just fit; the others double the batch, or
-  halve the interval.
-
-  Args:
-    config: A config; its batch size does not matter.
-    topology: The chips.
-    what: 'train' or 'eval'.
-    num_examples: Examples of an epoch.
-    make: Makes a plan; see `make_plan`.
+  halve the interval. Arguments are those of `make_plan`; the batch size of the
+  config does not matter.
 
   Raises:
     UserError: Not even 8 images per chip fit.
@@ -117,7 +110,7 @@ def largest_batch(
 
   def attempt(units: int) -> Plan:
     config.batch_size = unit * units * topology.size
-    return make(config, topology, what, num_examples)
+    return make_plan(config, topology, what, num_examples)
 
   best = attempt(1)
   if not best.estimate.fits:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from inception.errors import UserError, lookup, reason
+from inception.errors import UserError, reason
 from inception.evaluation.evaluate import eval_program
 from inception.predict import make_predictor
 from inception.processes.device_program import DeviceProgram
@@ -29,19 +29,6 @@ _TOO_LARGE = (
   r'(?P<needed>[\d.]+)(?P<unit>[KMGT])\) exceeds available HBM',
   r'Used (?P<needed>[\d.]+)(?P<unit>[KMGT]) of',
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-  """A program and what it is called with.
-
-  Attributes:
-    program: What one device runs.
-    arguments: Shapes and dtypes of its arguments, for all devices.
-  """
-
-  program: DeviceProgram
-  arguments: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +53,18 @@ class Compiled:
 
 def make_program(
   config: ml_collections.ConfigDict, num_examples: int, what: str, count: int
-) -> Program:
+) -> tuple[DeviceProgram, tuple[Any, ...]]:
   """Makes the step of a run.
 
   Args:
     config: A config with `model.num_classes` set.
     num_examples: Examples of an epoch.
-    what: A key of `PROGRAMS`.
+    what: 'train' or 'eval'.
     count: Number of devices that a batch is split over.
+
+  Returns:
+    What one device runs, and shapes and dtypes of its arguments, for all
+    devices.
 
   Raises:
     UserError: A field is wrong, or the batch cannot be split.
@@ -91,20 +82,29 @@ def make_program(
     'image': _shape(jnp.uint8, count, rows, side, side, 3),
     'label': _shape(jnp.int32, count, rows),
   }
-  return lookup(PROGRAMS, what, 'what')(config, num_examples, batch)
+  training = build(config, (), num_examples)
+  state = training.abstract_state
+  if what == 'train':
+    return step_program(training.recipe), (_shape(jnp.int32), state, batch)
+  batch['mask'] = _shape(jnp.float32, count, rows)
+  predictor = make_predictor(training.model, config.data)
+  return eval_program(predictor), (state.eval_variables(), batch)
 
 
-def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
+def compile_for(
+  program: DeviceProgram, arguments: Sequence[Any], devices: Sequence[Any]
+) -> Compiled:
   """Compiles a program for devices that are not here.
 
   Args:
-    program: The program.
+    program: What one device runs.
+    arguments: Shapes and dtypes of its arguments, for all devices.
     devices: Devices, from `devices.describe`.
 
   Raises:
     UserError: The compiler fails for another reason than memory.
   """
-  lowered = program.program.shard_map(devices).lower(*program.arguments)
+  lowered = program.shard_map(devices).lower(*arguments)
   start = time.perf_counter()
   try:
     compiled = lowered.compile(_COMPILER_OPTIONS[devices[0].platform])
@@ -119,32 +119,6 @@ def compile_for(program: Program, devices: Sequence[Any]) -> Compiled:
     flops=cost.get('flops'),
     bytes_moved=cost.get('bytes accessed'),
   )
-
-
-def _training(
-  config: ml_collections.ConfigDict, num_examples: int, batch: dict[str, Any]
-) -> Program:
-  training = build(config, (), num_examples)
-  seed = _shape(jnp.int32)
-  return Program(
-    step_program(training.recipe), (seed, training.abstract_state, batch)
-  )
-
-
-def _evaluation(
-  config: ml_collections.ConfigDict, num_examples: int, batch: dict[str, Any]
-) -> Program:
-  training = build(config, (), num_examples)
-  predictor = make_predictor(training.model, config.data)
-  mask = _shape(jnp.float32, *batch['label'].shape)
-  return Program(
-    eval_program(predictor),
-    (training.abstract_state.eval_variables(), {**batch, 'mask': mask}),
-  )
-
-
-# The step that is compiled, by the value of --what.
-PROGRAMS = {'train': _training, 'eval': _evaluation}
 
 
 def _shape(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
@@ -163,11 +137,7 @@ def peak_bytes(memory: Any) -> int:
 
 
 def _needed_bytes(message: str) -> int | None:
-  """Returns the memory that a failed compilation asked for.
-
-  Raises:
-    UserError: It failed for another reason.
-  """
+  """Returns the memory asked for; other reasons of a failure are raised."""
   for pattern in _TOO_LARGE:
     if match := re.search(pattern, message):
       power = 'KMGT'.index(match['unit']) + 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+from inception.architectures import get_architecture
 from inception.cli import outputs
 from inception.planning import estimate as estimates
 from inception.planning.operations import operations
@@ -126,11 +127,22 @@ def shares(plan: Plan, by: str) -> dict[str, float]:
   """
   if plan.text is None:
     return {}
-  steps = operations(plan.text)
+  table = get_architecture(plan.config.model.architecture)
+  scopes = [part.name for part in (*table.stages, *table.aux_heads)]
+  scopes += ['Logits', *_STEP_SCOPES]
+  group = {
+    'stage': estimates.by_stage(scopes),
+    'kind': estimates.by_kind,
+    'op': estimates.by_op,
+  }[by]
+  found: dict[str, float] = {}
+  for op in operations(plan.text):
+    seconds = estimates.seconds(op, plan.topology) * op.times
+    found[group(op)] = found.get(group(op), 0) + seconds
   if by == 'stage':
-    return _by_stage(plan, steps)
-  group = estimates.by_kind if by == 'kind' else estimates.by_op
-  found = estimates.shares(steps, plan.topology, group)
+    order = [f'{n} {way}' for n in scopes for way in ('forward', 'backward')]
+    ordered = {name: found.pop(name) for name in order if name in found}
+    return {**ordered, **found}
   longest = sorted(found.items(), key=lambda item: -item[1])
   return dict(longest[:_MOST_ROWS])
 
@@ -145,17 +157,3 @@ def format_shares(parts: dict[str, float], by: str) -> str:
       for name, value in parts.items()
     ],
   )
-
-
-def _by_stage(plan: Plan, steps: list[Any]) -> dict[str, float]:
-  from inception.architectures import get_architecture
-
-  table = get_architecture(plan.config.model.architecture)
-  names = [stage.name for stage in table.stages]
-  names += [head.name for head in table.aux_heads]
-  names += ['Logits', *_STEP_SCOPES]
-  group = estimates.by_stage(names)
-  found = estimates.shares(steps, plan.topology, group)
-  order = [f'{n} {way}' for n in names for way in ('forward', 'backward')]
-  ordered = {name: found.pop(name) for name in order if name in found}
-  return {**ordered, **found}

@@ -14,7 +14,7 @@ from inception.planning import chips, devices, drawing, report
 from inception.planning.estimate import Estimate, by_kind, by_stage, estimate
 from inception.planning.operations import operations
 from inception.planning.plan import Plan, largest_batch
-from inception.planning.programs import Compiled, Program, compile_for
+from inception.planning.programs import Compiled, compile_for
 from inception.processes.device_program import DeviceProgram
 from tests import tiny, warm
 
@@ -282,53 +282,58 @@ def test_wrong_topologies_name_the_way_out(name, message):
     chips.parse(name)
 
 
-@pytest.mark.parametrize('largest', [1, 5, 8, 37])
-def test_the_largest_batch_is_found(config, largest):
-  """To a multiple of 8 images per chip, in few tries."""
-  topology = chips.parse('v5e:2x2')
+def compile_nothing(monkeypatch, figures_of):
+  """Makes plans of given figures; returns the batch sizes that are tried."""
   tried = []
 
   def make(config, topology, what, num_examples):
-    del what, num_examples
+    del num_examples
     tried.append(config.batch_size)
-    fits = config.batch_size <= largest * 8 * topology.size
-    figures = Estimate(config.batch_size, fits, None, 1, 1.0)
-    return Plan(config, topology, 'train', None, figures, 1, 1.0)
+    figures = figures_of(config.batch_size)
+    return Plan(config, topology, what, None, figures, 1, 1.0)
 
-  plan = largest_batch(config, topology, 'train', 100, make=make)
+  monkeypatch.setattr('inception.planning.plan.make_plan', make)
+  return tried
+
+
+@pytest.mark.parametrize('largest', [1, 5, 8, 37])
+def test_the_largest_batch_is_found(config, largest, monkeypatch):
+  """To a multiple of 8 images per chip, in few tries."""
+  topology = chips.parse('v5e:2x2')
+
+  def figures(size):
+    fits = size <= largest * 8 * topology.size
+    return Estimate(size, fits, None, 1, 1.0)
+
+  tried = compile_nothing(monkeypatch, figures)
+  plan = largest_batch(config, topology, 'train', 100)
   assert plan.estimate.batch_size == largest * 32
   assert len(tried) <= 12
 
 
-def test_the_largest_batch_is_guessed_from_memory(config):
+def test_the_largest_batch_is_guessed_from_memory(config, monkeypatch):
   topology = chips.parse('v5e:1x1')
-  memory, tried = topology.chip.memory, []
+  memory = topology.chip.memory
 
-  def make(config, topology, what, num_examples):
-    del what, num_examples
-    tried.append(config.batch_size)
-    peak = 2**30 + 2**26 * config.batch_size
-    figures = Estimate(config.batch_size, peak <= memory, peak, memory, 1.0)
-    return Plan(config, topology, 'train', None, figures, 1, 1.0)
+  def figures(size):
+    peak = 2**30 + 2**26 * size
+    return Estimate(size, peak <= memory, peak, memory, 1.0)
 
-  plan = largest_batch(config, topology, 'train', 100, make=make)
+  tried = compile_nothing(monkeypatch, figures)
+  plan = largest_batch(config, topology, 'train', 100)
   assert tried == [8, 16, 232, 240]  # 236 would fit.
   assert plan.estimate.batch_size == 232
   config.accumulation_steps = 32
-  plan = largest_batch(config, topology, 'train', 100, make=make)
+  plan = largest_batch(config, topology, 'train', 100)
   assert plan.estimate.batch_size == 224
 
 
-def test_nothing_fits(config):
-  def make(config, topology, what, num_examples):
-    del what, num_examples
-    figures = Estimate(config.batch_size, False, None, 1, 1.0)
-    return Plan(config, topology, 'train', None, figures, 1, 1.0)
-
+def test_nothing_fits(config, monkeypatch):
+  compile_nothing(monkeypatch, lambda size: Estimate(size, False, None, 1, 1.0))
   with pytest.raises(
     UserError, match='has no memory for 8 images; take a smaller'
   ):
-    largest_batch(config, chips.parse('v5e:1x1'), 'train', 100, make=make)
+    largest_batch(config, chips.parse('v5e:1x1'), 'train', 100)
 
 
 def test_figures_are_called_estimates(config):
@@ -416,7 +421,7 @@ def test_parts_of_a_batch_are_counted():
     for shape in ((256, 256), (1, 12, 256, 256))
   ]
   described = devices.describe(chips.parse('v5e:1x1'))
-  done = compile_for(Program(program, tuple(shapes)), described)
+  done = compile_for(program, shapes, described)
   assert max(op.times for op in operations(done.text)) == 12
 
 
