@@ -79,13 +79,15 @@ def picture(path: paths.PathLike, name: str) -> paths.Path:
   return file
 
 
-def save(figure: Any, path: paths.Path, dpi: float | None = None) -> None:
-  """Writes a figure of Matplotlib.
+def figure(width: float, height: float, dpi: float = 120) -> Any:
+  """Returns an empty figure of Matplotlib, of a size in inches."""
+  from matplotlib.figure import Figure  # Slow to import.
 
-  Args:
-    figure: The figure.
-    path: From `picture`.
-    dpi: Dots per inch; by default those of the figure.
+  return Figure(figsize=(width, height), dpi=dpi, layout='constrained')
+
+
+def save(drawn: Any, path: paths.Path) -> None:
+  """Writes a figure to a path from `picture`.
 
   Raises:
     UserError: The file cannot be written.
@@ -93,7 +95,8 @@ def save(figure: Any, path: paths.Path, dpi: float | None = None) -> None:
   content = io.BytesIO()
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always')
-    figure.savefig(content, format=path.suffix[1:].lower(), dpi=dpi or 'figure')
+    kind = path.suffix[1:].lower()
+    drawn.savefig(content, format=kind, dpi='figure')
   if any('missing from font' in str(each.message) for each in caught):
     warn(f"{path} has boxes for letters that Matplotlib's font does not have")
   paths.write_atomically(path, content.getvalue())

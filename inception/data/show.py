@@ -135,13 +135,9 @@ def draw(
   Raises:
     UserError: The file cannot be written.
   """
-  from matplotlib import figure  # Slow to import: after the flags.
-
   images = training + evaluation
   rows = -(-len(images) // _COLUMNS)
-  picture = figure.Figure(
-    figsize=(_INCHES * _COLUMNS, 1.2 * _INCHES * rows), layout='constrained'
-  )
+  picture = outputs.figure(_INCHES * _COLUMNS, 1.2 * _INCHES * rows, dpi=110)
   axes = picture.subplots(rows, _COLUMNS, squeeze=False)
   for axis in axes.flat:
     axis.axis('off')
@@ -153,7 +149,7 @@ def draw(
     ' images',
     fontsize=9,
   )
-  outputs.save(picture, output, 110)
+  outputs.save(picture, output)
 
 
 def _to_uint8(image: Any) -> np.ndarray:

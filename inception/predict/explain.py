@@ -82,11 +82,7 @@ def draw(
   Raises:
     UserError: The file cannot be written.
   """
-  from matplotlib import figure  # Slow to import.
-
-  picture = figure.Figure(
-    figsize=(2 * _INCHES, 1.15 * _INCHES), layout='constrained'
-  )
+  picture = outputs.figure(2 * _INCHES, 1.15 * _INCHES, dpi=110)
   left, right = picture.subplots(1, 2)
   height, width = image.shape[:2]
   for axis in (left, right):
@@ -102,4 +98,4 @@ def draw(
     extent=(0, width, height, 0),
   )
   picture.suptitle(outputs.label(title), fontsize=9)
-  outputs.save(picture, output, 110)
+  outputs.save(picture, output)

@@ -49,10 +49,8 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   Raises:
     UserError: The file cannot be written.
   """
-  from matplotlib import figure  # Slow to import: after the checks.
-
   splits = list(dict.fromkeys(row['split'] for row in rows))
-  picture = figure.Figure(figsize=(10, 4), dpi=120, layout='constrained')
+  picture = outputs.figure(10, 4)
   loss, accuracy = picture.subplots(1, 2)
   for split, color in zip(splits, COLORS):
     points = [row for row in rows if row['split'] == split]

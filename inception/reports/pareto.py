@@ -95,9 +95,7 @@ def draw(
   Raises:
     UserError: The file cannot be written.
   """
-  from matplotlib import figure  # Slow to import: after the checks.
-
-  picture = figure.Figure(figsize=(10, 6), dpi=120, layout='constrained')
+  picture = outputs.figure(10, 6)
   axes = picture.subplots()
   networks = list(dict.fromkeys(point.network for point in points))
   colors = {n: COLORS[i % len(COLORS)] for i, n in enumerate(networks)}
