@@ -15,7 +15,7 @@ import ml_collections
 from inception.config import compare
 from inception.evaluation import evaluate, members
 from inception.processes import distributed
-from inception.training import build, run
+from inception.training import build
 from inception.training.recipe import schedule
 from inception.training.recipe.step import Recipe
 
@@ -38,8 +38,8 @@ _BUT_IN_STATES = 'data.image_size'
 
 def share() -> None:
   """Shares programs for the rest of this process."""
-  make_predictor = _remember(run.make_predictor, _predictor_key)
-  run.make_predictor = members.make_predictor = make_predictor
+  make_predictor = _remember(build.make_predictor, _predictor_key)
+  build.make_predictor = members.make_predictor = make_predictor
   evaluate.make_eval_step = _remember(
     evaluate.make_eval_step,
     lambda predictor, devices, *activation: (

@@ -1,22 +1,21 @@
 """Logs of a run: progress on the terminal, metrics to files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 import datetime
 import math
 import sys
 import time
 from typing import Any
 
+import ml_collections
 import tqdm
 
 from inception import paths
+from inception.config import compare
 from inception.errors import count, warn
-from inception.observing.metrics import Row, format_row, open_after
+from inception.observing.metrics import format_row, open_after
 from inception.observing.tensorboard import EventFile
 from inception.observing.trackers import Tracker
-
-# Makes a tracker from the rows that were logged before.
-Tracking = Callable[[Sequence[Row]], Tracker]
 
 # Results of an evaluation.
 _RESULTS = ('examples', 'loss', 'top1', 'top5')
@@ -26,25 +25,26 @@ class Logs:
   """Writes the metrics of a run to its workdir and to the terminal.
 
   A terminal gets a progress bar, anything else plain lines. The same metrics go
-  to TensorBoard event files and to metrics.jsonl, one JSON object per line.
+  to TensorBoard event files, to metrics.jsonl, one JSON object per line, and to
+  the tracker of the config, if any.
   """
 
   def __init__(
     self,
     workdir: paths.Path,
+    config: ml_collections.ConfigDict,
     first_step: int,
     total_steps: int,
     go_on: bool,
-    tracker: Tracking | None = None,
   ):
     """Opens the logs; rows for steps after `first_step` are deleted.
 
     Args:
       workdir: Workdir of the run.
+      config: The whole config.
       first_step: Steps taken before.
       total_steps: Steps of the whole run.
       go_on: Keep rows that cannot be written until there is space again.
-      tracker: Makes what else gets all rows, from those logged before.
 
     Raises:
       UserError: A file cannot be written, or a package is missing.
@@ -57,7 +57,10 @@ class Logs:
       row['step']: row for row in rows if row['split'] != 'train'
     }
     self._tensorboard = EventFile(workdir / 'tensorboard', rows)
-    self._tracker = tracker(rows) if tracker is not None else None
+    self._tracker: Tracker | None = None
+    if config.tracker is not None:
+      fields = compare.flatten(config)
+      self._tracker = Tracker(config.tracker, workdir, fields, rows)
     self._bar = tqdm.tqdm(
       total=total_steps,
       initial=first_step,
@@ -67,23 +70,11 @@ class Logs:
     )
 
   def results(self, step: int) -> dict[str, float] | None:
-    """Returns what was logged about an evaluation before the run was resumed.
-
-    Args:
-      step: Step of the evaluation.
-    """
+    """Returns what was logged of an evaluation before the run was resumed."""
     row = self._results.get(step)
     if row is None or not row.keys() >= set(_RESULTS):
       return None
     return {name: row[name] for name in _RESULTS}
-
-  def top1_of_evaluations(self) -> list[tuple[int, float]]:
-    """Returns step and top-1 of evaluations before the run was resumed."""
-    return [
-      (step, row['top1'])
-      for step, row in sorted(self._results.items())
-      if 'top1' in row
-    ]
 
   def train(
     self,
@@ -169,10 +160,6 @@ class NoLogs:
 
   def results(self, step: int) -> None:
     """Knows no evaluation."""
-
-  def top1_of_evaluations(self) -> list[tuple[int, float]]:
-    """Knows no evaluation."""
-    return []
 
   def train(self, *_: object) -> None:
     """Logs nothing."""

@@ -14,6 +14,8 @@ Row = Mapping[str, Any]
 
 METRICS_FILE = 'metrics.jsonl'
 
+_NO_METRICS = ('step', 'time', 'crc32')
+
 # The last field of a line: the CRC32 of everything before it.
 _CHECKSUM = ', "crc32": '
 
@@ -21,7 +23,7 @@ _CHECKSUM = ', "crc32": '
 def read_rows(workdir: paths.Path) -> list[Row]:
   """Reads the metrics that a run logged.
 
-  Damaged lines are named on standard error and left out.
+  Damaged lines are reported on standard error and left out.
 
   Raises:
     UserError: There are none.
@@ -52,6 +54,15 @@ def evaluations(
     for _, row in _good_lines(path)
     if row['split'] != 'train' and metric in row
   ]
+
+
+def numbers(row: Row) -> dict[str, float]:
+  """Returns the metrics of a row, as {'train/loss': 0.5, ...}."""
+  return {
+    f'{row["split"]}/{name}': float(value)
+    for name, value in row.items()
+    if isinstance(value, int | float) and name not in _NO_METRICS
+  }
 
 
 def format_row(row: Row) -> bytes:

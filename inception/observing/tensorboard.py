@@ -12,9 +12,7 @@ from tensorboard.summary.writer import record_writer
 from inception import paths
 from inception.errors import UserError
 from inception.files.growing_file import GrowingFile
-from inception.observing.metrics import Row
-
-_NO_METRICS = ('step', 'time', 'crc32')
+from inception.observing.metrics import Row, numbers
 
 
 class EventFile:
@@ -26,10 +24,10 @@ class EventFile:
   """
 
   def __init__(self, folder: paths.Path, rows: Sequence[Row]):
-    """Replaces the event files in a folder.
+    """Replaces the event files in a folder, which is made if missing.
 
     Args:
-      folder: The folder; made if missing.
+      folder: Folder of the run's event files.
       rows: Rows that the run has logged.
 
     Raises:
@@ -66,9 +64,8 @@ class EventFile:
 
 def _row_record(row: Row) -> bytes:
   values = [
-    summary_pb2.Summary.Value(tag=f'{row["split"]}/{name}', simple_value=value)
-    for name, value in row.items()
-    if isinstance(value, int | float) and name not in _NO_METRICS
+    summary_pb2.Summary.Value(tag=name, simple_value=value)
+    for name, value in numbers(row).items()
   ]
   return format_event(
     wall_time=row.get('time', time.time()),

@@ -17,14 +17,13 @@ import uuid
 from inception import paths
 from inception.errors import UserError, count, reason, warn
 from inception.files import json_text
-from inception.observing.metrics import Row
+from inception.observing.metrics import Row, numbers
 
 _PROJECT = 'inception'
 _FILE = 'tracker.json'
 _RETRY_SECONDS = 30.0
 # At the end of a run, for what has not been sent yet.
 _LAST_SECONDS = 20.0
-_NO_METRICS = ('step', 'split', 'time', 'crc32')
 
 
 class Client(Protocol):
@@ -119,12 +118,7 @@ class Tracker:
 
   def _send_first(self, client: Client) -> None:
     position, row = self._waiting[0]
-    values = {
-      f'{row["split"]}/{name}': float(value)
-      for name, value in row.items()
-      if isinstance(value, int | float) and name not in _NO_METRICS
-    }
-    client.log(row['step'], values, row.get('time', time.time()))
+    client.log(row['step'], numbers(row), row.get('time', time.time()))
     self._sent = position
     described = {'name': self._name, 'id': self._id, 'sent': position}
     paths.write_atomically(self._workdir / _FILE, json.dumps(described))

@@ -11,9 +11,7 @@ from inception import paths
 from inception.data import pipeline
 from inception.data.batches import host_shard
 from inception.processes import distributed
-from inception.training.build import Training
-from inception.training.run import make_eval_step
-from inception.training.setup import prepare
+from inception.training.preflight import prepare
 
 
 def compile_only(
@@ -23,34 +21,21 @@ def compile_only(
 ) -> None:
   """Compiles what `train` would run, so that the compilation cache has it.
 
-  Nothing is written to the workdir, and no image is read.
-
-  Args:
-    config: As that of `train`.
-    workdir: As that of `train`.
-    devices: As those of `train`.
-
-  Raises:
-    UserError: As `train`.
+  Nothing is written to the workdir, and no image is read. Arguments and errors
+  are those of `train`.
   """
   devices = list(devices or distributed.all_devices())
-  workdir = paths.resolve(workdir)
-  prepared = prepare(config, workdir, devices, take_lock=lambda: None)
-  _compile(prepared.training)
-
-
-def _compile(training: Training) -> None:
-  """Compiles initialization, a step and the evaluation of a batch."""
-  config, devices = training.config, training.devices
+  training = prepare(config, paths.resolve(workdir), devices).training
+  config = training.config
   shard = host_shard(config.batch_size, devices)
-  batch = pipeline.empty_batch(config.data, shard)
-  mask = batch.pop('mask')
+  eval_batch = pipeline.empty_batch(config.data, shard)
+  batch = {name: x for name, x in eval_batch.items() if name != 'mask'}
   state = training.abstract_state
-  evaluate: Any = make_eval_step(training)
+  eval_step: Any = training.eval_step
   lowered = (
     training.create_state.lower(np.int32(config.seed)),
     training.step.lower(state, batch),
-    evaluate.lower(state.eval_variables(), {**batch, 'mask': mask}),
+    eval_step.lower(state.eval_variables(), eval_batch),
   )
   for program in lowered:
     program.compile()

@@ -12,12 +12,13 @@ import jax
 import ml_collections
 import numpy as np
 
+from inception.evaluation import evaluate
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
+from inception.predict import make_predictor
 from inception.processes import distributed
 from inception.processes.distributed import AXIS
 from inception.training.recipe import schedule as schedules
-from inception.training.recipe.losses import CLASS_WEIGHTS
 from inception.training.recipe.optimizer import make_optimizer
 from inception.training.recipe.state import TrainState, initial_state
 from inception.training.recipe.step import Recipe, TrainStep, make_train_step
@@ -53,6 +54,12 @@ class Training:
     return make_train_step(self.recipe, self.devices)
 
   @functools.cached_property
+  def eval_step(self) -> evaluate.EvalStep:
+    """The evaluation of a batch on the devices."""
+    predictor = make_predictor(self.model, self.config.data)
+    return evaluate.make_eval_step(predictor, self.devices)
+
+  @functools.cached_property
   def abstract_state(self) -> TrainState:
     """Shapes and dtypes of the state; nothing is computed."""
     state: TrainState = self.create_state.eval_shape(self._seed)
@@ -77,7 +84,7 @@ def build(
   config: ml_collections.ConfigDict,
   devices: Sequence[jax.Device],
   num_examples: int,
-  class_counts: np.ndarray | None = None,
+  class_weights: np.ndarray | None = None,
 ) -> Training:
   """Makes model, schedule and optimizer; nothing is compiled.
 
@@ -85,8 +92,7 @@ def build(
     config: A checked config with `model.num_classes` set.
     devices: Devices of all processes, which a batch is split over.
     num_examples: Examples of an epoch.
-    class_counts: Examples of each class, int64 [classes], where
-      `loss.class_weights` needs them.
+    class_weights: See `Recipe`.
   """
   duration = schedules.make_duration(config, num_examples)
   model = model_from_config(config, AXIS)
@@ -102,7 +108,7 @@ def build(
       frozen=model.frozen_stages,
       heads=heads_of(model),
     ),
-    class_weights=_class_weights(config, class_counts),
+    class_weights=class_weights,
   )
   return Training(recipe, duration, tuple(devices))
 
@@ -125,13 +131,3 @@ def jit_initial_state(recipe: Recipe) -> Any:
 def heads_of(model: Network) -> tuple[str, ...]:
   """Returns the scopes of the classifier and of the auxiliary heads."""
   return ('Logits', *(head.name for head in model.architecture.aux_heads))
-
-
-def _class_weights(
-  config: ml_collections.ConfigDict, counts: np.ndarray | None
-) -> np.ndarray | None:
-  weigh = CLASS_WEIGHTS[config.loss.class_weights]
-  if weigh is None or counts is None:
-    return None
-  offset = config.data.class_offset  # The background has no examples.
-  return np.concatenate([np.zeros(offset, np.float32), weigh(counts)])

@@ -17,9 +17,9 @@ from inception.observing.start_times import Startup
 from inception.processes import distributed
 from inception.processes.consensus import StoppedError
 from inception.training import start as starts
+from inception.training.preflight import prepare
 from inception.training.recipe.state import TrainState
 from inception.training.run import Run, start_run
-from inception.training.setup import prepare
 
 
 def train(
@@ -55,26 +55,22 @@ def train(
   with contextlib.ExitStack() as stack:
     startup = stack.enter_context(Startup(began))
     startup.mark('imports')
-
-    def take_lock() -> WorkdirLock | None:
-      if not distributed.is_first():
-        return None
-      return stack.enter_context(WorkdirLock(workdir))
-
-    prepared = prepare(config, workdir, devices, take_lock)
-    training = prepared.training
+    lock: WorkdirLock | None = None
+    with distributed.agreed():
+      if distributed.is_first():
+        lock = stack.enter_context(WorkdirLock(workdir))
+    prepared = prepare(config, workdir, devices)
     startup.mark('data')
     with distributed.agreed():
-      state = starts.first_state(prepared.start, training, workdir)
-      if prepared.lock is not None:
-        prepared.lock.make_workdir()
+      state = starts.first_state(prepared.start, prepared.training, workdir)
+      if lock is not None:
+        lock.make_workdir()
     run = start_run(stack, prepared, state, workdir, startup, profile_steps)
-    first, total = int(state.step), training.duration.steps
+    total = prepared.training.duration.steps
+    steps = range(int(state.step) + 1, min(stop_at_step or total, total) + 1)
     state = distributed.replicate(state, devices)
     startup.mark('state')
-    return take_steps(
-      run, state, range(first + 1, min(stop_at_step or total, total) + 1)
-    )
+    return take_steps(run, state, steps)
 
 
 def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:

@@ -149,13 +149,17 @@ def _set_preparation(data: ml_collections.ConfigDict, start: Start) -> None:
   data.exif_orientation = decode.is_turned(data)
 
 
-def class_counts(
+def class_weights(
   config: ml_collections.ConfigDict, train_source: Source
 ) -> np.ndarray | None:
-  """Returns the examples of each class, where the loss depends on them."""
-  if CLASS_WEIGHTS[config.loss.class_weights] is None:
+  """Returns the weights of `Recipe.class_weights`; None where all are equal."""
+  weigh = CLASS_WEIGHTS[config.loss.class_weights]
+  if weigh is None:
     return None
-  return source.class_counts(train_source)
+  # The background has no examples.
+  background = np.zeros(config.data.class_offset, np.float32)
+  weights = weigh(source.class_counts(train_source))
+  return np.concatenate([background, weights])
 
 
 def batch_norm_decay(steps: int) -> float:

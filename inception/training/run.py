@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
-import functools
 import json
 from typing import Any
 
@@ -22,12 +21,11 @@ from inception.data.sources.source import Source
 from inception.errors import UserError, count
 from inception.evaluation import evaluate
 from inception.files import json_text
+from inception.observing import metrics
 from inception.observing.logs import Logs, NoLogs
 from inception.observing.meter import Meter
 from inception.observing.profiling import Profile
 from inception.observing.start_times import Startup
-from inception.observing.trackers import Tracker
-from inception.predict import make_predictor
 from inception.processes import distributed
 from inception.processes.consensus import Consensus
 from inception.processes.signals import stop_signals
@@ -35,10 +33,12 @@ from inception.processes.watchdog import Watchdog
 from inception.training import record
 from inception.training.build import Training
 from inception.training.patience import Patience
+from inception.training.preflight import Prepared
 from inception.training.recipe.state import TrainState
 from inception.training.recipe.step import Batch
 from inception.training.saving import ON_FULL, Saver
-from inception.training.setup import Prepared
+
+Evaluate = Callable[[Any], dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Run:
 
   training: Training
   batches: Iterator[Batch]
-  evaluate: Callable[[Any], dict[str, float]]
+  evaluate: Evaluate
   meter: Meter
   consensus: Consensus
   saver: Saver
@@ -80,35 +80,18 @@ def start_run(
   startup: Startup,
   profile_steps: range,
 ) -> Run:
-  """Opens what a run writes to, and its data.
-
-  Args:
-    stack: Closes everything.
-    prepared: What the run computes with, and on what.
-    state: State that it starts from.
-    workdir: Workdir of the run.
-    startup: Times the start.
-    profile_steps: Numbers of steps to record.
+  """Opens what a run writes to, and its data; `stack` closes everything.
 
   Raises:
     UserError: Something cannot be written; in all processes.
   """
   training, checkpoint = prepared.training, prepared.start.checkpoint
-  config, first = training.config, int(state.step)
-  train_source, eval_source = prepared.sources
+  config, first_step = training.config, int(state.step)
   checkpoints: Checkpoints | None = None
   logs: Logs | NoLogs = NoLogs()
   with distributed.agreed():
     if distributed.is_first():
-      checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-      stack.enter_context(checkpoints)
-      checkpoints.set_aside_after(first)
-      _write_config(config, workdir)
-      record.record_start(workdir, training, prepared.sources, first)
-      logs = stack.enter_context(
-        contextlib.closing(_open_logs(training, workdir, first))
-      )
-      logs.say(_describe(training, state, train_source))
+      checkpoints, logs = _open_workdir(stack, prepared, state, workdir)
     else:
       profile_steps = range(0)
   consensus = Consensus(
@@ -117,22 +100,46 @@ def start_run(
     received=stack.enter_context(stop_signals()),
     minutes=config.checkpoint_every_minutes,
   )
+  batches, evaluate_split = _open_data(prepared, first_step, consensus)
   return Run(
     training=training,
-    batches=_train_batches(training, train_source, first, consensus),
-    evaluate=_make_evaluate(training, eval_source, consensus),
-    meter=Meter(first, config, checkpoint.interval if checkpoint else None),
+    batches=batches,
+    evaluate=evaluate_split,
+    meter=Meter(
+      first_step, config, checkpoint.interval if checkpoint else None
+    ),
     consensus=consensus,
     saver=Saver(checkpoints, config, record.describe_data(prepared.sources)),
     patience=Patience(
       config.early_stopping_patience,
-      _earlier_evaluations(checkpoints, logs, checkpoint),
+      _earlier_evaluations(workdir, checkpoints, checkpoint),
       checkpoint.patience if checkpoint else None,
     ),
     logs=logs,
     startup=startup,
     profile=stack.enter_context(Profile(profile_steps, workdir / 'profile')),
   )
+
+
+def _open_workdir(
+  stack: contextlib.ExitStack,
+  prepared: Prepared,
+  state: TrainState,
+  workdir: paths.Path,
+) -> tuple[Checkpoints, Logs]:
+  """Opens what the first process writes to, and records the start."""
+  training, sources = prepared.training, prepared.sources
+  config, first_step = training.config, int(state.step)
+  checkpoints = Checkpoints(workdir, config.keep_checkpoints)
+  stack.enter_context(checkpoints)
+  checkpoints.set_aside_after(first_step)
+  _write_config(config, workdir)
+  record.record_start(workdir, training, sources, first_step)
+  go_on = ON_FULL[config.checkpoint.on_full]
+  logs = Logs(workdir, config, first_step, training.duration.steps, go_on)
+  stack.enter_context(contextlib.closing(logs))
+  logs.say(_describe(training, state, sources[0]))
+  return checkpoints, logs
 
 
 def _write_config(
@@ -143,18 +150,9 @@ def _write_config(
   paths.write_atomically(workdir / 'config.json', text)
 
 
-def _open_logs(training: Training, workdir: paths.Path, first: int) -> Logs:
-  config, tracker = training.config, None
-  if config.tracker is not None:
-    fields = compare.flatten(config)
-    tracker = functools.partial(Tracker, config.tracker, workdir, fields)
-  go_on = ON_FULL[config.checkpoint.on_full]
-  return Logs(workdir, first, training.duration.steps, go_on, tracker)
-
-
 def _earlier_evaluations(
+  workdir: paths.Path,
   checkpoints: Checkpoints | None,
-  logs: Logs | NoLogs,
   checkpoint: Checkpoint | None,
 ) -> list[tuple[int, float]]:
   """Returns evaluations that a checkpoint's patience may not know yet.
@@ -164,7 +162,7 @@ def _earlier_evaluations(
   """
   if checkpoints is None or checkpoint is None:
     return []
-  logged = logs.top1_of_evaluations()
+  logged = metrics.evaluations(workdir)
   scores = checkpoints.scores.of(checkpoint.step)
   if scores is None or 'top1' not in scores:
     return logged
@@ -172,49 +170,31 @@ def _earlier_evaluations(
   return [*others, (checkpoint.step, scores['top1'])]
 
 
-def make_eval_step(training: Training) -> evaluate.EvalStep:
-  """Returns the evaluation of a batch, on all devices."""
-  predictor = make_predictor(training.model, training.config.data)
-  return evaluate.make_eval_step(predictor, training.devices)
-
-
-def _train_batches(
-  training: Training, source: Source, first_step: int, consensus: Consensus
-) -> Iterator[Batch]:
+def _open_data(
+  prepared: Prepared, first_step: int, consensus: Consensus
+) -> tuple[Iterator[Batch], Evaluate]:
+  """Returns training batches, and the evaluation of the other split."""
+  training = prepared.training
   config, devices = training.config, training.devices
+  train_source, eval_source = prepared.sources
   shard = host_shard(config.batch_size, devices)
-  known = KnownCorrupt(source, config.data.max_broken)
+  known = KnownCorrupt(train_source, config.data.max_broken)
   batches = pipeline.train_batches(
-    source, config.data, shard, config.seed, first_step, known
+    train_source, config.data, shard, config.seed, first_step, known
   )
-  return consensus.over(
-    feed.prefetch(batches, devices), _make_empty(training), known
-  )
+  eval_batches = pipeline.eval_batches(eval_source, config.data, shard)
 
-
-def _make_evaluate(
-  training: Training, source: Source, consensus: Consensus
-) -> Callable[[Any], dict[str, float]]:
-  config, devices = training.config, training.devices
-  shard = host_shard(config.batch_size, devices)
-  batches = pipeline.eval_batches(source, config.data, shard)
-  eval_step = make_eval_step(training)
+  def empty() -> Batch:
+    return distributed.split(pipeline.empty_batch(config.data, shard), devices)
 
   def evaluate_split(variables: Any) -> dict[str, float]:
     on_devices = consensus.over_evaluation(
-      feed.prefetch(batches, devices), _make_empty(training)
+      feed.prefetch(eval_batches, devices), empty
     )
-    return evaluate.evaluate(eval_step, variables, on_devices)
+    return evaluate.evaluate(training.eval_step, variables, on_devices)
 
-  return evaluate_split
-
-
-def _make_empty(training: Training) -> Callable[[], Batch]:
-  config, devices = training.config, training.devices
-  shard = host_shard(config.batch_size, devices)
-  return lambda: distributed.split(
-    pipeline.empty_batch(config.data, shard), devices
-  )
+  on_devices = feed.prefetch(batches, devices)
+  return consensus.over(on_devices, empty, known), evaluate_split
 
 
 def _describe(training: Training, state: TrainState, source: Source) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 
 from inception import paths
 from inception.checkpoints import arrays, choose
-from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.reading import Checkpoint
+from inception.checkpoints.restore import Loaded, load_variables, restore_into
 from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.data import class_names

@@ -9,8 +9,8 @@ from PIL import Image
 import pytest
 from sklearn import datasets
 
-from inception.checkpoints.restore import Loaded, load_variables
 from inception.checkpoints.reading import Checkpoint
+from inception.checkpoints.restore import Loaded, load_variables
 from inception.checkpoints.store import Checkpoints
 from inception.errors import UserError
 from inception.evaluation.workdir import open_workdir

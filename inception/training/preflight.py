@@ -1,13 +1,12 @@
 """Before a run starts: its config is checked as a whole, and all is built."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 
 import jax
 import ml_collections
 
 from inception import paths
-from inception.checkpoints.lock import WorkdirLock
 from inception.checkpoints.store import Checkpoints
 from inception.data.sources.source import Source
 from inception.processes import distributed
@@ -23,31 +22,20 @@ class Prepared:
   """What a run computes with, on which data, and what it starts from.
 
   Attributes:
-    training: What it computes with.
     sources: Training and evaluation split.
-    start: What it starts from.
-    lock: What `take_lock` returned.
   """
 
   training: Training
   sources: tuple[Source, Source]
   start: starts.Start
-  lock: WorkdirLock | None
 
 
 def prepare(
   config: ml_collections.ConfigDict,
   workdir: paths.Path,
   devices: Sequence[jax.Device],
-  take_lock: Callable[[], WorkdirLock | None],
 ) -> Prepared:
   """Checks and completes a config, and builds what the run computes with.
-
-  Args:
-    config: As that of `train`.
-    workdir: As that of `train`.
-    devices: Devices of all processes.
-    take_lock: Called before the workdir is read.
 
   Raises:
     UserError: Config, data or workdir cannot be used.
@@ -58,22 +46,16 @@ def prepare(
       config = follow_weights(config, workdir, resumed)
       check.check_run(config, devices, resumed)
       sources = resolve.open_splits(config)
-      lock = take_lock()
     start = starts.find_start(checkpoints, config)
   with distributed.agreed():
     class_names, sources = resolve.match_classes(config, sources, start)
     if start.checkpoint is not None:
       record.check_data(start.checkpoint.data, sources, config.data.on_change)
-    config = resolve.complete(
-      config, class_names, sources[0].num_examples, start
-    )
+    num_examples = sources[0].num_examples
+    config = resolve.complete(config, class_names, num_examples, start)
   resolve.check_same_everywhere(config, *sources)
   with distributed.agreed():
-    training = build(
-      config,
-      devices,
-      sources[0].num_examples,
-      resolve.class_counts(config, sources[0]),
-    )
+    weights = resolve.class_weights(config, sources[0])
+    training = build(config, devices, num_examples, weights)
     check_memory(training)
-  return Prepared(training, sources, start, lock)
+  return Prepared(training, sources, start)
