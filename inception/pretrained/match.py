@@ -50,8 +50,7 @@ def match(arrays: Arrays, project: str, architecture: str) -> Match:
   )
   bias = arrays.get(published.find_classifier(arrays) or '')
   num_classes = len(bias) if bias is not None and bias.ndim else 0
-  prefix = published.aux_prefix
-  with_aux = prefix is not None and any(n.startswith(prefix) for n in arrays)
+  with_aux = any(name.startswith(published.aux_prefixes) for name in arrays)
   attempts = [(num_classes, with_aux), (num_classes, False)]
   if PROJECTS[project].allows_classes(num_classes):
     attempts.append((0, False))
@@ -106,22 +105,27 @@ def _attempt(
     for name in arrays
     if name not in expected and not project.ignores(name, arrays)
   ]
-  left_out = [name for name in others if _is_of_head(name, published)]
+  aux = published.aux_prefixes
+  left_out = [
+    name
+    for name in others
+    if name.startswith(aux) or published.is_of_head(name)
+  ]
   differences = list(_misfits(arrays, architecture, tensors))
-  for name in left_out:
+  if num_classes:
     # A classifier behind other layers is not that of the pooled grid.
-    if num_classes and not _is_aux(name, published):
-      differences.append(
-        f'its classifier stands among other layers, such as {name}'
-      )
+    differences += [
+      f'its classifier stands among other layers, such as {name}'
+      for name in left_out
+      if not name.startswith(aux)
+    ]
   if not project.allows_classes(num_classes):
     differences.append(f'it has {count(num_classes, "class")}')
-  for name in others:
-    if name not in left_out:
-      differences.append(
-        f'it has {name} {arrays[name].shape}, which {architecture} does not'
-        ' have'
-      )
+  differences += [
+    f'it has {name} {arrays[name].shape}, which {architecture} does not have'
+    for name in others
+    if name not in left_out
+  ]
   return Match(
     project_name,
     architecture,
@@ -131,17 +135,8 @@ def _attempt(
     tensors,
     fitting=sum(_fits(arrays, tensor) for tensor in tensors),
     left_out=(*left_out, *outside),
-    difference=differences[0] if differences else None,
+    difference=next(iter(differences), None),
   )
-
-
-def _is_of_head(name: str, published: PublishedNetwork) -> bool:
-  return _is_aux(name, published) or published.is_of_head(name)
-
-
-def _is_aux(name: str, published: PublishedNetwork) -> bool:
-  prefix = published.aux_prefix
-  return prefix is not None and name.startswith(prefix)
 
 
 def _fits(arrays: Arrays, tensor: Tensor) -> bool:

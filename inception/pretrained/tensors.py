@@ -53,17 +53,18 @@ class PublishedNetwork:
     name_tensors: Function from the network's layers and all arrays in the file
       to the network's tensors.
     find_classifier: Function from all arrays in the file to the name of the
-      classifier's bias, whose size is the number of classes; None without one.
+      classifier's bias, whose size is the number of classes. Without one, None
+      or a name that is not in the file.
     is_of_head: True for the name of a tensor after the last grid.
-    aux_prefix: Prefix of the names of tensors of auxiliary heads; None where
-      the project's network has no such heads.
+    aux_prefixes: Prefixes of the names of tensors of auxiliary heads; empty
+      where the project's network has no such heads.
     unwrap: Gives a classifier that people have wrapped its own name.
   """
 
   name_tensors: Callable[[NetworkLayers, Arrays], list[Tensor]]
   find_classifier: Callable[[Arrays], str | None]
   is_of_head: Callable[[str], bool]
-  aux_prefix: str | None = None
+  aux_prefixes: tuple[str, ...] = ()
   unwrap: Callable[[Arrays], Arrays] = lambda arrays: arrays
 
 
@@ -74,7 +75,6 @@ class Project:
   Attributes:
     networks: The networks it publishes, by our name of the architecture.
     batch_norm_scale: Its batch norm has a scale (gamma).
-    class_offset: Logit of the first class; 1 if a background class precedes it.
     of_imagenet: 1000 classes are those of ImageNet's challenge, in order.
     allows_classes: True if its networks can have this number of classes.
     ignores: True for a tensor that is not part of the network, given its name
@@ -83,19 +83,9 @@ class Project:
 
   networks: dict[str, PublishedNetwork]
   batch_norm_scale: bool
-  class_offset: int = 0
   of_imagenet: bool = True
   allows_classes: Callable[[int], bool] = lambda _: True
   ignores: Callable[[str, Container[str]], bool] = lambda *_: False
-
-
-def fixed_classifier(name: str) -> Callable[[Arrays], str | None]:
-  """Returns a `find_classifier` for a name that is always the same."""
-
-  def find(arrays: Arrays) -> str | None:
-    return name if name in arrays else None
-
-  return find
 
 
 def network_layers(

@@ -6,6 +6,7 @@ are ours.
 """
 
 from collections.abc import Iterable, Iterator
+import itertools
 import re
 
 from inception.pretrained.tensors import (
@@ -24,13 +25,8 @@ _PROJECTION = re.compile(
 _PROJECTED = re.compile(r'block\d+_\d+_conv|conv_7b')
 
 
-def name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
-  """Returns all tensors of a network, named `<layer>/<index in the layer>`.
-
-  Args:
-    layers: The network's layers.
-    arrays: All arrays in the file.
-  """
+def _name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
+  """Returns all tensors of a network, named `<layer>/<index in the layer>`."""
   found = {name.split('/')[0] for name in arrays}
   convolutions = _ranked('conv2d', found)
   norms = _ranked('batch_normalization', found)
@@ -51,7 +47,7 @@ def name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
   return tensors
 
 
-def find_classifier(arrays: Arrays) -> str | None:
+def _find_classifier(arrays: Arrays) -> str | None:
   """Returns the name of the classifier's bias.
 
   Keras's own is called 'predictions'; people put a `Dense` in its place. Of a
@@ -72,10 +68,10 @@ def _dense_layers(arrays: Arrays) -> list[str]:
   ]
 
 
-def is_of_head(name: str) -> bool:
+def _is_of_head(name: str) -> bool:
   """True for a tensor of a layer that is not the network's, or its classifier.
 
-  Layers after the network are numbered after its own, so `name_tensors` leaves
+  Layers after the network are numbered after its own, so `_name_tensors` leaves
   them over.
   """
   return not _PROJECTED.match(name)
@@ -93,9 +89,7 @@ def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
   )
   for number in numbers:
     yield f'{kind}_{number}' if number else kind
-  missing = len(numbers)
-  while True:
-    missing += 1
+  for missing in itertools.count(len(numbers) + 1):
     yield f'{kind} number {missing}'
 
 
@@ -118,7 +112,7 @@ def _with_bias(layer: Layer, name: str) -> list[Tensor]:
   ]
 
 
-_NETWORK = PublishedNetwork(name_tensors, find_classifier, is_of_head)
+_NETWORK = PublishedNetwork(_name_tensors, _find_classifier, _is_of_head)
 
 KERAS = Project(
   networks={'inception_v3': _NETWORK, 'inception_resnet_v2': _NETWORK},

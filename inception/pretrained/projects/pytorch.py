@@ -18,7 +18,6 @@ from inception.pretrained.tensors import (
   Project,
   PublishedNetwork,
   Tensor,
-  fixed_classifier,
 )
 from inception.spec.layers import Layer
 
@@ -31,22 +30,14 @@ _BATCH_NORM = {
 }
 
 
-def name_tensors(
+def _name_tensors(
   trunk: Names,
   head: Names,
-  aux: tuple[Names, ...],
+  aux: list[Names],
   layers: NetworkLayers,
   names: Iterable[str],
 ) -> list[Tensor]:
-  """Returns all tensors of a network.
-
-  Args:
-    trunk: Names of the convolutions in the order of definition.
-    head: Names of the layers after the last grid.
-    aux: Names of the layers of every auxiliary head.
-    layers: The network's layers.
-    names: All names in the file; unused, since PyTorch's names are fixed.
-  """
+  """Returns all tensors of a network; the names in the file do not matter."""
   del names
   named = [*zip(layers.trunk, trunk, strict=True)]
   named += zip(layers.head, head)  # Without a classifier, one is left over.
@@ -90,49 +81,32 @@ def _layer(layer: Layer, name: str) -> Iterator[Tensor]:
 def _network(
   trunk: Names,
   head: Names,
-  aux: tuple[Names, ...] = (),
-  aux_prefix: str | None = None,
+  aux: tuple[str, ...] = (),
+  aux_layers: tuple[str, ...] = (),
   also_called: str | None = None,
 ) -> PublishedNetwork:
+  """Describes a network by the names of its layers, the classifier's last."""
+  classifier = head[-1]
+  aux_names = [under(name, aux_layers) for name in aux]
   return PublishedNetwork(
-    functools.partial(name_tensors, trunk, head, aux),
-    find_classifier=fixed_classifier(f'{head[-1]}.bias'),
-    is_of_head=lambda name: name.startswith(f'{head[-1]}.'),
-    aux_prefix=aux_prefix,
-    unwrap=lambda arrays: unwrap_classifier(
-      head[-1], _with_name(head[-1], also_called, arrays)
-    ),
+    functools.partial(_name_tensors, trunk, head, aux_names),
+    find_classifier=lambda _: f'{classifier}.bias',
+    is_of_head=lambda name: name.startswith(f'{classifier}.'),
+    aux_prefixes=tuple(f'{name}.' for name in aux),
+    unwrap=functools.partial(_unwrap, classifier, also_called or classifier),
   )
 
 
-def _with_name(name: str, other: str | None, arrays: Arrays) -> Arrays:
-  """Renames a layer that some files call by another name."""
-  if other is None:
-    return arrays
-  return {
-    re.sub(rf'^{re.escape(other)}\.', f'{name}.', key): array
-    for key, array in arrays.items()
-  }
-
-
-def unwrap_classifier(name: str, arrays: Arrays) -> Arrays:
-  """Renames the tensors of `nn.Sequential(nn.Dropout(), nn.Linear())`.
-
-  Args:
-    name: Name of the classifier in the project's network.
-    arrays: All arrays in the file.
-
-  Returns:
-    The arrays; the only layer in the classifier's place has its name.
-  """
-  inside = re.compile(rf'{re.escape(name)}\.(\d+)\.(weight|bias)')
-  found = {key: match for key in arrays if (match := inside.fullmatch(key))}
-  if len({match[1] for match in found.values()}) != 1:
-    return arrays
-  return {
-    f'{name}.{found[key][2]}' if key in found else key: array
-    for key, array in arrays.items()
-  }
+def _unwrap(name: str, other: str, arrays: Arrays) -> Arrays:
+  """Renames a classifier called `other`, or alone in an `nn.Sequential`."""
+  names = [re.sub(rf'^{other}\.', f'{name}.', key) for key in arrays]
+  inside = re.compile(rf'{name}\.(\d+)\.(weight|bias)')
+  found = [inside.fullmatch(key) for key in names]
+  if len({match[1] for match in found if match}) == 1:
+    names = [
+      f'{name}.{match[2]}' if match else key for key, match in zip(names, found)
+    ]
+  return dict(zip(names, arrays.values()))
 
 
 # The FID network has the names and shapes of torchvision's but pools
@@ -153,8 +127,8 @@ def _counts_batches(name: str, names: Container[str]) -> bool:
 _INCEPTION_V3 = _network(
   pytorch_names.inception_v3(),
   ['fc'],
-  aux=(under('AuxLogits', ('conv0', 'conv1', 'fc')),),
-  aux_prefix='AuxLogits.',
+  aux=('AuxLogits',),
+  aux_layers=('conv0', 'conv1', 'fc'),
 )
 
 TORCHVISION = Project(
@@ -162,11 +136,8 @@ TORCHVISION = Project(
     'inception_v1_torchvision': _network(
       pytorch_names.googlenet(),
       ['fc'],
-      aux=(
-        under('aux1', ('conv', 'fc1', 'fc2')),
-        under('aux2', ('conv', 'fc1', 'fc2')),
-      ),
-      aux_prefix='aux',
+      aux=('aux1', 'aux2'),
+      aux_layers=('conv', 'fc1', 'fc2'),
     ),
     'inception_v3_torchvision': _INCEPTION_V3,
   },

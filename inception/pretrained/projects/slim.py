@@ -4,7 +4,7 @@ Its memory layouts are ours, and our names come from its names; this file holds
 the exceptions to their pattern.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 import dataclasses
 import functools
 import re
@@ -18,7 +18,6 @@ from inception.pretrained.tensors import (
   PublishedNetwork,
   Shape,
   Tensor,
-  fixed_classifier,
 )
 from inception.spec.layers import Dense, Layer
 
@@ -26,8 +25,9 @@ _AVERAGE = '/ExponentialMovingAverage'
 
 _COUNTER = re.compile(r'global_step|beta\d_power')
 
-# Our name of a batch norm's vector, and slim's.
-_BATCH_NORM = {
+# Our name of a vector, and slim's.
+_VECTORS = {
+  'bias': 'biases',
   'BatchNorm/bias': 'BatchNorm/beta',
   'BatchNorm/mean': 'BatchNorm/moving_mean',
   'BatchNorm/var': 'BatchNorm/moving_variance',
@@ -78,16 +78,10 @@ _ROOTS = {
 _CONVOLUTIONAL = ('inception_v1_slim', 'inception_v2_slim', 'inception_v3')
 
 
-def name_tensors(
+def _name_tensors(
   architecture: str, layers: NetworkLayers, names: Iterable[str]
 ) -> list[Tensor]:
-  """Returns all tensors of a network: the averaged copy where there is one.
-
-  Args:
-    architecture: Our name of the network.
-    layers: The network's layers.
-    names: All names in the file.
-  """
+  """Returns all tensors of a network: the averaged copy where there is one."""
   averaged = {
     name.removesuffix(_AVERAGE) for name in names if name.endswith(_AVERAGE)
   }
@@ -102,15 +96,11 @@ def name_tensors(
   return tensors
 
 
-def is_not_a_weight(name: str, names: Container[str]) -> bool:
+def _is_not_a_weight(name: str, names: Container[str]) -> bool:
   """True for a variable of the optimizer or of the training loop.
 
   An optimizer's variable has the name of its weight as a prefix. A weight that
   has an averaged copy does not count either: the copy is used.
-
-  Args:
-    name: Name of the variable.
-    names: All names in the file.
   """
   if name.endswith(_AVERAGE):
     return False
@@ -120,50 +110,43 @@ def is_not_a_weight(name: str, names: Container[str]) -> bool:
   return owner in names or bool(_COUNTER.fullmatch(name))
 
 
-def _layer(architecture: str, layer: Layer) -> list[Tensor]:
+def _layer(architecture: str, layer: Layer) -> Iterator[Tensor]:
   scope = layer.scope
   for pattern, replacement in _RENAMES[architecture].items():
     scope, count = re.subn(f'^{pattern}$', replacement, scope)
     if count:
       break
-  root = f'{_ROOTS[architecture]}/{scope}'
-  tensors = []
-  for name, shape in layer.parameters(batch_norm_scale=False).items():
-    path = f'params/{layer.scope}/{name}'
-    tensors.append(_parameter(architecture, layer, root, name, shape, path))
-  for name, shape in layer.statistics.items():
-    path = f'batch_stats/{layer.scope}/{name}'
-    tensors.append(Tensor(f'{root}/{_BATCH_NORM[name]}', shape, path))
-  return tensors
+  collections = {
+    'params': layer.parameters(batch_norm_scale=False),
+    'batch_stats': layer.statistics,
+  }
+  for collection, shapes in collections.items():
+    for name, shape in shapes.items():
+      theirs, their_shape = _variable(architecture, layer, name, shape)
+      yield Tensor(
+        f'{_ROOTS[architecture]}/{scope}/{theirs}',
+        their_shape,
+        f'{collection}/{layer.scope}/{name}',
+        functools.partial(np.reshape, shape=shape),
+      )
 
 
-def _parameter(
-  architecture: str,
-  layer: Layer,
-  root: str,
-  name: str,
-  shape: Shape,
-  path: str,
-) -> Tensor:
-  if name == 'bias':
-    return Tensor(f'{root}/biases', shape, path)
-  if name in _BATCH_NORM:
-    return Tensor(f'{root}/{_BATCH_NORM[name]}', shape, path)
-
-  def reshape(x: np.ndarray) -> np.ndarray:
-    return x.reshape(shape)
-
+def _variable(
+  architecture: str, layer: Layer, name: str, shape: Shape
+) -> tuple[str, Shape]:
+  """Returns slim's name and shape of a variable, given ours."""
+  if name in _VECTORS:
+    return _VECTORS[name], shape
   if name == 'depthwise_kernel':
-    # [height, width, in, multiplier] to [height, width, 1, in * multiplier].
+    # Ours is [height, width, 1, in * multiplier].
     height, width, _, inner = shape
     channels = layer.input[2]
-    theirs: Shape = (height, width, channels, inner // channels)
-    return Tensor(f'{root}/depthwise_weights', theirs, path, reshape)
+    return 'depthwise_weights', (height, width, channels, inner // channels)
   if 'depthwise_kernel' in layer.weights:
-    return Tensor(f'{root}/pointwise_weights', shape, path)
+    return 'pointwise_weights', shape
   if isinstance(layer.operation, Dense) and architecture in _CONVOLUTIONAL:
-    return Tensor(f'{root}/weights', (1, 1, *shape), path, reshape)
-  return Tensor(f'{root}/weights', shape, path)
+    return 'weights', (1, 1, *shape)
+  return 'weights', shape
 
 
 def _network(architecture: str) -> PublishedNetwork:
@@ -171,16 +154,15 @@ def _network(architecture: str) -> PublishedNetwork:
   has_aux = bool(architectures.get_architecture(architecture).aux_heads)
   scope = _RENAMES[architecture].get('Logits/Logits', 'Logits/Logits')
   return PublishedNetwork(
-    functools.partial(name_tensors, architecture),
-    find_classifier=fixed_classifier(f'{root}/{scope}/biases'),
+    functools.partial(_name_tensors, architecture),
+    find_classifier=lambda _: f'{root}/{scope}/biases',
     is_of_head=lambda name: name.startswith(f'{root}/Logits/'),
-    aux_prefix=f'{root}/AuxLogits/' if has_aux else None,
+    aux_prefixes=(f'{root}/AuxLogits/',) if has_aux else (),
   )
 
 
 SLIM = Project(
   networks={architecture: _network(architecture) for architecture in _ROOTS},
   batch_norm_scale=False,
-  class_offset=1,  # A background class comes first.
-  ignores=is_not_a_weight,
+  ignores=_is_not_a_weight,
 )
