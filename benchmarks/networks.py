@@ -53,10 +53,7 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
     )
     network: Any = int8.make_quantized(model)
   else:
-    table, variables = fold_batch_norm(
-      model.architecture, variables, model.options.batch_norm_epsilon
-    )
-    network = model.clone(architecture=table)
+    network, variables = fold_batch_norm(model, variables)
 
   def apply(variables: Any, images: jax.Array) -> jax.Array:
     return network.apply(variables, images).logits

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from inception.modules.network import Network
 from inception.spec import transforms
-from inception.spec.vocabulary import Architecture
 
 Variables = Mapping[str, Any]
 
@@ -16,29 +16,30 @@ _BOTTLENECK = 'Bottleneck'
 
 
 def fold_batch_norm(
-  architecture: Architecture, variables: Variables, epsilon: float
-) -> tuple[Architecture, dict[str, Any]]:
+  model: Network, variables: Variables
+) -> tuple[Network, dict[str, Any]]:
   """Returns the same function of images without batch norm.
 
   With moving statistics, scale * (conv(x) - mean) / sqrt(var + epsilon) + bias
   is a convolution with another kernel and a bias.
 
   Args:
-    architecture: A network.
+    model: A network.
     variables: Its {'params', 'batch_stats'}.
-    epsilon: Added to the variance.
 
   Returns:
     The network with biases, and its variables. A bottleneck keeps its batch
     norm.
   """
+  epsilon = model.options.batch_norm_epsilon
   params, stats = _fold(
     variables['params'], variables.get('batch_stats', {}), epsilon
   )
   folded = {'params': params}
   if stats:
     folded['batch_stats'] = stats
-  return transforms.without_batch_norm(architecture), folded
+  table = transforms.without_batch_norm(model.architecture)
+  return model.clone(architecture=table), folded
 
 
 def _fold(

@@ -24,11 +24,6 @@ CENTERS = 2.0 ** (_SMALLEST + (np.arange(BINS) + 0.5) / _BINS_PER_OCTAVE)
 _SAMPLES = 2**16
 
 
-def empty() -> Histogram:
-  """Returns the histogram of nothing."""
-  return {'largest': jnp.zeros(()), 'counts': jnp.zeros(BINS)}
-
-
 def of(x: Array) -> Histogram:
   """Returns the largest magnitude of a tensor, and counts in `BINS` bins.
 

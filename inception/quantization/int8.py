@@ -54,7 +54,7 @@ class QuantizedNetwork(nn.Module):
     Returns:
       See `Outputs`.
     """
-    numbers = numbers_of(self)
+    numbers = _numbers_of(self)
     x = numbers.round(images, 'images')
     outputs = {}
     for group in rules.trunk(self.architecture, rules=()):
@@ -67,7 +67,7 @@ class QuantizedNetwork(nn.Module):
         numbers.updated[stage.name] = inner.updated
       if endpoints:
         outputs[stage.name] = x.real()
-    put_histograms(self, numbers)
+    _put_histograms(self, numbers)
     head = Classifier(
       self.architecture.bottleneck,
       self.head_pooling,
@@ -81,20 +81,14 @@ class QuantizedNetwork(nn.Module):
     return Outputs(logits, endpoints=outputs)
 
 
-def make_quantized(model: Network, integers: bool = True) -> QuantizedNetwork:
-  """Makes the network that runs the same table in int8.
-
-  Args:
-    model: The network in float32.
-    integers: See `QuantizedNetwork`.
-  """
+def make_quantized(model: Network) -> QuantizedNetwork:
+  """Makes the network that runs the table of one in float32 in int8."""
   return QuantizedNetwork(
     transforms.without_batch_norm(model.architecture),
     model.num_classes,
     model.options,
     model.head_pooling,
     model.activation,
-    integers,
   )
 
 
@@ -115,9 +109,9 @@ class Classifier(nn.Module):
         self.bottleneck, self.options, name='Bottleneck'
       )
       features = bottleneck(features, False)
-    numbers = numbers_of(self)
+    numbers = _numbers_of(self)
     logits = numbers.dense(numbers.round(features, 'features'), ('Logits',))
-    put_histograms(self, numbers)
+    _put_histograms(self, numbers)
     return logits, features
 
 
@@ -136,13 +130,11 @@ def network_from_config(
   return make_quantized(model_from_config(config))
 
 
-def numbers_of(module: 'QuantizedNetwork | Classifier') -> Integers:
-  """Returns the integers of a module's scope."""
+def _numbers_of(module: 'QuantizedNetwork | Classifier') -> Integers:
   observes = module.is_mutable_collection('histograms')
   return Integers(module.variables, module.options, module.integers, observes)
 
 
-def put_histograms(module: nn.Module, numbers: Integers) -> None:
-  """Puts what was observed into the collection 'histograms'."""
+def _put_histograms(module: nn.Module, numbers: Integers) -> None:
   for name, observed in numbers.updated.items():
     module.put_variable('histograms', name, observed)

@@ -47,7 +47,7 @@ def warn_of_wrong_integers(
   if distributed.on_cpu() or (passed is not None and os.path.exists(passed)):
     return
   noise = np.random.default_rng(0).uniform(-1, 1, (_IMAGES, size, size, 3))
-  found = difference(network, variables, noise.astype(np.float32))
+  found = _difference(network, variables, noise.astype(np.float32))
   if not found <= _TOLERANCE:  # NaN also.
     warn(
       f'{folder}: {kind} computes int8 wrongly, logits differ by {found:.0%} of'
@@ -59,19 +59,10 @@ def warn_of_wrong_integers(
       pass  # Where it cannot be written, the device is checked again.
 
 
-def difference(
+def _difference(
   network: QuantizedNetwork, variables: Any, images: np.ndarray
 ) -> float:
-  """Compares integers with the same integers in float32.
-
-  Args:
-    network: The network.
-    variables: Its variables.
-    images: Normalized, float32 [batch, height, width, 3].
-
-  Returns:
-    The largest difference of a logit, as a fraction of the largest logit.
-  """
+  """Returns the largest difference of a logit, over the largest logit."""
 
   def logits(integers: bool) -> jax.Array:
     other = network.clone(integers=integers)

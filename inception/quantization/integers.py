@@ -143,8 +143,10 @@ class Integers:
     if not isinstance(scale, Mapping):
       return Activation(quantize(x, scale), scale)
     if self.observes:
-      before = part_at(self.updated, path) or histogram.empty()
-      put_at(self.updated, path, histogram.total(before, histogram.of(x)))
+      seen = [histogram.of(x)]
+      if before := part_at(self.updated, path):
+        seen.append(before)
+      put_at(self.updated, path, histogram.total(*seen))
     return Activation(x)
 
   def dense(self, x: Activation, path: Path) -> Array:
@@ -188,10 +190,8 @@ class Integers:
     return sums * (x.scale * params['kernel_scale'])
 
   def _separable(self, conv: v.SeparableConv, params: Any, x: Array) -> Array:
-    """Runs in float32: few networks have one, as their first convolution.
-
-    Its depthwise part has few products per value, so int8 would gain little.
-    """
+    # In float32: few networks have one, as their first convolution, and its
+    # depthwise part has few products per value, so int8 would gain little.
     pads, groups = shapes.pads(conv, *x.shape[1:3]), x.shape[-1]
     kernel = params['depthwise_kernel']
     x = convolve(x, kernel, conv.stride, pads, self.options, groups)

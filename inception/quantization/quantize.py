@@ -1,27 +1,34 @@
 """Quantization after training: scales from images, kernels in int8."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 from typing import Any
 
 from flax import traverse_util
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from inception import paths
 from inception.checkpoints.restore import Loaded
+from inception.data import pipeline
+from inception.data.batches import HostShard
+from inception.data.device import feed
+from inception.data.sources.catalog import open_source
+from inception.data.sources.source import spread
 from inception.errors import UserError, lookup
 from inception.modules import rounding
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
 from inception.quantization import histogram, int8, scales
-from inception.quantization.examples import training_images
 from inception.quantization.folding import fold_batch_norm
 
 Array = jax.Array
 Variables = Mapping[str, Any]
 Scope = tuple[str, ...]
+
+_ROWS = 16  # Training images at a time.
 
 # Scopes of layers that stay in float32: they are a small part of the work.
 _REAL = ('SqueezeExcite', 'AttentionPool', 'Bottleneck')
@@ -88,7 +95,7 @@ def quantize_loaded(
   variables = quantize(
     model_from_config(config),
     loaded.variables,
-    training_images(data, calibration.images),
+    _training_images(data, calibration.images),
     calibration,
   )
   config.precision = 'int8'
@@ -109,13 +116,12 @@ def quantize(
     batches: Normalized training images, float32 [batch, height, width, 3].
     calibration: How.
   """
-  epsilon = model.options.batch_norm_epsilon
-  _, folded = fold_batch_norm(model.architecture, variables, epsilon)
+  _, folded = fold_batch_norm(model, variables)
   heads = {head.name for head in model.architecture.aux_heads}
   folded['params'] = {
     name: leaf for name, leaf in folded['params'].items() if name not in heads
   }
-  observed = observe(int8.make_quantized(model), folded, batches)
+  observed = _observe(int8.make_quantized(model), folded, batches)
   chosen = {
     path: scales.scale(found, calibration.method)
     for path, found in traverse_util.flatten_dict(
@@ -131,21 +137,25 @@ def quantize(
     del chosen['Logits', 'features']
   return {
     **folded,
-    'params': quantize_kernels(folded['params'], kept),
+    'params': _quantize_kernels(folded['params'], kept),
     'scales': traverse_util.unflatten_dict(chosen),
   }
 
 
-def observe(
+def _training_images(
+  config: ml_collections.ConfigDict, count: int
+) -> Iterator[Array]:
+  """Yields images, evenly spread over the data, as in evaluation."""
+  source = spread(open_source(config, config.train_split), count)
+  for batch in pipeline.eval_batches(source, config, HostShard(_ROWS, 1)):
+    images = batch['image'][batch['mask'] > 0]
+    yield feed.normalize(jnp.asarray(images), config)
+
+
+def _observe(
   network: int8.QuantizedNetwork, variables: Variables, batches: Iterable[Array]
 ) -> Any:
-  """Returns the histogram of every tensor that is rounded, by scope.
-
-  Args:
-    network: The network.
-    variables: Its variables in float32, with folded batch norm.
-    batches: Normalized images, float32 [batch, height, width, 3].
-  """
+  """Returns the histogram of every tensor that is rounded, by scope."""
 
   @jax.jit
   def step(images: Array) -> Any:
@@ -158,18 +168,10 @@ def observe(
   )
 
 
-def quantize_kernels(
+def _quantize_kernels(
   params: Variables, kept: Iterable[Scope]
 ) -> dict[str, Any]:
-  """Returns parameters with kernels in int8.
-
-  Args:
-    params: Parameters with folded batch norm.
-    kept: Beginnings of the scopes that stay in float32.
-
-  Returns:
-    The parameters, with `kernel` int8 and `kernel_scale` float32 [out].
-  """
+  """Returns `kernel` in int8 with `kernel_scale`, but for the scopes `kept`."""
   flat = traverse_util.flatten_dict(dict(params))
   quantized = dict(flat)
   for path, leaf in flat.items():

@@ -30,9 +30,7 @@ def check(table, size, **fields):
   x = noise(size)
   variables = random_variables(model, x)
   plain = np.asarray(evaluate(model, variables, x))
-  _, folded = fold_batch_norm(
-    model.architecture, variables, model.options.batch_norm_epsilon
-  )
+  _, folded = fold_batch_norm(model, variables)
   largest = np.abs(plain).max()
   # Without scales, the int8 network is the folded one.
   network = int8.make_quantized(model)
@@ -42,7 +40,7 @@ def check(table, size, **fields):
   integers = evaluate(network, quantized, x)
   np.testing.assert_allclose(integers, plain, atol=0.1 * largest)
   # The same integers in float32: sums of fewer than 2^24 are exact.
-  floats = evaluate(int8.make_quantized(model, False), quantized, x)
+  floats = evaluate(network.clone(integers=False), quantized, x)
   np.testing.assert_array_equal(integers, floats)
 
 
@@ -67,11 +65,9 @@ def test_the_folded_table_is_a_network():
   model = create_model(table, num_classes=10)
   x = noise(table.input_size)
   variables = random_variables(model, x)
-  table, folded = fold_batch_norm(
-    model.architecture, variables, model.options.batch_norm_epsilon
-  )
+  network, folded = fold_batch_norm(model, variables)
   plain = np.asarray(evaluate(model, variables, x))
-  again = evaluate(model.clone(architecture=table), folded, x)
+  again = evaluate(network, folded, x)
   np.testing.assert_allclose(again, plain, atol=1e-4 * np.abs(plain).max())
 
 
