@@ -113,11 +113,7 @@ def main() -> None:
 
 
 def _workdirs() -> list[paths.Path]:
-  """Returns the workdir, or those of an ensemble.
-
-  Raises:
-    UserError: There is none, or both were given.
-  """
+  """Returns the workdir, or those of an ensemble."""
   ensemble = flags.FLAGS.ensemble
   if ensemble == []:
     raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
@@ -135,7 +131,7 @@ def _protocol() -> Any:
   values = flags.FLAGS
   if values.precision != 'int8':
     for name in ('calibration_images', 'calibration', 'float_layers'):
-      if flags.FLAGS[name].present:
+      if values[name].present:
         raise UserError(f'--{name} needs --precision=int8')
   return Procedure(
     values.precision,
@@ -147,11 +143,7 @@ def _protocol() -> Any:
 
 
 def _only(name: str | None) -> tuple[int, ...] | None:
-  """Reads the indices of --classes, which any characters may separate.
-
-  Raises:
-    UserError: The file cannot be read, or has no numbers.
-  """
+  """Reads the indices of --classes, which any characters may separate."""
   if name is None:
     return None
   path = paths.resolve(name, '--classes')

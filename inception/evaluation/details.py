@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
-import heapq
 import io
 from typing import Any
 
@@ -20,7 +19,7 @@ Array = jax.Array
 _WORST = 24  # Mistakes that are shown.
 BINS = 15  # Of confidence.
 
-# Probability, minus the index of the example, label, prediction, picture.
+# Probability, index of the example, label, prediction, picture.
 Mistake = tuple[float, int, int, int, np.ndarray]
 
 
@@ -55,28 +54,18 @@ def collect(
   worst: list[Mistake] = []
   first = 0
   for batch in batches:
-    rows = jax.device_get(
-      {**run(variables, batch), 'image': _pictures(batch['image'])}
-    )
-    rows = {n: value.reshape(-1, *value.shape[2:]) for n, value in rows.items()}
+    answers = {**run(variables, batch), 'image': _pictures(batch['image'])}
+    rows = {
+      name: value.reshape(-1, *value.shape[2:])
+      for name, value in jax.device_get(answers).items()
+    }
     counted = np.flatnonzero(rows['mask'])
-    labels, predicted = rows['label'], rows['predicted']
-    right = labels[counted] == predicted[counted]
-    np.add.at(confusion, (labels[counted], predicted[counted]), 1)
+    labels, predicted = rows['label'][counted], rows['predicted'][counted]
+    right = labels == predicted
+    np.add.at(confusion, (labels, predicted), 1)
     bins += reliability(rows['probability'][counted], right)
-    for row in counted[~right]:
-      entry = (
-        float(rows['probability'][row]),
-        -(first + int(row)),  # Of equal ones, the first.
-        int(labels[row]),
-        int(predicted[row]),
-        rows['image'][row],
-      )
-      (heapq.heappush if len(worst) < _WORST else heapq.heappushpop)(
-        worst, entry
-      )
-    first += len(labels)
-  worst.sort(key=lambda entry: entry[:2], reverse=True)
+    worst = _merge(worst, first, rows, counted[~right])
+    first += len(rows['mask'])
   return {
     'classes': list(class_names),
     'confusion': confusion.tolist(),
@@ -85,12 +74,33 @@ def collect(
   }
 
 
+def _merge(
+  worst: list[Mistake],
+  first: int,
+  rows: dict[str, np.ndarray],
+  wrong: np.ndarray,
+) -> list[Mistake]:
+  """Returns the worst of known mistakes and those of a batch."""
+  found = [
+    (
+      float(rows['probability'][row]),
+      first + int(row),
+      int(rows['label'][row]),
+      int(rows['predicted'][row]),
+      rows['image'][row],
+    )
+    for row in wrong
+  ]
+  # Sorting is stable: of equal ones, the first.
+  return sorted(worst + found, key=lambda m: m[0], reverse=True)[:_WORST]
+
+
 def _mistake(
   entry: Mistake, class_names: Sequence[str], describe: Callable[[int], str]
 ) -> dict[str, Any]:
   probability, index, label, predicted, image = entry
   return {
-    'name': describe(-index),
+    'name': describe(index),
     'label': class_names[label],
     'predicted': class_names[predicted],
     'probability': probability,

@@ -6,20 +6,40 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from inception import paths
 from inception.errors import UserError
-from inception.evaluation.members import Member
+from inception.evaluation.members import Member, Procedure, open_member
 from inception.modules.activations import ACTIVATIONS
 from inception.predict import Predictor
 
 Array = jax.Array
 
 
-def check_ensemble(members: Sequence[Member]) -> None:
-  """Checks that the outputs of networks can be averaged.
+def open_members(
+  folders: Sequence[paths.PathLike],
+  step: str,
+  split: str | None,
+  dataset: str | None,
+  data_dir: str | None,
+  protocol: Procedure,
+) -> list[Member]:
+  """Opens networks on the data of the first; see `open_member`.
 
   Raises:
-    UserError: They have different classes or activations.
+    UserError: One cannot be opened, or their classes or activations differ.
   """
+  members: list[Member] = []
+  for folder in folders:
+    member = open_member(folder, step, split, dataset, data_dir, protocol)
+    members.append(member)
+    data = members[0].config.data
+    split, dataset, data_dir = data.eval_split, data.dataset, data.data_dir
+  _check_outputs(members)
+  return members
+
+
+def _check_outputs(members: Sequence[Member]) -> None:
+  """Checks that the outputs of networks can be averaged."""
   for other in members[1:]:
     if other.activation != members[0].activation:
       raise UserError(
@@ -43,10 +63,9 @@ def average_members(members: Sequence[Member]) -> Predictor:
 
   Returns:
     A predictor of a tuple of variables, one per member, and a tuple of images,
-    one per entry of `distinct_pixels`. Its labels are those of the first
-    member.
+    one per entry of `by_pixels`. Its labels are those of the first member.
   """
-  seen = distinct_pixels(members)
+  seen = list(by_pixels(members))
   last = ACTIVATIONS[members[0].activation]
 
   def predict(variables: Any, images: Any) -> Array:
@@ -61,6 +80,9 @@ def average_members(members: Sequence[Member]) -> Predictor:
   return predict
 
 
-def distinct_pixels(members: Sequence[Member]) -> list[str]:
-  """Returns each `Member.pixels` once, in order."""
-  return list(dict.fromkeys(member.pixels for member in members))
+def by_pixels(members: Sequence[Member]) -> dict[str, Member]:
+  """Returns the first member of each `Member.pixels`, in order."""
+  first: dict[str, Member] = {}
+  for member in members:
+    first.setdefault(member.pixels, member)
+  return first

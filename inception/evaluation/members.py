@@ -17,10 +17,7 @@ from inception.errors import UserError, count, warn
 from inception.predict import Predictor, make_predictor
 from inception.predict.predictor import average_crops, choose_precision
 from inception.processes import distributed
-from inception.quantization.int8 import (
-  QuantizedNetwork,
-  network_from_config,
-)
+from inception.quantization.int8 import QuantizedNetwork, network_from_config
 from inception.quantization.int8_check import warn_of_wrong_integers
 from inception.quantization.quantize import Calibration, quantize_loaded
 
@@ -186,11 +183,7 @@ def _match_classes(
 def _choose_from(
   only: Sequence[int], offset: int, count: int, predictor: Predictor
 ) -> Predictor:
-  """Returns a predictor whose other logits are minus infinity.
-
-  Raises:
-    UserError: An index is no class.
-  """
+  """Returns a predictor whose other logits are minus infinity."""
   for index in only:
     if not 0 <= index < count:
       raise UserError(

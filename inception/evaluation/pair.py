@@ -10,8 +10,8 @@ import numpy as np
 
 from inception import paths
 from inception.evaluation import pictures, route
-from inception.evaluation.ensemble import check_ensemble
-from inception.evaluation.members import DEFAULT, Member, open_member
+from inception.evaluation.ensemble import open_members
+from inception.evaluation.members import DEFAULT
 
 _POINTS = 9  # Of the curve.
 
@@ -38,7 +38,7 @@ class Pair:
   dataset: str
   data_dir: str | None
 
-  @functools.cached_property
+  @property
   def ends(self) -> tuple[Point, Point]:
     """A and B alone: `name`, `examples`, `top1`, `images_per_second`."""
     (a, _), (b, _) = self._alone
@@ -58,10 +58,6 @@ class Pair:
 
   def mixture(self, share: float, seed: int) -> Point:
     """Sends a random share to A and the others to B.
-
-    Args:
-      share: From 0 to 1.
-      seed: Of the random choice.
 
     Returns:
       `top1` and `images_per_second`; `chord_top1`, which is expected;
@@ -158,27 +154,16 @@ def open_pair(
   images: int,
   batch_size: int,
 ) -> Pair:
-  """Restores two networks, reads images, and compiles.
+  """Restores A and B, reads at most `images` images, and compiles.
 
-  Args:
-    folders: Workdirs of A and B.
-    step: A number, 'best' or 'latest'.
-    split: Split in TFDS slicing syntax; None takes that of A's config.
-    dataset: Name of the data set; None takes that of A's config.
-    data_dir: Folder of the data set; None takes that of A's config.
-    images: Images at most.
-    batch_size: Images at a time.
+  The arguments before are those of `open_members`. Networks answer for
+  `batch_size` images at a time.
 
   Raises:
     UserError: There is no such checkpoint or split, or the networks have
       different classes.
   """
-  members: list[Member] = []
-  for folder in folders:
-    members.append(open_member(folder, step, split, dataset, data_dir, DEFAULT))
-    data = members[0].config.data
-    split, dataset, data_dir = data.eval_split, data.dataset, data.data_dir
-  check_ensemble(members)
+  members = open_members(folders, step, split, dataset, data_dir, DEFAULT)
   read, labels = pictures.read(members, images)
   runners = [
     route.Runner(m.predictor, m.variables, m.offset, batch_size, m.activation)
@@ -186,8 +171,9 @@ def open_pair(
   ]
   for runner, own in zip(runners, read):
     runner(own[: runner.batch_size])  # Compiles.
-  folders = [member.folder for member in members]
-  return Pair(folders, runners, read, labels, data.dataset, data.data_dir)
+  names = [member.folder for member in members]
+  data = members[0].config.data
+  return Pair(names, runners, read, labels, data.dataset, data.data_dir)
 
 
 def chord(a: Point, b: Point, images_per_second: float) -> float:

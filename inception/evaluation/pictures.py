@@ -7,6 +7,7 @@ import numpy as np
 from inception.data import pipeline
 from inception.data.batches import HostShard
 from inception.data.sources.source import spread
+from inception.evaluation.ensemble import by_pixels
 from inception.evaluation.members import Member
 
 _ROWS = 32  # Images at a time.
@@ -25,10 +26,10 @@ def read(
     uint8 [images, height, width, 3] for each network, and the labels without
     background class, int64 [images].
   """
-  seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-  for member in members:
-    if member.pixels not in seen:
-      seen[member.pixels] = _read(member, count)
+  seen = {
+    pixels: _read(member, count)
+    for pixels, member in by_pixels(members).items()
+  }
   images = [seen[member.pixels][0] for member in members]
   return images, seen[members[0].pixels][1]
 

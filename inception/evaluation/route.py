@@ -5,7 +5,6 @@ passed on wait until there are enough of them.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import time
 from typing import Any
 
@@ -18,19 +17,6 @@ from inception.predict import Predictor
 from inception.processes import distributed
 
 Array = jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-  """What a network answers for some images.
-
-  Attributes:
-    predicted: Class of each, int [images].
-    confidence: Probability of that class, float32 [images].
-  """
-
-  predicted: np.ndarray
-  confidence: np.ndarray
 
 
 class Runner:
@@ -50,7 +36,7 @@ class Runner:
       predictor: Maps variables and uint8 images to logits.
       variables: Its variables.
       offset: Index of the logit of the first class.
-      batch_size: Images at a time.
+      batch_size: Images at a time, rounded up to fill the devices.
       activation: That of the network.
     """
     self.activation = activation
@@ -68,27 +54,29 @@ class Runner:
       probabilities = ACTIVATIONS[activation].probabilities(scaled)
       return jnp.argmax(probabilities, 1), jnp.max(probabilities, 1)
 
-    self._logits = self._compiled(logits_of, 0)
-    self._answer = self._compiled(answer, 1)
-
-  def _compiled(self, function: Any, others: int) -> Any:
-    axes = (None, 0, *[None] * others)
-    return jax.pmap(function, in_axes=axes, devices=self._devices)
+    self._logits = jax.pmap(logits_of, in_axes=(None, 0), devices=self._devices)
+    self._answer = jax.pmap(
+      answer, in_axes=(None, 0, None), devices=self._devices
+    )
 
   @property
   def batch_size(self) -> int:
-    """Images at a time."""
+    """Images at a time, the same number on each device."""
     return self._rows * len(self._devices)
 
-  def __call__(self, images: np.ndarray) -> Answers:
-    """Answers for at most `batch_size` images, uint8 [images, ...]."""
+  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Answers for at most `batch_size` images, uint8 [images, ...].
+
+    Returns:
+      The classes, int [images], and their probabilities, float32 [images].
+    """
     begin = time.perf_counter()
     found = jax.device_get(
       self._answer(self._variables, self._split(images), self.temperature)
     )
     self.seconds += time.perf_counter() - begin
-    predicted, confidence = (part.reshape(-1)[: len(images)] for part in found)
-    return Answers(predicted, confidence)
+    predicted, probability = (part.reshape(-1)[: len(images)] for part in found)
+    return predicted, probability
 
   def logits(self, images: np.ndarray) -> np.ndarray:
     """Returns float32 [images, classes] for any number of images."""
@@ -122,7 +110,7 @@ def mixture(
   predicted = np.zeros(len(to_first), np.int64)
   for runner, own, mine in zip(runners, images, (to_first, ~to_first)):
     for places in _batches(np.flatnonzero(mine), runner.batch_size):
-      predicted[places] = runner(own[places]).predicted
+      predicted[places], _ = runner(own[places])
   return predicted
 
 
@@ -147,12 +135,11 @@ def cascade(
   waiting = np.zeros(0, np.int64)
 
   def ask_second(places: np.ndarray) -> None:
-    predicted[places] = second(images[1][places]).predicted
+    predicted[places], _ = second(images[1][places])
 
   for places in _batches(np.arange(count), first.batch_size):
-    answers = first(images[0][places])
-    predicted[places] = answers.predicted
-    passed[places] = answers.confidence <= threshold
+    predicted[places], probability = first(images[0][places])
+    passed[places] = probability <= threshold
     waiting = np.append(waiting, places[passed[places]])
     while len(waiting) >= second.batch_size:
       ask_second(waiting[: second.batch_size])

@@ -17,15 +17,10 @@ from inception.errors import UserError
 from inception.evaluation import details, evaluate, real_labels
 from inception.evaluation.ensemble import (
   average_members,
-  check_ensemble,
-  distinct_pixels,
+  by_pixels,
+  open_members,
 )
-from inception.evaluation.members import (
-  DEFAULT,
-  Member,
-  Procedure,
-  open_member,
-)
+from inception.evaluation.members import DEFAULT, Member, Procedure
 from inception.evaluation.real_labels import RealLabels
 from inception.predict import Predictor
 from inception.predict.predictor import CROPS
@@ -72,11 +67,9 @@ class Evaluation:
     squares = CROPS[self.protocol.crops]
     rows = -(-self.batch_size // (squares * len(self.devices)))
     shard = host_shard(rows * len(self.devices), self.devices)
-    seen = distinct_pixels(self.members)
-    first = {m.pixels: m for m in reversed(self.members)}
     streams = [
       pipeline.eval_batches(m.source, m.config.data, shard, squares)
-      for m in (first[pixels] for pixels in seen)
+      for m in by_pixels(self.members).values()
     ]
     return feed.prefetch(self._joined(streams, shard), self.devices)
 
@@ -94,11 +87,7 @@ class Evaluation:
       yield joined if real is None else real.relabel(joined, number, shard)
 
   def _real_labels(self) -> RealLabels | None:
-    """Returns the labels that `protocol.labels` names.
-
-    Raises:
-      UserError: There is no such file, or the data set is not ImageNet.
-    """
+    """Returns the labels that `protocol.labels` names."""
     name, first = self.protocol.labels, self.members[0]
     if name is None:
       return None
@@ -119,19 +108,12 @@ class Evaluation:
 
     Returns:
       `step`, `dataset`, `data_dir`, `split`, `precision`, `crops`, `examples`,
-      `loss` (mean nats), `top1` and `top5` (fractions).
+      `loss` (mean nats), `top1` and `top5` (fractions); where they are not the
+      usual ones also `networks`, `classes` and `labels`.
     """
-    step = evaluate.make_eval_step(
-      self.predictor, self.devices, self.members[0].activation
-    )
-    scores = evaluate.evaluate(step, self.variables, self.batches())
-    return {**self.about(), **scores}
-
-  def about(self) -> dict[str, Any]:
-    """Returns what is evaluated, and how."""
     first = self.members[0]
     data = first.config.data
-    about: dict[str, Any] = {
+    results: dict[str, Any] = {
       'step': first.step,
       'dataset': data.dataset,
       'data_dir': data.data_dir,
@@ -140,12 +122,16 @@ class Evaluation:
       'crops': self.protocol.crops,
     }
     if len(self.members) > 1:
-      about['networks'] = [member.folder for member in self.members]
+      results['networks'] = [member.folder for member in self.members]
     if self.protocol.only is not None:
-      about['classes'] = list(self.protocol.only)
+      results['classes'] = list(self.protocol.only)
     if self.protocol.labels is not None:
-      about['labels'] = 'real'
-    return about
+      results['labels'] = 'real'
+    step = evaluate.make_eval_step(
+      self.predictor, self.devices, first.activation
+    )
+    scores = evaluate.evaluate(step, self.variables, self.batches())
+    return {**results, **scores}
 
   def details(self) -> dict[str, Any]:
     """Returns what `details.collect` does.
@@ -199,14 +185,8 @@ def open_workdir(
   """
   devices = list(devices or distributed.all_devices())
   folders = [workdir] if isinstance(workdir, str | os.PathLike) else workdir
-  members: list[Member] = []
   with distributed.agreed():
-    for folder in folders:
-      member = open_member(folder, step, split, dataset, data_dir, protocol)
-      members.append(member)
-      data = members[0].config.data
-      split, dataset, data_dir = data.eval_split, data.dataset, data.data_dir
-    check_ensemble(members)
+    members = open_members(folders, step, split, dataset, data_dir, protocol)
   for member in members:
     distributed.same_everywhere(str(member.step), 'the step')
     distributed.same_everywhere(

@@ -55,8 +55,8 @@ def test_a_random_share_lands_on_the_chord(two):
 
 def test_a_cascade_asks_the_second_where_the_first_is_not_sure(two):
   first, second = two.runners
-  answers = first(two.images[0][:4])
-  threshold = float(np.sort(answers.confidence)[1])
+  _, probability = first(two.images[0][:4])
+  threshold = float(np.sort(probability)[1])
   predicted, passed = route.cascade(two.runners, two.images, threshold)
   alone = route.mixture(two.runners, two.images, np.full(40, True))
   better = route.mixture(two.runners, two.images, np.full(40, False))
