@@ -152,36 +152,36 @@ class Pretrained:
     rows: int | None = None,
     squares: int = 1,
   ) -> Iterator[tuple[str, Any]]:
-    """Runs `classify`, `extract` or `explain` on files; see `stream.run`."""
+    """Runs a function, such as from `classify`, on files; see `stream.run`."""
     from inception.predict import stream  # Imports TensorFlow.
 
-    rows = stream.ROWS if rows is None else rows
     return stream.run(
       function, self.variables, self.config.data, files, rows, squares
     )
 
   def classify(self, top: int, crops: int = 1) -> Any:
     """Returns a function for `stream`; see `tasks.classify`."""
-    return self._once(tasks.classify, top, crops)
+    return self._compiled(tasks.classify, top, crops)
 
   def extract(self, endpoint: str, normalize: bool) -> Any:
     """Returns a function for `stream`; see `tasks.extract`."""
-    return self._once(tasks.extract, endpoint, normalize)
+    return self._compiled(tasks.extract, endpoint, normalize)
 
   def explain(self, top: int) -> Any:
     """Returns a function for `stream`; see `tasks.explain`."""
-    return self._once(tasks.explain, top)
-
-  def _once(self, make: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns the same function each time, so that it is compiled once."""
-    key = make, *arguments
-    if key not in self._functions:
-      self._functions[key] = make(self.model, self.config.data, *arguments)
-    return self._functions[key]
+    return self._compiled(tasks.explain, top)
 
   @functools.cached_property
-  def _functions(self) -> dict[tuple[Any, ...], Any]:
-    return {}
+  def _compiled(self) -> Callable[..., Any]:
+    """Compiles a task for all local devices, once for the same arguments."""
+
+    @functools.cache
+    def compiled(make: Callable[..., Any], *arguments: Any) -> Any:
+      function = make(self.model, self.config.data, *arguments)
+      devices = jax.local_devices()
+      return jax.pmap(function, in_axes=(None, 0), devices=devices)
+
+    return compiled
 
   def name(self, file: str, result: Any) -> Prediction | Failure:
     """Returns a result of `classify` or `explain` with names."""

@@ -1,4 +1,4 @@
-"""Functions from images to logits, which evaluation scores, and to features."""
+"""Functions from images to logits, which evaluation scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,16 +30,13 @@ CROPS = {1: 1, 10: 5, 12: 6, 144: 72}
 # Squares of each image that are computed at a time.
 _GROUP = 6
 
-# Of features that are all zero, which stay zero.
-_SMALLEST_NORM = 1e-12
-
 
 def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
   """Makes the predictor of one network and one crop.
 
   Args:
     model: The network.
-    data: `config.data`: the mean, deviation and channel order it expects.
+    data: `config.data`: the mean, deviation and channel order of its images.
   """
 
   def predict(variables: Any, images: Array) -> Array:
@@ -57,7 +54,7 @@ def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
 
   Args:
     predict: The predictor of one square.
-    activation: That of the network.
+    activation: The network's last activation.
 
   Returns:
     A predictor of uint8 images [batch, squares, height, width, 3], whose logits
@@ -88,13 +85,7 @@ def top_classes(
 ) -> dict[str, Array]:
   """Returns `probability` float32 and `label` int32 [batch, top], descending.
 
-  Args:
-    logits: float32 [batch, num_classes].
-    top: Largest number of classes.
-    activation: That of the network.
-
-  Returns:
-    Labels are -1 for logits that are not finite: they answer nothing.
+  Labels are -1 for images whose logits [batch, num_classes] are not all finite.
   """
   probabilities = ACTIVATIONS[activation].probabilities(logits)
   values, labels = lax.top_k(probabilities, min(top, logits.shape[1]))
@@ -105,47 +96,15 @@ def top_classes(
   }
 
 
-def make_extractor(
-  model: Model,
-  data: ml_collections.ConfigDict,
-  endpoint: str,
-  normalize: bool,
-) -> Callable[[Any, Array], Array]:
-  """Makes a function from variables and images to features.
-
-  Args:
-    model: The network.
-    data: `config.data`.
-    endpoint: Name of a stage, or 'PreLogits'.
-    normalize: Divide the features of each image by their L2 norm.
-
-  Returns:
-    A function of variables and uint8 images [batch, height, width, 3], which
-    returns the output of the stage, float32 [batch, ...].
-  """
-
-  def extract(variables: Any, images: Array) -> Array:
-    normalized = feed.normalize(images, data)
-    outputs: Any = model.apply(variables, normalized, endpoints=True)
-    x = outputs.endpoints[endpoint].astype(jnp.float32)
-    if normalize:
-      axes = tuple(range(1, x.ndim))
-      norm = jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
-      x = x / jnp.maximum(norm, _SMALLEST_NORM)
-    return x
-
-  return extract
-
-
 def choose_precision(
   folder: paths.PathLike, stored: str, wanted: str | None
 ) -> str:
   """Returns the arithmetic for the weights of a folder.
 
   Args:
-    folder: Where they are, for messages.
-    stored: Precision of their config: of training, or 'int8'.
-    wanted: What was asked for; None: float32, or int8 for weights in int8.
+    folder: The folder, for messages.
+    stored: Precision in the config of the weights: of training, or 'int8'.
+    wanted: A precision, or None: float32, or int8 for weights in int8.
 
   Raises:
     UserError: They are in int8 and something else is wanted, or the other way.

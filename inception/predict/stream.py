@@ -1,7 +1,6 @@
 """Any number of image files through a network, on all local devices."""
 
 from collections.abc import Callable, Iterator, Sequence
-import functools
 import glob
 import os
 from typing import Any
@@ -22,16 +21,12 @@ from inception.processes import distributed
 # Images per device and step, unless there are fewer.
 ROWS = 32
 
-# Maps (variables, uint8 images [batch, height, width, 3]) to a tree of arrays
-# [batch, ...].
-Function = Callable[[Any, jax.Array], Any]
-
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-  """Returns the files that are meant, each once, in order.
+  """Returns the files that patterns match, each once, in order.
 
   Args:
-    patterns: Files, folders (whose images are meant, in sub-folders too), glob
+    patterns: Files, folders (all images in them and their sub-folders), glob
       patterns, or several of them with commas between.
 
   Raises:
@@ -65,21 +60,21 @@ def _match(pattern: str) -> list[str]:
 
 
 def run(
-  function: Function,
+  function: Callable[[Any, jax.Array], Any],
   variables: Any,
   data: ml_collections.ConfigDict,
   files: Sequence[str],
-  rows: int = ROWS,
+  rows: int | None = None,
   squares: int = 1,
 ) -> Iterator[tuple[str, Any | Failure]]:
   """Runs a function on image files, prepared as evaluation does.
 
   Args:
-    function: See `Function`.
+    function: A function of `tasks`, mapped over the local devices.
     variables: Its first argument.
     data: `config.data`.
     files: Paths of the images.
-    rows: Images, or squares of images, per device and step.
+    rows: Images, or squares of images, per device and step; `ROWS` if None.
     squares: Squares of each image that the function takes; see
       `images.eval_images`.
 
@@ -88,29 +83,22 @@ def run(
     [...], or with a `Failure`.
   """
   devices = jax.local_devices()
-  rows = min(max(1, rows // squares), -(-len(files) // len(devices)))
+  rows = min(max(1, (rows or ROWS) // squares), -(-len(files) // len(devices)))
   shard = HostShard(rows * len(devices), len(devices))
   failed: dict[int, str] = {}
   batches = pipeline.file_batches(
     folder.open_files(files), data, shard, failed.__setitem__, squares
   )
-  step = _compiled(function)
   variables = distributed.replicate(variables, devices)
   first = 0
   waiting = None
   for batch in feed.prefetch(batches, devices):
-    results = step(variables, batch['image'])
+    results = function(variables, batch['image'])
     if waiting is not None:
       yield from _rows(waiting, first, files, failed)
       first += shard.batch_size
     waiting = results  # Computes while the results before are used.
   yield from _rows(waiting, first, files, failed)
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(function: Function) -> Any:
-  """Returns the function for all local devices; the same for the same one."""
-  return jax.pmap(function, in_axes=(None, 0), devices=jax.local_devices())
 
 
 def _rows(
@@ -121,7 +109,6 @@ def _rows(
   leaves = [np.reshape(leaf, (-1, *leaf.shape[2:])) for leaf in leaves]
   for row, file in enumerate(files[first : first + len(leaves[0])]):
     if first + row in failed:
-      reason = f'it is not an image: {failed[first + row]}'
-      yield file, Failure(file, reason)
+      yield file, Failure(file, f'it is not an image: {failed[first + row]}')
     else:
       yield file, jax.tree.unflatten(tree, [leaf[row] for leaf in leaves])

@@ -1,21 +1,22 @@
-"""What a network is asked about images: functions of variables and images.
+"""What a network can say about images: classes, features, explanations.
 
-Each is made of a network and its `config.data`, and maps variables and uint8
-images [batch, squares, height, width, 3], or [batch, height, width, 3] for one
-square, to a dict of arrays or to features.
+Each function here takes a network and its `config.data`. It returns a function
+of variables and uint8 images [batch, squares, height, width, 3], or [batch,
+height, width, 3] for one square.
 """
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
+from inception.data.device import feed
 from inception.errors import UserError
 from inception.predict.explain import make_explainer
 from inception.predict.predictor import (
   Model,
   average_crops,
-  make_extractor,
   make_predictor,
   top_classes,
 )
@@ -23,17 +24,16 @@ from inception.quantization.int8 import QuantizedNetwork
 
 Array = jax.Array
 
+# Of features that are all zero, which stay zero.
+_SMALLEST_NORM = 1e-12
+
 
 def classify(
   model: Model, data: ml_collections.ConfigDict, top: int, crops: int
 ) -> Any:
   """Returns a function to the likeliest classes, as `top_classes` has them.
 
-  Args:
-    model: The network.
-    data: `config.data`.
-    top: Number of classes.
-    crops: It takes `CROPS[crops]` squares of each image.
+  It takes `CROPS[crops]` squares of each image.
 
   Raises:
     UserError: The network has no classifier.
@@ -50,7 +50,13 @@ def classify(
 def extract(
   model: Model, data: ml_collections.ConfigDict, endpoint: str, normalize: bool
 ) -> Any:
-  """Returns a function to features; see `make_extractor`.
+  """Returns a function to the output of a stage, float32 [batch, ...].
+
+  Args:
+    model: The network.
+    data: `config.data`.
+    endpoint: Name of a stage, or 'PreLogits'.
+    normalize: Divide the features of each image by their L2 norm.
 
   Raises:
     UserError: There is no such stage.
@@ -60,13 +66,22 @@ def extract(
     raise UserError(
       f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
     )
-  return make_extractor(model, data, endpoint, normalize)
+
+  def extract_features(variables: Any, images: Array) -> Array:
+    normalized = feed.normalize(images, data)
+    outputs: Any = model.apply(variables, normalized, endpoints=True)
+    x = outputs.endpoints[endpoint].astype(jnp.float32)
+    if normalize:
+      axes = tuple(range(1, x.ndim))
+      norm = jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
+      x = x / jnp.maximum(norm, _SMALLEST_NORM)
+    return x
+
+  return extract_features
 
 
 def explain(model: Model, data: ml_collections.ConfigDict, top: int) -> Any:
-  """Returns a function to what `classify` has, and to `heat` and `image`.
-
-  See `make_explainer`.
+  """Returns a function to what `classify` and `make_explainer` return.
 
   Raises:
     UserError: The network has no classifier, or is in int8.

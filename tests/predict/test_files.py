@@ -113,9 +113,6 @@ def test_wrong_arguments_are_named(network, files, call, message):
 def test_a_function_is_compiled_once(network, files):
   assert network.classify(5) is network.classify(5)
   assert network.classify(5) is not network.classify(4)
-  assert stream._compiled(network.classify(5)) is (
-    stream._compiled(network.classify(5))
-  )
 
 
 def test_predictions_have_names(network, files):

@@ -12,6 +12,7 @@ import pytest
 from inception import create_model, load_pretrained
 from inception.config import default
 from inception.errors import UserError
+from inception.modules.options import Options
 from inception.predict import make_predictor
 
 WEIGHTS = pathlib.Path(__file__).parents[1] / 'checkpoints/old/imported_0_1'
@@ -59,7 +60,10 @@ def test_an_unknown_name_is_refused_with_the_known_ones(arguments, message):
 
 
 def test_defaults_are_those_of_the_config():
-  keywords = inspect.signature(create_model).parameters
+  keywords = {
+    **inspect.signature(create_model).parameters,
+    **inspect.signature(Options).parameters,
+  }
   fields = {**default.get_config().model}
   del fields['architecture']
   for name, value in fields.items():
