@@ -56,7 +56,7 @@ def check_run(
   Args:
     config: A config with the fields of inception/config/default.py.
     devices: Devices of all processes, which a batch is split over.
-    resumed: It is that of a run that goes on, which warnings do not end.
+    resumed: The run has begun; see `limits.check_batch_norm`.
 
   Raises:
     UserError: Names the field, its value and a value that works.

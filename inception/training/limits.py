@@ -1,6 +1,7 @@
 """Checks of sizes: of batches, images, and what is frozen."""
 
 from collections.abc import Sequence
+import itertools
 
 import jax
 import ml_collections
@@ -23,11 +24,7 @@ _LARGEST_BATCH = 8 * 2**30
 def check_sizes(
   config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
 ) -> None:
-  """Checks the sizes of a config.
-
-  Args:
-    config: A config whose fields have valid types and ranges.
-    devices: Devices of all processes, which a batch is split over.
+  """Checks that a batch splits over the devices of all processes, and fits.
 
   Raises:
     UserError: Names the field, its value and a value that works.
@@ -38,11 +35,7 @@ def check_sizes(
 
 
 def check_parts(config: ml_collections.ConfigDict, count: int) -> None:
-  """Checks that the images of every device split into equal parts.
-
-  Args:
-    config: A config whose `batch_size` splits over the devices.
-    count: Number of devices.
+  """Checks that the images of each of `count` devices split into equal parts.
 
   Raises:
     UserError: They do not; proposes a number of parts.
@@ -67,7 +60,7 @@ def check_batch_norm(
   Args:
     config: A config whose sizes are valid.
     count: Number of devices.
-    resumed: Only warn: the run has begun.
+    resumed: The run has begun, so only warn.
 
   Raises:
     UserError: One would; names the layer and a batch size that works.
@@ -75,20 +68,17 @@ def check_batch_norm(
   images = config.batch_size // count // config.accumulation_steps
   if config.model.batch_norm_sync:
     images *= count
-  size = config.data.image_size
-  if images > 1 or size is None or config.model.architecture is None:
+  if images > 1:
     return
+  size = config.data.image_size
   table = get_architecture(config.model.architecture)
   stages = unroll.stage_layers(table, size, size)
-  if config.freeze_through is not None:
-    names = list(stages)
-    learning = names[names.index(config.freeze_through) + 1 :]
-    stages = {name: stages[name] for name in learning}
-  heads = unroll.aux_layers(table, size, size, 1)
-  layers = [layer for stage in stages.values() for layer in stage]
+  names, frozen = list(stages), config.freeze_through
+  first = 0 if frozen is None else names.index(frozen) + 1
+  groups = [stages[name] for name in names[first:]]
   if config.model.aux_heads:
-    layers += [layer for head in heads.values() for layer in head]
-  for layer in layers:
+    groups += unroll.aux_layers(table, size, size, 1).values()
+  for layer in itertools.chain(*groups):
     if layer.batch_norm_channels and layer.output[:2] == (1, 1):
       text = (
         f'batch norm of {layer.scope} would see one value per channel, with'

@@ -1,6 +1,7 @@
 """Whether a step fits into memory, estimated before anything is compiled."""
 
 from collections.abc import Sequence
+import math
 import os
 import re
 
@@ -24,19 +25,17 @@ def check_memory(training: Training, available: int | None = None) -> None:
   """Refuses a batch that clearly needs more memory than there is.
 
   Args:
-    training: A run, ready to start.
+    training: What the run computes with.
     available: Bytes per device; None asks the device or the host.
 
   Raises:
     UserError: Names the largest batch that should fit.
   """
-  devices = training.devices
-  local = distributed.local(devices)
+  config, devices = training.config, training.devices
   if available is None:
-    available = available_bytes(local)
+    available = available_bytes(distributed.local(devices))
   if available is None:
     return
-  config = training.config
   state = _state_bytes(training)
   image = _image_bytes(training)
   rows = config.batch_size // len(devices) // config.accumulation_steps
@@ -62,10 +61,7 @@ def check_memory(training: Training, available: int | None = None) -> None:
 def available_bytes(devices: Sequence[jax.Device]) -> int | None:
   """Returns the free memory of each device; None where it is not known.
 
-  CPU devices share the memory of the host.
-
-  Args:
-    devices: Devices of this process.
+  CPU devices share the memory of the host. All are of this process.
   """
   if devices[0].platform != 'cpu':
     stats = devices[0].memory_stats() or {}
@@ -109,13 +105,11 @@ def _image_bytes(training: Training) -> int:
   """
   size = training.config.data.image_size
   stages = unroll.stage_layers(training.model.architecture, size, size)
-  names = list(stages)
-  last_frozen = training.config.freeze_through
-  first = names.index(last_frozen) + 1 if last_frozen is not None else 0
   outputs = sum(
-    int(np.prod(layer.output))
-    for name in names[first:]
-    for layer in stages[name]
+    math.prod(layer.output)
+    for name, layers in stages.items()
+    if name not in training.model.frozen_stages
+    for layer in layers
     if layer.is_convolution
   )
   dtype = np.dtype(training.model.options.dtype)

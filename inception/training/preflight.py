@@ -8,7 +8,6 @@ import ml_collections
 
 from inception import paths
 from inception.checkpoints.store import Checkpoints
-from inception.data.sources.source import Source
 from inception.processes import distributed
 from inception.training import check, record, resolve
 from inception.training import start as starts
@@ -19,14 +18,10 @@ from inception.training.memory import check_memory
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """What a run computes with, on which data, and what it starts from.
-
-  Attributes:
-    sources: Training and evaluation split.
-  """
+  """What a run computes with, on which data, and what it starts from."""
 
   training: Training
-  sources: tuple[Source, Source]
+  sources: record.Splits
   start: starts.Start
 
 
@@ -48,13 +43,13 @@ def prepare(
       sources = resolve.open_splits(config)
     start = starts.find_start(checkpoints, config)
   with distributed.agreed():
-    class_names, sources = resolve.match_classes(config, sources, start)
+    sources = resolve.match_classes(config, sources, start)
     if start.checkpoint is not None:
       record.check_data(start.checkpoint.data, sources, config.data.on_change)
-    num_examples = sources[0].num_examples
-    config = resolve.complete(config, class_names, num_examples, start)
+    config = resolve.complete(config, sources[0], start)
   resolve.check_same_everywhere(config, *sources)
   with distributed.agreed():
+    num_examples = sources[0].num_examples
     weights = resolve.class_weights(config, sources[0])
     training = build(config, devices, num_examples, weights)
     check_memory(training)

@@ -1,6 +1,6 @@
 """The record of a run: what ran, on what, with which data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import datetime
 from importlib import metadata
 import json
@@ -19,7 +19,8 @@ from inception.errors import UserError, count, warn
 from inception.processes import distributed
 from inception.training.build import Training
 
-RECORD_FILE = 'starts.jsonl'
+# The training and the evaluation split.
+Splits = tuple[Source, Source]
 
 # `data.on_change`: whether a run goes on with other data.
 ON_CHANGE = {'refuse': False, 'continue': True}
@@ -40,21 +41,15 @@ _PACKAGES = (
 
 
 def record_start(
-  workdir: paths.Path, training: Training, sources: Sequence[Source], step: int
+  workdir: paths.Path, training: Training, sources: Splits, step: int
 ) -> None:
   """Appends a line about this start of a run to starts.jsonl.
-
-  Args:
-    workdir: Workdir of the run.
-    training: What it computes with.
-    sources: Training and evaluation split.
-    step: Steps taken before.
 
   Raises:
     UserError: The file cannot be written.
   """
-  line = json.dumps(describe(training, sources, step))
-  path = workdir / RECORD_FILE
+  line = json.dumps(_describe(training, sources, step))
+  path = workdir / 'starts.jsonl'
   try:
     with open(path, 'a') as file:
       file.write(line + '\n')
@@ -62,16 +57,8 @@ def record_start(
     raise UserError(f'cannot write {path}: {error.strerror}') from error
 
 
-def describe(
-  training: Training, sources: Sequence[Source], step: int
-) -> dict[str, Any]:
-  """Returns what two runs must have in common to give the same bits.
-
-  Args:
-    training: What the run computes with.
-    sources: Training and evaluation split.
-    step: Steps taken before.
-  """
+def _describe(training: Training, sources: Splits, step: int) -> dict[str, Any]:
+  """Returns what two runs must have in common to give the same bits."""
   devices = training.devices
   return {
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
@@ -90,12 +77,8 @@ def describe(
   }
 
 
-def describe_data(sources: Sequence[Source]) -> dict[str, Any]:
-  """Returns the number of examples and the digest of each split, by its name.
-
-  Args:
-    sources: Training and evaluation split.
-  """
+def describe_data(sources: Splits) -> dict[str, Any]:
+  """Returns number of examples and digest of each split, by its name."""
   return {
     split: {'examples': source.num_examples, 'digest': source.digest}
     for split, source in zip(('train', 'evaluation'), sources)
@@ -103,14 +86,14 @@ def describe_data(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def check_data(
-  before: Mapping[str, Any], sources: Sequence[Source], on_change: str
+  before: Mapping[str, Any], sources: Splits, on_change: str
 ) -> None:
   """Checks that a resumed run goes on with the same data.
 
   Args:
     before: What `describe_data` returned when the run was saved; empty in
       checkpoints of version 0.3 and older.
-    sources: Training and evaluation split.
+    sources: The splits now.
     on_change: A name in `ON_CHANGE`.
 
   Raises:

@@ -6,6 +6,8 @@ import json
 import ml_collections
 import numpy as np
 
+from inception.checkpoints.reading import Checkpoint
+from inception.checkpoints.restore import Loaded
 from inception.config import compare
 from inception.data import class_names
 from inception.data.pixels import decode
@@ -17,10 +19,11 @@ from inception.processes import distributed
 from inception.training import check
 from inception.training.recipe.losses import CLASS_WEIGHTS
 from inception.training.recipe.schedule import make_duration
+from inception.training.record import Splits
 from inception.training.start import Start
 
 
-def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
+def open_splits(config: ml_collections.ConfigDict) -> Splits:
   """Opens the training and the evaluation split; warns about odd ones.
 
   Raises:
@@ -46,54 +49,45 @@ def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
 
 
 def match_classes(
-  config: ml_collections.ConfigDict,
-  sources: tuple[Source, Source],
-  start: Start,
-) -> tuple[tuple[str, ...], tuple[Source, Source]]:
-  """Chooses the order of the classes, and gives the data these labels.
+  config: ml_collections.ConfigDict, sources: Splits, start: Start
+) -> Splits:
+  """Chooses the order of the classes; returns the data with these labels.
 
-  That of a checkpoint which the run goes on from, of the config, of pretrained
-  weights with the same classes, or of the data.
-
-  Args:
-    config: A checked config.
-    sources: Training and evaluation split.
-    start: What the run starts from.
-
-  Returns:
-    The names of the classes, and the sources with labels in their order.
+  Order of preference: the checkpoint that the run goes on from, the config,
+  pretrained weights with the same classes, the data.
 
   Raises:
     UserError: The classes are not those of the checkpoint or the config, or
       training and evaluation have different ones.
   """
   train_source, eval_source = sources
-  owner, chosen = train_source.name, class_names.configured(config.data)
-  if chosen is not None:
-    owner = 'data.class_names'
-  if start.checkpoint is not None:
-    theirs = class_names.configured(start.checkpoint.config.data)
-    if theirs is not None:
-      owner, chosen = 'the checkpoint', theirs
-  elif start.pretrained is not None and chosen is None:
-    theirs = class_names.configured(start.pretrained.config.data)
-    if theirs is not None and set(theirs) == set(train_source.classes):
-      owner, chosen = config.pretrained, theirs
-  if chosen is None:
-    chosen = train_source.classes
-  if len(chosen) == 1 and distributed.is_first():
+  of_weights = _classes_of(start.pretrained)
+  if of_weights and set(of_weights) != set(train_source.classes):
+    of_weights = None
+  owner, classes = next(
+    (owner, classes)
+    for owner, classes in (
+      ('the checkpoint', _classes_of(start.checkpoint)),
+      ('data.class_names', class_names.configured(config.data)),
+      (config.pretrained, of_weights),
+      (train_source.name, train_source.classes),
+    )
+    if classes is not None
+  )
+  if len(classes) == 1 and distributed.is_first():
     warn(f'{train_source.name} has a single class: there is nothing to learn')
-  return chosen, (
-    relabel(train_source, chosen, owner),
-    relabel(eval_source, chosen, owner),
+  return (
+    relabel(train_source, classes, owner),
+    relabel(eval_source, classes, owner),
   )
 
 
+def _classes_of(loaded: Checkpoint | Loaded | None) -> tuple[str, ...] | None:
+  return loaded and class_names.configured(loaded.config.data)
+
+
 def complete(
-  config: ml_collections.ConfigDict,
-  names: tuple[str, ...],
-  num_examples: int,
-  start: Start,
+  config: ml_collections.ConfigDict, train_source: Source, start: Start
 ) -> ml_collections.ConfigDict:
   """Returns a locked copy, with fields that follow from data and weights set.
 
@@ -101,27 +95,21 @@ def complete(
   come from the weights that training starts from: the network has to see images
   as these weights expect them.
 
-  Args:
-    config: A checked config.
-    names: Names of the classes, in the order of their labels.
-    num_examples: Examples of an epoch.
-    start: What the run starts from.
-
   Raises:
     UserError: The config contradicts the data or the weights.
   """
   config = config.copy_and_resolve_references()
-  config.data.class_names = names
-  config.model.num_classes = _num_classes(config, len(names))
+  config.data.class_names = train_source.classes
+  config.model.num_classes = _num_classes(config, len(train_source.classes))
+  num_examples = train_source.num_examples
   if config.num_steps is not None:
     epochs = config.num_steps * config.batch_size / num_examples
     check.warn_of_warmup(config, epochs)
   if config.model.batch_norm_decay is None:
-    steps = make_duration(config, num_examples).steps
     config.model.batch_norm_decay = (
       start.checkpoint.config.model.batch_norm_decay
       if start.checkpoint is not None
-      else batch_norm_decay(steps)
+      else batch_norm_decay(make_duration(config, num_examples).steps)
     )
   _set_preparation(config.data, start)
   weights_config = start.weights_config
@@ -165,11 +153,8 @@ def class_weights(
 def batch_norm_decay(steps: int) -> float:
   """Returns a decay whose average forgets its start within a run.
 
-  Moving statistics average over 1 / (1 - decay) steps: a tenth of the run, and
-  at most 100 steps.
-
-  Args:
-    steps: Steps of the run.
+  Moving statistics average over 1 / (1 - decay) steps: a tenth of the run's
+  `steps`, and at most 100.
   """
   return min(max(1 - 10 / steps, 0.5), 0.99)
 

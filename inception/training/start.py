@@ -173,8 +173,8 @@ def take_pretrained(
     state: State before the first step.
     variables: {'params', 'batch_stats'} of the weights.
     model: The network to train.
-    other_classes: The classifier of the weights is known to be for other
-      classes, or another loss.
+    other_classes: The classifier of the weights is for other classes, or for
+      another loss.
 
   Returns:
     The state, and the names of the layers that stayed new.
