@@ -108,7 +108,7 @@ def main() -> None:
     if not values.json:
       print(f'written to {path}')
     if page is not None:
-      per_class.write_page(page, results, opened.details())
+      paths.write_atomically(page, per_class.render(results, opened.details()))
       print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inception import errors, paths
+from inception import errors
 from inception.reports import calibration, page
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
@@ -30,24 +30,13 @@ img { width: 100%; image-rendering: auto; background: var(--faint); }
 """
 
 
-def write_page(
-  path: paths.Path, results: Mapping[str, Any], details: Mapping[str, Any]
-) -> None:
-  """Writes the page of an evaluation.
+def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+  """Returns the page as HTML.
 
   Args:
-    path: HTML file to write.
     results: Results of `Evaluation.results`.
     details: Result of `details.collect`.
-
-  Raises:
-    UserError: The file cannot be written.
   """
-  paths.write_atomically(path, render(results, details))
-
-
-def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-  """Returns the page as HTML; see `write_page`."""
   classes, confusion = details['classes'], details['confusion']
   title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
   parts = [

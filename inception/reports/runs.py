@@ -19,7 +19,7 @@ from inception.files import json_text
 from inception.observing import metrics
 from inception.reports import charts, page
 from inception.reports.importance import importance
-from inception.reports.run_rows import differing, means, read_result
+from inception.reports.run_results import differing, means, read_result
 
 _MOST_CURVES = 30
 _MOST_OPEN = 3  # Failures whose last lines are shown at once.
@@ -89,10 +89,10 @@ def main() -> None:
     result, config = read_result(folder)
     results.append({'name': folder.name, **result})
     configs.append(config)
-  fields = differing(configs)
+  fields = _fields(configs)
   for result, config in zip(results, configs):
     result.update({field: config.get(field) for field in fields})
-  write_page(output, 'Runs', results, fields)
+  paths.write_atomically(output, render('Runs', results, fields))
   print(f'page: {output}')
   if flags.FLAGS.json:
     print(json_text.dump({'output': str(output), 'runs': len(results)}))
@@ -113,38 +113,31 @@ def _find(patterns: Sequence[str]) -> list[paths.Path]:
   return folders
 
 
-def write_page(
-  path: paths.Path,
-  title: str,
-  results: Sequence[Mapping[str, Any]],
-  fields: Sequence[str],
-) -> None:
-  """Writes the page.
+def _fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Returns the fields that differ between the runs that have begun."""
+  begun = [config for config in configs if config]
+  return sorted(set(differing(begun)) - {'data.class_names'})
+
+
+def render(
+  title: str, results: Sequence[Mapping[str, Any]], fields: Sequence[str]
+) -> str:
+  """Returns the page as HTML.
 
   Args:
-    path: HTML file to write.
     title: Its title.
     results: Rows of `read_result` with `name` and the fields; of a sweep also
       with `status`, and `log`, the last lines of a failed run.
     fields: Config fields that differ.
 
   Raises:
-    UserError: The page cannot be written, or Plotly is not installed.
+    UserError: Plotly is not installed.
   """
-  paths.write_atomically(path, render(title, results, fields))
-
-
-def render(
-  title: str, results: Sequence[Mapping[str, Any]], fields: Sequence[str]
-) -> str:
-  """Returns the page as HTML; see `write_page`."""
   ordered = sorted(results, key=lambda result: -(result.get('top1') or -1))
   parts = [charts.library(), _summary(ordered), _failures(ordered)]
   by_seed = means(ordered, fields)
   if any(row['count'] > 1 for row in by_seed):
-    columns = [field for field in fields if field != 'seed']
-    columns += ['top1_mean', 'top1_std', 'count']
-    parts += ['<h2>Means over seeds</h2>', _table(by_seed, columns)]
+    parts += ['<h2>Means over seeds</h2>', _table(by_seed, list(by_seed[0]))]
   parts += ['<h2>Runs</h2>', _table(ordered, ['name', *fields, *_COLUMNS])]
   parts += [_curves(ordered), '<h2>Accuracy and speed</h2>']
   color = fields[0] if fields else 'model'

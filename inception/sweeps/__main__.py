@@ -20,7 +20,7 @@ from inception.cli import commands, outputs, shared
 from inception.errors import UserError, are, lookup
 from inception.files import json_text
 from inception.reports import charts
-from inception.sweeps import grid, hyper, tables
+from inception.sweeps import grid, hyper, sweep_report
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.engines import ENGINES
 from inception.sweeps.job import EngineOptions, Job
@@ -99,7 +99,7 @@ def main() -> int:
   try:
     engine.run(job)
   finally:
-    page = tables.write(folder)
+    page = sweep_report.write(folder)
   return _report(folder, page)
 
 
@@ -133,7 +133,7 @@ def _search(folder: f.SweepFolder, base: grid.Base, sweep: hyper.Sweep) -> int:
   try:
     study.run(Progress(folder, values.trials).ended)
   finally:
-    page = tables.write(folder)
+    page = sweep_report.write(folder)
   return _report(folder, page)
 
 
@@ -197,7 +197,7 @@ def _sweep(base: grid.Base) -> hyper.Sweep:
 
 def _report(folder: f.SweepFolder, page: str) -> int:
   """Prints what was reached; returns the exit status."""
-  rows, fields = tables.collect(folder)
+  rows, fields = sweep_report.collect(folder)
   best = sorted(
     (row for row in rows if row.get('top1') is not None),
     key=lambda row: -row['top1'],

@@ -1,6 +1,5 @@
 """The runs of a sweep: checked overrides, a name each, and a command line."""
 
-from collections.abc import Mapping, Sequence
 import dataclasses
 import difflib
 import hashlib
@@ -176,15 +175,13 @@ def _name(base: Base, overrides: Overrides) -> str:
 
 
 def _word(field: str, value: Any) -> str:
-  text = (
-    os.path.basename(value.rstrip('/'))
-    if isinstance(value, str)
-    else (
-      f'{field.rpartition(".")[2]}{value:g}'
-      if isinstance(value, int | float) and not isinstance(value, bool)
-      else f'{field.rpartition(".")[2]}{value}'
-    )
-  )
+  name = field.rpartition('.')[2]
+  if isinstance(value, str):
+    text = os.path.basename(value.rstrip('/'))
+  elif isinstance(value, int | float) and not isinstance(value, bool):
+    text = f'{name}{value:g}'
+  else:
+    text = f'{name}{value}'
   return re.sub(r'[^\w.+-]+', '_', text).strip('_.')
 
 
@@ -195,13 +192,3 @@ def is_search(sweep: Sweep) -> bool:
     for run in sweep
     for value in run.values()
   )
-
-
-def swept_fields(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Returns the fields whose values differ between overrides, in order."""
-  fields = list(dict.fromkeys(field for run in runs for field in run))
-  return [
-    field
-    for field in fields
-    if len({json.dumps(run.get(field)) for run in runs}) > 1
-  ]

@@ -5,7 +5,7 @@ import time
 
 import tqdm
 
-from inception.sweeps import grid, hparams, tables
+from inception.sweeps import grid, hparams, sweep_report
 from inception.sweeps import sweep_folder as f
 
 # Seconds between writing the page while runs go on.
@@ -39,7 +39,7 @@ class Progress:
     sys.stdout.flush()
     if self._count < self._total:
       if time.monotonic() - self._page > _PAGE_SECONDS:
-        tables.write(self._folder)
+        sweep_report.write(self._folder)
         self._page = time.monotonic()
     else:
       self._bar.close()

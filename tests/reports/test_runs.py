@@ -10,8 +10,7 @@ pytest.importorskip('plotly')
 
 from inception import paths
 from inception.errors import UserError
-from inception.reports import importance, run_rows, runs
-from inception.sweeps import grid
+from inception.reports import importance, run_results, runs
 
 RESULTS = [
   {
@@ -40,17 +39,17 @@ FAILED = {
 
 
 def test_means_are_over_seeds():
-  found = run_rows.means([*RESULTS, FAILED], ['model', 'seed'])
+  found = run_results.means([*RESULTS, FAILED], ['model', 'seed'])
   assert found == [
     {'model': 'a', 'top1_mean': 91.0, 'top1_std': 1.414, 'count': 2},
     {'model': 'b', 'top1_mean': 70.0, 'top1_std': 0.0, 'count': 2},
   ]
-  (one,) = run_rows.means(RESULTS[:1], ['model', 'seed'])
+  (one,) = run_results.means(RESULTS[:1], ['model', 'seed'])
   assert (one['top1_std'], one['count']) == (None, 1)
 
 
 def test_tables_have_the_columns_of_timm_first(tmp_path):
-  run_rows.write_results(
+  run_results.write_results(
     paths.resolve(tmp_path), [*RESULTS, FAILED], ['model', 'seed']
   )
   with open(tmp_path / 'results.csv') as file:
@@ -94,9 +93,9 @@ def test_the_page_needs_no_network_and_shows_failures():
 
 def test_only_fields_that_differ_are_shown():
   configs = [{'a': 1, 'b': 2}, {'a': 1, 'b': 3}, {}]
-  assert run_rows.differing(configs) == ['b']
-  assert grid.swept_fields([{'a': 1}, {'a': 1, 'b': None}]) == []
-  assert grid.swept_fields([{'a': 1}, {'a': 2}]) == ['a']
+  assert runs._fields(configs) == ['b']
+  assert run_results.differing([{'a': 1}, {'a': 1, 'b': None}]) == []
+  assert run_results.differing([{'a': 1}, {'a': 2}]) == ['a']
 
 
 def test_folders_without_runs_are_named(tmp_path):

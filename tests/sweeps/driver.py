@@ -4,7 +4,7 @@ import sys
 
 from inception import paths
 from inception.config import default
-from inception.sweeps import grid, hyper, local, tables
+from inception.sweeps import grid, hyper, local, sweep_report
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.places import find_places
@@ -33,7 +33,7 @@ def main(engine, directory, *seeds):
     ray_tune.run_all(job, STUB)
   else:
     local.run_all(folder, runs, find_places(2, 1), job.ended, command=STUB)
-  tables.write(folder)
+  sweep_report.write(folder)
 
 
 if __name__ == '__main__':

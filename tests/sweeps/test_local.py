@@ -14,7 +14,7 @@ import pytest
 
 from inception import paths
 from inception.errors import UserError
-from inception.sweeps import grid, hyper, local, tables
+from inception.sweeps import grid, hyper, local, sweep_report
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.places import find_places
 from inception.sweeps.process import Place, run_to_end
@@ -97,7 +97,7 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path):
   folder.retry_failed(run.name for run in runs)
   sweep(tmp_path / 's', runs)
   assert starts(tmp_path / 's')[runs[1].name] == 2
-  rows, fields = tables.collect(folder)
+  rows, fields = sweep_report.collect(folder)
   assert fields == ['seed']
   assert [row.get('top1') for row in rows] == [100.0, None, 99.9]
   assert 'starting\nerror: the picture' in rows[1]['log']
@@ -173,13 +173,15 @@ def test_two_sweeps_share_the_runs(tmp_path):
 def test_one_process_at_a_time_writes_the_page(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   folder.write(BASE, runs_of(0))
-  other = threading.Thread(target=tables.write, args=[folder])
+  other = threading.Thread(target=sweep_report.write, args=[folder])
   with folder.alone():
     other.start()
     other.join(0.5)
-    assert other.is_alive() and not (tmp_path / 's' / tables.PAGE).exists()
+    assert (
+      other.is_alive() and not (tmp_path / 's' / sweep_report.PAGE).exists()
+    )
   other.join()
-  assert (tmp_path / 's' / tables.PAGE).exists()
+  assert (tmp_path / 's' / sweep_report.PAGE).exists()
 
 
 def test_a_signal_stops_the_runs_too(tmp_path):

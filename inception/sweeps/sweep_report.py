@@ -1,12 +1,12 @@
-"""What a sweep has reached: tables and a page, from the files of its runs."""
+"""The report of a sweep: tables and a page of what its runs reached."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from inception import paths
 from inception.errors import UserError
-from inception.reports import run_rows, runs
+from inception.reports import run_results, runs
 from inception.sweeps import sweep_folder as f
-from inception.sweeps.grid import swept_fields
 from inception.sweeps.process import last_lines
 
 PAGE = 'report.html'
@@ -15,7 +15,7 @@ _LOG_LINES = 20
 
 def collect(
   folder: f.SweepFolder,
-) -> tuple[list[run_rows.Result], list[str]]:
+) -> tuple[list[run_results.Result], list[str]]:
   """Reads the results of all runs.
 
   Returns:
@@ -36,14 +36,14 @@ def collect(
 
 def _result(
   folder: f.SweepFolder, name: str, overrides: Mapping[str, Any]
-) -> run_rows.Result:
+) -> run_results.Result:
   workdir = folder.workdir(name)
   status = folder.status(name)
   result = {'name': name, **overrides, 'status': 'not started'}
   if status is None:
     return result
   try:
-    result.update(run_rows.read_result(workdir)[0])
+    result.update(run_results.read_result(workdir)[0])
   except UserError as error:
     result['reason'] = str(error)
   result['status'] = status.status
@@ -66,8 +66,9 @@ def write(folder: f.SweepFolder) -> str:
   path = folder.path / PAGE
   with folder.alone():
     rows, fields = collect(folder)
-    run_rows.write_results(folder.path, rows, fields)
-    title = f'Sweep {folder.path.name}'
-    differing = swept_fields(list(folder.read()['runs'].values()))
-    runs.write_page(path, title, rows, differing)
+    run_results.write_results(folder.path, rows, fields)
+    overrides = [{name: row.get(name) for name in fields} for row in rows]
+    differing = run_results.differing(overrides)
+    page = runs.render(f'Sweep {folder.path.name}', rows, differing)
+    paths.write_atomically(path, page)
   return str(path)

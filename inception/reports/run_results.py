@@ -1,4 +1,4 @@
-"""Rows of results: what runs reached, from the files of their workdirs."""
+"""What runs reached, a row each, from the files of their workdirs."""
 
 from collections.abc import Mapping, Sequence
 import json
@@ -147,13 +147,12 @@ def means(
   rows = []
   for group in groups.values():
     values = [result['top1'] for result in group]
+    several = len(values) > 1
     rows.append(
       {
         **{field: group[0].get(field) for field in kept},
         'top1_mean': round(statistics.mean(values), 3),
-        'top1_std': round(statistics.stdev(values), 3)
-        if len(values) > 1
-        else None,
+        'top1_std': round(statistics.stdev(values), 3) if several else None,
         'count': len(values),
       }
     )
@@ -188,12 +187,10 @@ def write_results(
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Returns the fields that differ between flat configs, sorted by name."""
-  known = [config for config in configs if config]
-  names = sorted({name for config in known for name in config})
+  """Returns the fields whose values differ between flat configs, in order."""
+  names = dict.fromkeys(name for config in configs for name in config)
   return [
     name
     for name in names
-    if name != 'data.class_names'
-    and len({json.dumps(config.get(name)) for config in known}) > 1
+    if len({json.dumps(config.get(name)) for config in configs}) > 1
   ]
