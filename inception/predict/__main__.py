@@ -47,9 +47,7 @@ def define_flags() -> None:
   shared.define_batch_size(None, 'Images, or crops, per step and device.')
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
-    'explain',
-    None,
-    'Folder for pictures of what supports the top class.',
+    'explain', None, 'Folder for pictures of what supports the top class.'
   )
   flags.DEFINE_string(
     'endpoint', None, 'Write the output of this stage instead of classes.'
@@ -84,15 +82,11 @@ def main() -> int:
 
 
 def _check_flags() -> None:
-  """Checks that the flags fit together, and that files can be written.
-
-  Raises:
-    UserError: They do not, or one cannot.
-  """
+  """Checks that the flags fit together, and that files can be written."""
   values = flags.FLAGS
   with_endpoint = values.endpoint is not None
   for name in _OF_CLASSES if with_endpoint else _OF_FEATURES:
-    if flags.FLAGS[name].present:
+    if values[name].present:
       raise UserError(
         f'--{name} does not go with --endpoint={values.endpoint}'
         if with_endpoint
@@ -107,7 +101,7 @@ def _check_flags() -> None:
 
 
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
-  """Prints a table, and writes what else is asked for."""
+  """Prints a table, and writes the CSV file and the explanations."""
   values = flags.FLAGS
   crops = int(values.crops)
   function = (
@@ -162,7 +156,7 @@ def _stream(
   failures: list[Any],
   crops: int = 1,
 ) -> Iterator[tuple[str, Any]]:
-  """Yields the results of images; warns about files that are none."""
+  """Yields the results of images; reports files that are not images."""
   from inception.predict.predictor import CROPS
 
   rows: Iterable[Any] = network.stream(
@@ -212,7 +206,7 @@ def _print(prediction: Any, width: int) -> None:
 
 
 def _printable(name: str) -> str:
-  """Returns a file's name without what would move the cursor."""
+  """Returns a file's name with control characters escaped."""
   return ''.join(
     c if c.isprintable() else c.encode('unicode_escape').decode() for c in name
   )

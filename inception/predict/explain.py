@@ -25,10 +25,6 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
   Selvaraju et al., 2017, "Grad-CAM", equations 1 and 2: the channels of the
   last grid, weighted by the mean gradient of the class's logit, then a ReLU.
 
-  Args:
-    model: The network.
-    data: `config.data`.
-
   Returns:
     A function of variables and uint8 images [batch, height, width, 3], which
     returns `logits` float32 [batch, num_classes], `heat` float32 [batch, rows,
@@ -71,12 +67,12 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
 def draw(
   image: np.ndarray, heat: np.ndarray, title: str, output: paths.Path
 ) -> None:
-  """Draws a picture, and beside it what speaks for its class.
+  """Draws a picture, and beside it the regions that support its class.
 
   Args:
     image: uint8 [height, width, 3].
     heat: float32 [rows, columns], from 0 to 1.
-    title: What the heat speaks for.
+    title: The class, in words.
     output: PNG file to write.
 
   Raises:

@@ -5,12 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-  """A file that the network has no answer for.
-
-  Attributes:
-    file: Its path.
-    reason: Why, as a sentence about the file.
-  """
+  """A file that the network has no answer for; the reason is a sentence."""
 
   file: str
   reason: str

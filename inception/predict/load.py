@@ -19,15 +19,8 @@ from inception.errors import UserError
 from inception.modules.network import Outputs
 from inception.predict import tasks
 from inception.predict.failure import Failure
-from inception.predict.predictor import (
-  CROPS,
-  Model,
-  choose_precision,
-)
-from inception.quantization.int8 import (
-  QuantizedNetwork,
-  network_from_config,
-)
+from inception.predict.predictor import CROPS, Model, choose_precision
+from inception.quantization.int8 import QuantizedNetwork, network_from_config
 from inception.quantization.int8_check import warn_of_wrong_integers
 
 Array = jax.Array
@@ -35,13 +28,7 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-  """The likeliest classes of an image.
-
-  Attributes:
-    file: Its path.
-    classes: Their names, the likeliest first.
-    probabilities: Theirs.
-  """
+  """The likeliest classes of an image, by name, with their probabilities."""
 
   file: str
   classes: tuple[str, ...]
@@ -79,9 +66,6 @@ class Pretrained:
   def read(self, files: Sequence[paths.PathLike]) -> Array:
     """Reads image files the way the weights expect them.
 
-    Args:
-      files: Their paths; see `data.pixels.signature.SUPPORTED`.
-
     Returns:
       float32 [files, height, width, 3].
 
@@ -101,16 +85,16 @@ class Pretrained:
   def predict(
     self, files: Sequence[paths.PathLike], top: int = 5, crops: int = 1
   ) -> list[Prediction]:
-    """Names what is in image files.
+    """Classifies image files.
 
     Args:
-      files: Their paths.
+      files: Paths of the images.
       top: Number of classes to return per image.
       crops: A number in `CROPS`: of squares and their mirror images whose
         probabilities are averaged.
 
     Raises:
-      UserError: A file is no image, or the network answers nothing.
+      UserError: A file is not an image, or its logits are not finite.
     """
     if crops not in CROPS:
       known = ', '.join(map(str, CROPS))
@@ -128,10 +112,10 @@ class Pretrained:
     endpoint: str = 'PreLogits',
     normalize: bool = False,
   ) -> np.ndarray:
-    """Returns what a stage of the network makes of image files.
+    """Returns the output of a stage of the network for image files.
 
     Args:
-      files: Their paths.
+      files: Paths of the images.
       endpoint: Name of a stage, or 'PreLogits', the vector that is classified.
       normalize: Divide each image's features by their L2 norm, as FaceNet's
         embeddings are compared.
@@ -140,7 +124,7 @@ class Pretrained:
       float32 [files, ...].
 
     Raises:
-      UserError: A file is no image, or there is no such stage.
+      UserError: A file is not an image, or there is no such stage.
     """
     rows = self.stream(_names(files), self.extract(endpoint, normalize))
     return np.stack([_or_raise(file, result) for file, result in rows])
@@ -197,11 +181,7 @@ class Pretrained:
 
 
 def _names(files: Sequence[paths.PathLike]) -> list[str]:
-  """Returns paths as text.
-
-  Raises:
-    UserError: There are none, or a single path was given.
-  """
+  """Returns paths as text; refuses none, and a single path."""
   if isinstance(files, str | os.PathLike):
     raise UserError(f'{str(files)!r} is one path; give a list of paths')
   if not len(files):
@@ -239,6 +219,5 @@ def load_pretrained(
   model = network_from_config(config)
   variables = jax.tree.map(jnp.asarray, loaded.variables)
   if isinstance(model, QuantizedNetwork):
-    size = config.data.image_size
-    warn_of_wrong_integers(folder, model, variables, size)
+    warn_of_wrong_integers(folder, model, variables, config.data.image_size)
   return Pretrained(model, variables, loaded.config)

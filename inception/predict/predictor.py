@@ -32,12 +32,7 @@ _GROUP = 6
 
 
 def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
-  """Makes the predictor of one network and one crop.
-
-  Args:
-    model: The network.
-    data: `config.data`: the mean, deviation and channel order of its images.
-  """
+  """Makes the predictor of one crop; `data` is `config.data` of the network."""
 
   def predict(variables: Any, images: Array) -> Array:
     outputs: Any = model.apply(variables, feed.normalize(images, data))
@@ -49,16 +44,9 @@ def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
 def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
   """Makes a predictor of several squares per image, and their mirror images.
 
-  GoogLeNet paper, section 7: probabilities are averaged over all. A few squares
-  are computed at a time.
-
-  Args:
-    predict: The predictor of one square.
-    activation: The network's last activation.
-
-  Returns:
-    A predictor of uint8 images [batch, squares, height, width, 3], whose logits
-    stand for the mean probabilities.
+  GoogLeNet paper, section 7: probabilities are averaged over all. The result
+  takes uint8 images [batch, squares, height, width, 3], and its logits stand
+  for the mean probabilities. A few squares are computed at a time.
   """
   last = ACTIVATIONS[activation]
 

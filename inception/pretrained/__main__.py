@@ -3,8 +3,8 @@
 Run:  python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
         --output=weights/inception_v3
 
-What wrote the file, and which network it holds, is found from its content. What
-a model of Keras says about its input and output is recorded.
+The project and the network are detected from the content of the file. What a
+Keras model says about its input and output is recorded.
 Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
 as the weights expect them, and `--config.pretrained=weights/inception_v3`
 trains from it.
@@ -25,8 +25,6 @@ from inception.errors import UserError, count, some, warn
 from inception.files import json_text
 from inception.pretrained.formats.content import Statement
 from inception.pretrained.projects import PROJECTS
-
-_NOTHING = Statement()
 
 
 def define_flags() -> None:
@@ -119,7 +117,7 @@ def main() -> None:
 
 
 def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
-  """Prints what was imported, and what was not."""
+  """Prints what was imported, and what was left out."""
   left_out = imported.left_out
   for kind, names in (('tensor', left_out), ('entry', content.left_out)):
     if names:
@@ -152,11 +150,7 @@ def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
 
 
 def _apply_flags(config: ml_collections.ConfigDict) -> None:
-  """Records how images are scaled, and the names of classes, where given.
-
-  Raises:
-    UserError: A number or the number of names is wrong.
-  """
+  """Records how images are scaled, and the names of classes, where given."""
   values = flags.FLAGS
   for name in ('mean', 'std'):
     given = values[name].value
@@ -197,7 +191,7 @@ def _read_names(name: str, count: int) -> tuple[str, ...]:
 
 
 def make_config(
-  imported: Any, provenance: dict[str, str], statement: Statement = _NOTHING
+  imported: Any, provenance: dict[str, str], statement: Statement
 ) -> ml_collections.ConfigDict:
   """Returns the config that is stored with the weights.
 

@@ -24,11 +24,11 @@ class Imported:
     architecture: Name of the network.
     num_classes: Logits per image; 0 for a network without a classifier. A
       single logit becomes two classes.
-    with_aux: The file has auxiliary heads, too.
+    with_aux: The file has auxiliary heads.
     batch_norm_scale: Batch norm has a scale.
     variables: {'params', 'batch_stats'}, float32.
-    left_out: Names of tensors in the file that are not part of the network: a
-      head of another kind, or what else was saved with it.
+    left_out: Names of tensors in the file that are not part of the network,
+      such as those of another head.
   """
 
   project: str
@@ -47,8 +47,8 @@ def import_arrays(
 ) -> Imported:
   """Converts the arrays of a weights file to variables.
 
-  Every array of the network is used exactly once. None is left over, but those
-  of a head that the network does not have, and of what surrounds it.
+  Every array of the network is used exactly once. Only arrays outside the
+  network, or of a head that it does not have, are left over.
 
   Args:
     arrays: Arrays by their names in the file.
@@ -57,13 +57,14 @@ def import_arrays(
 
   Raises:
     UserError: The arrays do not fit; names the first difference with both
-      shapes, and a network that would fit, if there is one.
+      shapes, and a network that would fit, if there is one. Or they are not
+      finite, or a variance is negative.
   """
   if isinstance(project_names, str):
     project_names = [project_names]
   pairs = _candidates(project_names, architecture)
   matches = [match(arrays, *pair) for pair in pairs]
-  # The first of equal ones, and rather one that uses more of the file.
+  # Of those that fit, the one that uses most of the file, else the first.
   best = max(matches, key=lambda found: (not found.difference, found.fitting))
   if best.difference:
     raise UserError(
@@ -87,11 +88,7 @@ def import_arrays(
 
 
 def _convert(tensor: Tensor, arrays: Arrays) -> np.ndarray:
-  """Returns a tensor in our memory layout, float32.
-
-  Raises:
-    UserError: No network computes with such numbers.
-  """
+  """Returns a tensor in our memory layout, float32; refuses broken numbers."""
   array = np.ascontiguousarray(tensor.convert(arrays[tensor.name]), np.float32)
   if not np.isfinite(array).all():
     raise UserError(
@@ -106,23 +103,17 @@ def _convert(tensor: Tensor, arrays: Arrays) -> np.ndarray:
 
 
 def _two_classes(path: str, array: np.ndarray) -> np.ndarray:
-  """Returns a classifier of one logit as one of two classes.
-
-  The first has the logit 0: the softmax of (0, x) is the sigmoid of x.
-  """
+  """Returns a classifier of one logit as one of two classes."""
   if not re.search(r'/Logits/(kernel|bias)$', path):
     return array
+  # The first class has the logit 0: the softmax of (0, x) is the sigmoid of x.
   return np.concatenate([np.zeros_like(array), array], axis=-1)
 
 
 def _candidates(
   project_names: Sequence[str], architecture: str | None
 ) -> list[tuple[str, str]]:
-  """Returns the projects and networks to try.
-
-  Raises:
-    UserError: There are none.
-  """
+  """Returns the projects and networks to try; refuses none."""
   networks = [
     (project, network)
     for project in project_names

@@ -219,7 +219,8 @@ def test_images_are_resized_as_the_project_does(
 ):
   weights = conversion.Imported(project, architecture, 10, False, True, {})
   assert eval_transforms.transform_name(project, architecture) == name
-  config = make_config(weights, {'project': project, 'preprocessing': name})
+  origin = {'project': project, 'preprocessing': name}
+  config = make_config(weights, origin, Statement())
   transform = eval_transforms.eval_transform(config.data)
   assert transform.resized_side(config.data.image_size) == short_side
 
@@ -231,7 +232,8 @@ def test_networks_of_imagenet_are_known_by_their_number_of_classes(
   imported = conversion.Imported(
     'timm', 'inception_v4', classes, False, True, {}, ()
   )
-  config = make_config(imported, {'project': 'timm', 'preprocessing': 'timm'})
+  origin = {'project': 'timm', 'preprocessing': 'timm'}
+  config = make_config(imported, origin, Statement())
   names = config.data.class_names
   assert (names is None) == (offset is None)
   assert config.data.class_offset == (offset or 0)

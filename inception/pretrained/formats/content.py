@@ -60,7 +60,7 @@ def choose_copy(names: Sequence[str], wanted: str | None) -> str:
     UserError: There is no such copy; lists the names.
   """
   if wanted is None:
-    return next(filter(is_average, names), names[0])
+    return next(filter(_AVERAGE.search, names), names[0])
   if wanted not in names:
     raise UserError(
       f'--copy={wanted} is not in the file, which has'
@@ -69,15 +69,35 @@ def choose_copy(names: Sequence[str], wanted: str | None) -> str:
   return wanted
 
 
-def is_average(name: str) -> bool:
-  """True for the name of a moving average, such as 'state_dict_ema'."""
-  return _AVERAGE.search(name) is not None
+def take_copy(content: Content, wanted: str | None) -> Content:
+  """Takes one of several copies whose names differ in their first part.
+
+  Without a moving average and a wish, all of the content stays.
+
+  Raises:
+    UserError: There is no such copy; lists the names.
+  """
+  names = copies(content.arrays)
+  if wanted is None and not any(map(_AVERAGE.search, names)):
+    return content
+  copy = choose_copy(names, wanted)
+  prefix = f'{copy}.'
+  return dataclasses.replace(
+    content,
+    arrays={
+      name.removeprefix(prefix): array
+      for name, array in content.arrays.items()
+      if name.startswith(prefix)
+    },
+    copy=copy,
+    others=tuple(name for name in names if name != copy),
+  )
 
 
 def copies(arrays: Arrays) -> list[str]:
-  """Returns the first names under which there are the same other names.
+  """Returns the prefixes, such as 'model' and 'ema', that hold the same names.
 
-  Such as 'model' and 'ema', with dots between the parts of names.
+  A prefix ends at the first dot of a name.
   """
   inside: dict[str, set[str]] = {}
   for name in arrays:

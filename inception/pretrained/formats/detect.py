@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
-import json
 import re
-import struct
 from typing import Any, BinaryIO
 import zipfile
 
@@ -73,20 +71,16 @@ def find_format(path: paths.Path) -> Format:
     return _TORCH
   if tail == _TABLE:
     return _CHECKPOINT
-  if len(head) > 8 and head[8:9] == b'{' and _is_length(head[:8], size):
+  # The length of a header in JSON, and the header.
+  if head[8:9] == b'{' and 8 + int.from_bytes(head[:8], 'little') <= size:
     return _SAFETENSORS
   raise UserError(f'{path} {_why_no_weights(head)}')
 
 
-def _is_length(head: bytes, size: int) -> bool:
-  (length,) = struct.unpack('<Q', head)
-  return 8 + int(length) <= size
-
-
 def _of_archive(path: paths.Path) -> Format:
   try:
-    with zipfile.ZipFile(path) as archive:
-      names = archive.namelist()
+    with zipfile.ZipFile(path) as members:
+      names = members.namelist()
   except zipfile.BadZipFile as error:
     raise UserError(
       f'{path} is damaged or incomplete: it begins as a .pth or .keras file'
@@ -117,7 +111,7 @@ def _of_folder(path: paths.Path) -> UserError:
 
 
 def _why_no_weights(head: bytes) -> str:
-  """Returns what a file is that has no known format, as the end of a line."""
+  """Describes a file of unknown format, as the end of a message."""
   text = head.lstrip().lower()
   if not head:
     return 'is empty; get it again'
@@ -125,17 +119,9 @@ def _why_no_weights(head: bytes) -> str:
     return 'is a web page, not weights: the download has failed; get it again'
   if text.startswith(b'version https://git-lfs'):
     return 'is a placeholder of Git LFS; run git lfs pull'
-  if text.startswith(b'{') and _is_json(head):
+  if re.match(rb'{\s*["}]', text):
     return f'is JSON, not weights; give {_SUPPORTED}'
   return f'is no weights file; give {_SUPPORTED}'
-
-
-def _is_json(head: bytes) -> bool:
-  try:
-    json.loads(head)
-  except ValueError:
-    return b'":' in head
-  return True
 
 
 def checkpoint_prefix(path: paths.Path) -> paths.Path:
@@ -192,7 +178,6 @@ def _read_safetensors(file: BinaryIO) -> Content:
 _SAFETENSORS_TYPES = frozenset(
   {'F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'}
 )
-_PYTORCH_PROJECTS = ('torchvision', 'timm', 'fid', 'facenet')
 _CHECKPOINT = Format(
   'a TensorFlow checkpoint', ('slim',), lambda file, _: _read_checkpoint(file)
 )
@@ -200,7 +185,9 @@ _KERAS = Format('Keras', ('keras',), lambda file, _: keras_file.read_h5(file))
 _KERAS_ARCHIVE = Format(
   'Keras', ('keras',), lambda file, _: keras_file.read_archive(file)
 )
-_TORCH = Format('PyTorch', _PYTORCH_PROJECTS, torch_file.read_torch)
+_TORCH = Format(
+  'PyTorch', ('torchvision', 'timm', 'fid', 'facenet'), torch_file.read_torch
+)
 _SAFETENSORS = Format(
   'safetensors',
   ('timm', 'torchvision', 'fid', 'facenet'),

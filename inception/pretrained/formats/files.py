@@ -1,11 +1,7 @@
-"""Weights files of other projects as named arrays; no code in them runs.
-
-The format is found from the content of a file, not from its name.
-"""
+"""Weights files of other projects as named arrays; no code in them runs."""
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import hashlib
 
 from inception import paths
@@ -13,9 +9,7 @@ from inception.errors import UserError, reason
 from inception.pretrained.formats.content import (
   Content,
   Statement,
-  choose_copy,
-  copies,
-  is_average,
+  take_copy,
 )
 from inception.pretrained.formats.detect import (
   Format,
@@ -46,14 +40,13 @@ def read_content(
   path = checkpoint_prefix(path)
   file_format = find_format(path)
   with _one_line(path, file_format), contextlib.ExitStack() as stack:
-    # All of them: a pipe in place of one would block the library.
+    # All parts are opened: a pipe in place of one would block the library.
     file, *_ = [
       stack.enter_context(paths.open_file(part)) for part in parts_of(path)
     ]
     content = file_format.read(file, copy)
     if not content.others:
-      wanted = None if copy == content.copy else copy
-      content = _one_copy(content, wanted)
+      content = take_copy(content, None if copy == content.copy else copy)
     return content, file_format
 
 
@@ -82,25 +75,6 @@ def _one_line(path: paths.Path, file_format: Format) -> Iterator[None]:
       f'cannot read {path}, which seems to be of {file_format.name}:'
       f' {reason(error)}'
     ) from error
-
-
-def _one_copy(content: Content, wanted: str | None) -> Content:
-  """Takes one of several copies that are told apart by their first name."""
-  names = copies(content.arrays)
-  if wanted is None and not any(map(is_average, names)):
-    return content
-  copy = choose_copy(names, wanted)
-  prefix = f'{copy}.'
-  return dataclasses.replace(
-    content,
-    arrays={
-      name.removeprefix(prefix): array
-      for name, array in content.arrays.items()
-      if name.startswith(prefix)
-    },
-    copy=copy,
-    others=tuple(name for name in names if name != copy),
-  )
 
 
 def sha256(path: paths.Path) -> str:
