@@ -34,14 +34,8 @@ def collect(
 ) -> dict[str, Any]:
   """Evaluates a split again, example by example. In one process only.
 
-  Args:
-    predictor: Maps variables and uint8 images to logits.
-    variables: The predictor's variables.
-    batches: Batches of the whole split, on the devices.
-    devices: All devices.
-    class_names: A name per logit.
-    describe: Maps the index of an example to its name.
-    activation: That of the network.
+  The batches are on the devices. `describe` maps the index of an example to its
+  name.
 
   Returns:
     JSON: `classes`, names; `confusion`, counts [label][predicted]; `bins`, see

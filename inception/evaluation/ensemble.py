@@ -58,9 +58,6 @@ def average_members(members: Sequence[Member]) -> Predictor:
 
   GoogLeNet paper, section 7. A background class is left out.
 
-  Args:
-    members: Networks for the same classes.
-
   Returns:
     A predictor of a tuple of variables, one per member, and a tuple of images,
     one per entry of `by_pixels`. Its labels are those of the first member.

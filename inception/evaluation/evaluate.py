@@ -55,12 +55,7 @@ def eval_program(
 def evaluate(
   eval_step: EvalStep, variables: Any, batches: Iterable[dict[str, Array]]
 ) -> dict[str, float]:
-  """Evaluates a split.
-
-  Args:
-    eval_step: A step from `make_eval_step`.
-    variables: The predictor's variables.
-    batches: Batches of the whole split, on the devices.
+  """Evaluates the batches of a split, which are on the devices.
 
   Returns:
     `examples`, a count; `loss`, mean nats; `top1` and `top5`, fractions.

@@ -42,9 +42,9 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   """Draws the curves.
 
   Args:
-    rows: Rows from `read_rows`.
+    rows: From `read_rows`.
     output: From `outputs.picture`.
-    title: Title above the curves.
+    title: Text above the curves.
 
   Raises:
     UserError: The file cannot be written.
@@ -53,12 +53,14 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   picture = outputs.figure(10, 4)
   loss, accuracy = picture.subplots(1, 2)
   for split, color in zip(splits, COLORS):
-    points = [row for row in rows if row['split'] == split]
     # Where every update of an interval was skipped, it has no means.
-    points = [row for row in points if {'loss', 'top1'} <= row.keys()]
-    if not points:
-      continue
-    _draw_split(loss, accuracy, split, points, color)
+    points = [
+      row
+      for row in rows
+      if row['split'] == split and {'loss', 'top1'} <= row.keys()
+    ]
+    if points:
+      _draw_split(loss, accuracy, split, points, color)
   loss.set(
     title='Loss; in training with smoothing and auxiliary heads',
     ylabel='nats',

@@ -20,11 +20,6 @@ def importance(
   "Random forests", section 10). The shares have the sum 1; they say nothing
   about runs that were not made.
 
-  Args:
-    results: Results with `fields` and `metric`.
-    fields: Fields that differ.
-    metric: Name of a number.
-
   Returns:
     Shares by field, the largest first; empty for fewer than four results, or if
     nothing differs.

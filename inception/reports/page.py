@@ -20,7 +20,7 @@ thead th { border-bottom: 1px solid var(--line); vertical-align: bottom; }
 
 
 def render(title: str, parts: list[str], style: str = '') -> str:
-  """Returns a page as HTML, without links to other files.
+  """Returns a page of HTML parts, without links to other files.
 
   Args:
     title: Its title, as text.

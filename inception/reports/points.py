@@ -130,11 +130,7 @@ def check_data(names: Iterable[str]) -> None:
 def upper_hull(
   points: Sequence[tuple[float, float]],
 ) -> list[tuple[float, float]]:
-  """Returns the corners of the upper convex hull, from left to right.
-
-  Args:
-    points: (speed, accuracy).
-  """
+  """Returns corners (speed, accuracy) of the upper hull, from left to right."""
   hull: list[tuple[float, float]] = []
   for x, y in sorted(points):
     while len(hull) >= 2 and _turns_left(hull[-2], hull[-1], (x, y)):

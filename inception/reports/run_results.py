@@ -47,10 +47,7 @@ _MEASURED = (
 
 
 def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
-  """Reads what a run reached.
-
-  Args:
-    workdir: Workdir of a run, which may be unfinished.
+  """Reads what a run reached, which may be unfinished.
 
   Returns:
     The columns of a result that are known, and the flat config, which is empty
@@ -129,13 +126,8 @@ def means(
 ) -> list[Result]:
   """Returns mean, standard deviation and count of top-1 over seeds.
 
-  Args:
-    results: Results with `fields`.
-    fields: Fields that differ between runs.
-
-  Returns:
-    A row per combination of the fields but `seed`, the best first. The standard
-    deviation is that of a sample, None for a single run.
+  A row per combination of `fields` but `seed`, the best first. The standard
+  deviation is that of a sample, None for a single run.
   """
   kept = [field for field in fields if field != 'seed']
   groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -162,12 +154,7 @@ def means(
 def write_results(
   folder: paths.Path, results: Sequence[Result], fields: Sequence[str]
 ) -> None:
-  """Writes results.csv, results.json and means.csv.
-
-  Args:
-    folder: Folder to write to.
-    results: Results with `fields`.
-    fields: Names of the config fields that runs set.
+  """Writes results.csv, results.json and means.csv into a folder.
 
   Raises:
     UserError: A file cannot be written.

@@ -9,6 +9,7 @@ The same command again goes on: finished runs are kept, others resumed. The exit
 status is 1 if a run failed or is unfinished.
 """
 
+import collections
 import pathlib
 import runpy
 
@@ -104,11 +105,7 @@ def main() -> int:
 
 
 def _check_flags() -> None:
-  """Checks that flags go together, and that the page can be drawn.
-
-  Raises:
-    UserError: They do not, or it cannot.
-  """
+  """Checks that flags go together, and that the page can be drawn."""
   for name, (other, value) in _GOES_WITH.items():
     if flags.FLAGS[name].present and flags.FLAGS[other].value != value:
       raise UserError(f'--{name} needs --{other}={value}')
@@ -123,10 +120,10 @@ def _check_flags() -> None:
 
 
 def _search(folder: f.SweepFolder, base: grid.Base, sweep: hyper.Sweep) -> int:
-  from inception.sweeps.search import open_study  # An optional package.
+  from inception.sweeps.search import Study  # An optional package.
 
   values = flags.FLAGS
-  study = open_study(folder, base, sweep, _options(), values.trials)
+  study = Study(folder, base, sweep, _options(), values.trials)
   if values.dry_run:
     print(study.describe())
     return 0
@@ -170,11 +167,7 @@ def _base() -> grid.Base:
 
 
 def _sweep(base: grid.Base) -> hyper.Sweep:
-  """Returns the sweep of the config file or of the flags.
-
-  Raises:
-    UserError: There is none, or both have one.
-  """
+  """Returns the sweep of the config file or of the flags."""
   values = flags.FLAGS
   file = base.path.partition(':')[0]
   written = runpy.run_path(file).get('get_hyper')
@@ -203,24 +196,18 @@ def _report(folder: f.SweepFolder, page: str) -> int:
     key=lambda row: -row['top1'],
   )
   if best:
-    table = [
-      (
-        row['name'],
-        f'{row["top1"]:.2f}',
-        f'{row.get("images_per_second", 0):.0f}',
-      )
-      for row in best[:10]
-    ]
+    table = []
+    for row in best[:10]:
+      speed = f'{row.get("images_per_second", 0):.0f}'
+      table.append((row['name'], f'{row["top1"]:.2f}', speed))
     print(outputs.format_table(('best', 'top-1', 'images/s'), table))
-  counts: dict[str, int] = {}
-  for row in rows:
-    counts[row['status']] = counts.get(row['status'], 0) + 1
-  if failed := counts.get(f.FAILED):
+  counts = collections.Counter(row['status'] for row in rows)
+  if failed := counts[f.FAILED]:
     print(
       f'{failed} of {len(rows)} runs failed; --retry_failed starts them again'
     )
   # Lost by an engine, or by a machine.
-  if unfinished := len(rows) - sum(counts.get(name, 0) for name in f.ENDED):
+  if unfinished := len(rows) - sum(counts[name] for name in f.ENDED):
     print(
       f'{unfinished} of {len(rows)} runs {are(unfinished)} unfinished; start'
       ' again'

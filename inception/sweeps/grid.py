@@ -55,10 +55,6 @@ class Run:
 def make_runs(base: Base, sweep: Sweep) -> list[Run]:
   """Checks all runs of a sweep.
 
-  Args:
-    base: What they have in common.
-    sweep: Their overrides.
-
   Raises:
     UserError: The sweep is empty, or a run has a wrong field.
   """

@@ -17,12 +17,9 @@ _STATUS = {
 
 
 def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
-  """Adds a run's overrides and status to its event files.
+  """Adds the overrides and status of a run that has ended to its event files.
 
-  Args:
-    folder: Folder of the sweep; give it to tensorboard --logdir.
-    run: A run that has ended.
-    status: How.
+  `tensorboard --logdir` of the sweep's folder shows them.
 
   Raises:
     UserError: The file cannot be written.

@@ -47,14 +47,7 @@ class Process:
     place: Place,
     command: Sequence[str] = TRAIN,
   ):
-    """Starts a run, or goes on with it.
-
-    Args:
-      folder: Folder of the sweep. The caller has locked the run.
-      run: The run.
-      place: Where it computes.
-      command: Starts training.
-    """
+    """Starts a run, which the caller has locked, or goes on with it."""
     self.run = run
     self._folder = folder
     self._command = [
@@ -111,11 +104,7 @@ class Process:
     self._log.close()
 
   def stop(self, wanted: str = f.INTERRUPTED) -> None:
-    """Asks the run to save and end.
-
-    Args:
-      wanted: The status that it gets.
-    """
+    """Asks the run to save and end; `wanted` is the status that it gets."""
     if self._wanted is None:  # A second signal would end it at once.
       self._wanted = wanted
       self._process.send_signal(signal.SIGTERM)
@@ -164,12 +153,7 @@ def run_to_end(
 ) -> f.Status:
   """Runs to the end, unless it has ended before.
 
-  Args:
-    folder: Folder of the sweep.
-    run: The run.
-    place: Where it computes.
-    command: Starts training.
-    tick: Called with the process about twice a second.
+  `tick` is called with the process about twice a second.
 
   Raises:
     UserError: Another process takes care of the run.

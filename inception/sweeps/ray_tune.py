@@ -41,9 +41,6 @@ _ANSWER_SECONDS = 10.0
 def connect(job: Job) -> None:
   """Starts Ray on this machine, or connects to a cluster.
 
-  Args:
-    job: The sweep, whose options have an address or None.
-
   Raises:
     UserError: The cluster does not answer.
   """
@@ -66,11 +63,7 @@ def connect(job: Job) -> None:
 
 
 def _check_address(address: str) -> None:
-  """Checks that something answers; Ray itself tries for minutes.
-
-  Raises:
-    UserError: It is no address, or nothing answers.
-  """
+  """Checks that something answers; Ray itself tries for minutes."""
   host, colon, port = address.removeprefix('ray://').rpartition(':')
   if not colon or not port.isdecimal():
     raise UserError(f'--address={address} is not HOST:PORT')
@@ -84,10 +77,6 @@ def _check_address(address: str) -> None:
 
 def run_all(job: Job, command: Sequence[str] = TRAIN) -> None:
   """Runs all as trials of Ray Tune.
-
-  Args:
-    job: The sweep.
-    command: Starts training.
 
   Raises:
     SystemExit: A signal stopped the sweep.

@@ -40,7 +40,15 @@ class Study:
     options: EngineOptions,
     trials: int,
   ):
-    """Opens the study; see `open_study`."""
+    """Checks the search; nothing is written.
+
+    It has `trials` trials, with those of earlier starts, which are drawn from
+    `sweep` and maximize the metric of `options`.
+
+    Raises:
+      UserError: The sweep is empty, a value of it is wrong, or the machine has
+        too few devices.
+    """
     self._folder = folder
     self._base = base
     self._space = space.find_space(sweep)
@@ -51,6 +59,13 @@ class Study:
     self._of_run: dict[str, list[optuna.Trial]] = {}
     self._reported: dict[int, int] = {}
     self._places = find_places(options.parallel, options.devices_per_run)
+    for name, drawn in self._space.items():
+      if name == space.ROW:
+        continue  # Rows are checked when they are drawn.
+      if isinstance(drawn, hyper.Interval):
+        drawn = (drawn.low, drawn.high)
+      for value in drawn:
+        grid.check_overrides(base.config, {name: value})
 
   def describe(self) -> str:
     """Returns a line per field that is drawn."""
@@ -59,20 +74,24 @@ class Study:
   def run(self, ended: Ended, command: Sequence[str] = TRAIN) -> None:
     """Runs the trials that are left.
 
-    Args:
-      ended: Called for each run that has ended.
-      command: Starts training.
-
     Raises:
       UserError: The folder holds another sweep, or cannot be written, or the
         file of the study is damaged.
     """
+
+    def both(run: grid.Run, status: f.Status) -> None:
+      self._tell(run, status)
+      ended(run, status)
+
     self._folder.write(self._base, [], self._metric)
     optuna.logging.set_verbosity(logging.ERROR)
-    with study_file.named(self._folder.path / _STUDY) as path:
+    path = self._folder.path / _STUDY
+    with study_file.named(path):
       with self._folder.alone():
         self._open(path)
-      self._run(ended, command)
+      local.run_all(
+        self._folder, self._draw(), self._places, both, self._is_bad, command
+      )
 
   def _open(self, path: paths.Path) -> None:
     """Opens the study, or begins one where other values are searched."""
@@ -94,20 +113,6 @@ class Study:
     for drawn in known:
       self._study.enqueue_trial(drawn)
     self._study.set_user_attr(_SPACE, described)
-
-  def _run(self, ended: Ended, command: Sequence[str]) -> None:
-    def both(run: grid.Run, status: f.Status) -> None:
-      self._tell(run, status)
-      ended(run, status)
-
-    local.run_all(
-      self._folder,
-      self._draw(),
-      self._places,
-      both,
-      self._is_bad,
-      command,
-    )
 
   def _draw(self) -> Iterator[grid.Run]:
     """Yields the runs of trials: those that were cut short, then new ones."""
@@ -138,16 +143,12 @@ class Study:
     drawn = {
       name: _suggest(trial, name, drawn) for name, drawn in self._space.items()
     }
-    run = grid.make_run(self._base, self._overrides(drawn))
+    row = drawn.pop(space.ROW, {})
+    run = grid.make_run(self._base, {**row, **drawn})
     trial.set_user_attr(_RUN, run.name)
     self._of_run.setdefault(run.name, []).append(trial)
     self._folder.write(self._base, [run], self._metric)
     return run
-
-  def _overrides(self, drawn: hyper.Overrides) -> hyper.Overrides:
-    if space.ROW not in drawn:
-      return drawn
-    return {**drawn.pop(space.ROW), **drawn}
 
   def _is_bad(self, run: grid.Run) -> bool:
     """Reports the evaluations of a run; True if it is to be stopped."""
@@ -189,33 +190,3 @@ def _suggest(trial: optuna.Trial, name: str, drawn: Any) -> Any:
     return trial.suggest_float(name, drawn.low, drawn.high, log=drawn.log)
   values = {space.stored(value): value for value in drawn}
   return values[trial.suggest_categorical(name, list(values))]
-
-
-def open_study(
-  folder: f.SweepFolder,
-  base: grid.Base,
-  sweep: hyper.Sweep,
-  options: EngineOptions,
-  trials: int,
-) -> Study:
-  """Checks and opens a search.
-
-  Args:
-    folder: Folder of the sweep.
-    base: What all runs have in common.
-    sweep: What is drawn from.
-    options: How runs are started, and the metric that is maximized.
-    trials: Number of trials, with those of earlier starts.
-
-  Raises:
-    UserError: The sweep is empty, a value of it is wrong, or the machine has
-      too few devices.
-  """
-  study = Study(folder, base, sweep, options, trials)
-  for name, drawn in space.find_space(sweep).items():
-    ends = (
-      (drawn.low, drawn.high) if isinstance(drawn, hyper.Interval) else drawn
-    )
-    for value in ends if name != space.ROW else ():
-      grid.check_overrides(base.config, {name: value})
-  return study

@@ -57,9 +57,7 @@ class Task:
 def make_executor(job: Job, cluster: str = 'slurm') -> Any:
   """Returns submitit's executor with the parameters of --slurm.
 
-  Args:
-    job: The sweep.
-    cluster: 'slurm'; 'local' and 'debug' run the tasks on this machine.
+  The clusters 'local' and 'debug' run the tasks on this machine.
 
   Raises:
     UserError: There is no Slurm, or it has no such parameter.

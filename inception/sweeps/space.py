@@ -76,12 +76,7 @@ def drawn_for(
 ) -> dict[str, Any] | None:
   """Returns what would have been drawn for a run, as it is stored.
 
-  Args:
-    space: What a search draws from.
-    overrides: The run's own fields.
-
-  Returns:
-    The stored values; None for a run that the search does not draw.
+  None for a run that the search does not draw.
   """
   drawn = {name: overrides[name] for name in space if name in overrides}
   rest = {name: v for name, v in overrides.items() if name not in space}

@@ -22,12 +22,7 @@ _FIRST_TRIALS = 4  # Before one is compared with the median of the others.
 
 
 def open_file(path: paths.Path, seed: int) -> optuna.Study:
-  """Opens a study, or begins one.
-
-  Args:
-    path: Its file.
-    seed: What new trials are drawn from.
-  """
+  """Opens the study of a file, or begins one; `seed` draws its new trials."""
   # By `creator`, since Optuna fills in what stands in braces in a URL.
   storage = optuna.storages.RDBStorage(
     'sqlite://',
@@ -52,10 +47,10 @@ def set_aside(path: paths.Path) -> paths.Path:
 
 
 @contextlib.contextmanager
-def named(path: paths.Path) -> Iterator[paths.Path]:
+def named(path: paths.Path) -> Iterator[None]:
   """Turns an error of the database into a line about its file."""
   try:
-    yield path
+    yield
   except (
     sqlalchemy.exc.SQLAlchemyError,
     optuna.exceptions.StorageInternalError,

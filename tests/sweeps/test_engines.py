@@ -181,7 +181,7 @@ def search_with(path, sweep, trials):
   from inception.sweeps import search
 
   folder = f.SweepFolder(paths.resolve(path))
-  search.open_study(folder, BASE, sweep, EngineOptions(), trials).run(
+  search.Study(folder, BASE, sweep, EngineOptions(), trials).run(
     lambda *_: None, STUB
   )
   # Optuna fills in what stands in braces.
@@ -269,7 +269,7 @@ def test_a_search_stops_trials_that_are_worse_than_the_median(
   def run(seeds, trials, seconds):
     monkeypatch.setenv('STUB_SECONDS', str(seconds))
     sweep = hyper.sweep('seed', hyper.choice(seeds))
-    study = search.open_study(folder, BASE, sweep, EngineOptions(), trials)
+    study = search.Study(folder, BASE, sweep, EngineOptions(), trials)
     study.run(lambda *_: None, STUB)
     return optuna.load_study(
       study_name='sweep', storage=f'sqlite:///{tmp_path}/s/study.db'
@@ -292,5 +292,5 @@ def test_bad_values_of_a_search_are_named(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   sweep = hyper.sweep('model.dropout', hyper.uniform(0, 2))
   with pytest.raises(UserError, match='model.dropout=2 is out of range'):
-    search.open_study(folder, BASE, sweep, EngineOptions(), 2)
+    search.Study(folder, BASE, sweep, EngineOptions(), 2)
   assert not (tmp_path / 's').exists()
