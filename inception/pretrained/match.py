@@ -43,10 +43,14 @@ class Match:
 def match(arrays: Arrays, project: str, architecture: str) -> Match:
   """Matches as much of a file as fits: its heads, or else its trunk."""
   published = PROJECTS[project].networks[architecture]
-  stripped = _without_prefix(arrays, published, architecture)
-  outside = tuple(name for name in arrays if name not in stripped.values())
+  prefix = _prefix(arrays, published, architecture)
+  outside = tuple(name for name in arrays if not name.startswith(prefix))
   arrays = published.unwrap(
-    {ours: arrays[theirs] for ours, theirs in stripped.items()}
+    {
+      name.removeprefix(prefix): array
+      for name, array in arrays.items()
+      if name.startswith(prefix)
+    }
   )
   bias = arrays.get(published.find_classifier(arrays) or '')
   num_classes = len(bias) if bias is not None and bias.ndim else 0
@@ -62,29 +66,19 @@ def match(arrays: Arrays, project: str, architecture: str) -> Match:
   return (good or matches)[0]
 
 
-def _without_prefix(
+def _prefix(
   arrays: Arrays, published: PublishedNetwork, architecture: str
-) -> dict[str, str]:
-  """Returns the names of the network's arrays, without and with their prefix.
+) -> str:
+  """Returns what a wrapper puts before each name of the network's arrays.
 
-  Wrappers put one before each name: DataParallel 'module.', torch.compile
-  '_orig_mod.', Lightning the name of an attribute.
+  DataParallel puts 'module.', torch.compile '_orig_mod.', Lightning the name of
+  an attribute.
   """
   layers = network_layers(architecture, 0, False)
   first = published.name_tensors(layers, arrays)[0].name
-  prefixes = sorted(
-    {name.removesuffix(first) for name in arrays if _ends(name, first)}
-  )
-  prefix = prefixes[0] if len(prefixes) == 1 else ''
-  return {
-    name.removeprefix(prefix): name
-    for name in arrays
-    if name.startswith(prefix)
-  }
-
-
-def _ends(name: str, end: str) -> bool:
-  return name.endswith(end) and name.removesuffix(end)[-1:] in ('', '.', '/')
+  prefixes = {n.removesuffix(first) for n in arrays if n.endswith(first)}
+  prefixes = {prefix for prefix in prefixes if prefix[-1:] in ('', '.', '/')}
+  return prefixes.pop() if len(prefixes) == 1 else ''
 
 
 def _attempt(
@@ -111,7 +105,8 @@ def _attempt(
     for name in others
     if name.startswith(aux) or published.is_of_head(name)
   ]
-  differences = list(_misfits(arrays, architecture, tensors))
+  misfits = list(_misfits(arrays, architecture, tensors))
+  differences = misfits.copy()
   if num_classes:
     # A classifier behind other layers is not that of the pooled grid.
     differences += [
@@ -133,15 +128,10 @@ def _attempt(
     with_aux,
     arrays,
     tensors,
-    fitting=sum(_fits(arrays, tensor) for tensor in tensors),
+    fitting=len(tensors) - len(misfits),
     left_out=(*left_out, *outside),
     difference=next(iter(differences), None),
   )
-
-
-def _fits(arrays: Arrays, tensor: Tensor) -> bool:
-  found = arrays.get(tensor.name)
-  return found is not None and found.shape == tensor.shape
 
 
 def _misfits(
@@ -149,10 +139,11 @@ def _misfits(
 ) -> Iterator[str]:
   """Yields a phrase for every tensor that is missing or has another shape."""
   for tensor in tensors:
-    if tensor.name not in arrays:
+    found = arrays.get(tensor.name)
+    if found is None:
       yield f'it lacks {tensor.name} {tensor.shape}'
-    elif not _fits(arrays, tensor):
+    elif found.shape != tensor.shape:
       yield (
-        f'its {tensor.name} is {arrays[tensor.name].shape}, but {architecture}'
-        f' needs {tensor.shape}'
+        f'its {tensor.name} is {found.shape}, but {architecture} needs'
+        f' {tensor.shape}'
       )

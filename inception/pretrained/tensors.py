@@ -37,12 +37,12 @@ class NetworkLayers:
   Attributes:
     trunk: Convolutions, including the projections of residual blocks.
     head: Layers from the pooled grid to the logits.
-    aux: Layers of every auxiliary head, by its name; empty without heads.
+    aux: Layers of every auxiliary head.
   """
 
   trunk: tuple[Layer, ...]
   head: tuple[Layer, ...]
-  aux: dict[str, tuple[Layer, ...]]
+  aux: tuple[tuple[Layer, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def network_layers(
   return NetworkLayers(
     trunk=_with_weights(layer for stage in trunk for layer in stage),
     head=unroll.head_layers(table, size, size, num_classes),
-    aux={name: _with_weights(layers) for name, layers in aux.items()},
+    aux=tuple(_with_weights(layers) for layers in aux.values()),
   )
 
 

@@ -1,4 +1,4 @@
-"""Sizes in files are checked before memory is taken for them."""
+"""Reads parts of files after checking the sizes that they claim."""
 
 import os
 from typing import Any, BinaryIO
@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-# Compressed weights are hardly smaller than these.
+# Weights do not compress by more than this factor.
 _LARGEST_RATIO = 100
 
 
@@ -19,7 +19,7 @@ def read(members: zipfile.ZipFile, name: str) -> bytes:
   """Returns a member of a zip archive.
 
   Raises:
-    ValueError: It would be far larger than what the archive holds of it.
+    ValueError: It would be far larger than its compressed bytes.
     KeyError: There is no such member.
     zipfile.BadZipFile: It is damaged.
   """
@@ -32,8 +32,7 @@ def read_dataset(dataset: Any) -> np.ndarray:
   """Returns a data set of an HDF5 file as an array of numbers.
 
   Raises:
-    ValueError: It has no numbers, or would be far larger than what the file
-      holds of it.
+    ValueError: It has no numbers, or would be far larger than its stored bytes.
   """
   kind = getattr(getattr(dataset, 'dtype', None), 'kind', '')
   if kind not in set('fiub'):

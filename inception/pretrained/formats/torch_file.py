@@ -92,7 +92,10 @@ def _content(
   copy: str | None = None
   others: tuple[str, ...] = ()
   left_out: tuple[str, ...] = ()
-  while isinstance(root, dict) and (names := _copies(root)):
+  while isinstance(root, dict):
+    names = [name for name in _WRAPPERS if isinstance(root.get(name), dict)]
+    if not names:
+      break
     copy = choose_copy(names, wanted)
     wanted = None
     others = tuple(name for name in names if name != copy)
@@ -110,10 +113,6 @@ def _content(
   return Content(_read_views(views, read), copy, others, left_out)
 
 
-def _copies(root: Mapping[str, Any]) -> list[str]:
-  return [name for name in _WRAPPERS if isinstance(root.get(name), dict)]
-
-
 def _read_views(
   views: Mapping[str, TensorView], read: Callable[[Storage], bytes]
 ) -> Arrays:
@@ -129,11 +128,7 @@ def _read_views(
 
 
 def array(view: TensorView, content: bytes) -> np.ndarray:
-  """Copies a tensor out of its storage.
-
-  Args:
-    view: The tensor.
-    content: All bytes of its storage.
+  """Copies a tensor out of the bytes of its storage.
 
   Raises:
     ValueError: The storage is truncated, or the tensor is not inside it.

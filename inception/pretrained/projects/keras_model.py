@@ -1,7 +1,7 @@
 """What the config of a Keras model says about the model's input and output.
 
 Layers in front of the first convolution are part of how images are prepared.
-They become one mean and one deviation per channel; what does not is refused.
+They become one mean and one deviation per channel; other layers are refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,8 +31,7 @@ _ONLY_IN_TRAINING = (
   *('RandomSharpness', 'RandomShear', 'RandomTranslation', 'RandomZoom'),
   'SpatialDropout2D',
 )
-# Layers between the last grid and the classifier that make the mean of the
-# grid.
+# Layers that average the last grid for the classifier.
 _AVERAGES = ('AveragePooling2D', 'Flatten', 'GlobalAveragePooling2D', 'Reshape')
 
 # Arithmetic of images and a constant, in Keras 3 and in tf.keras 2.
@@ -81,8 +80,8 @@ def normalization_layers(model: Config) -> set[str]:
 def other_pooling(model: Config) -> str | None:
   """Returns a layer because of which no matrix is the classifier, or None.
 
-  A classifier multiplies the mean of the last grid. Shapes do not tell a
-  maximum, or a mean that is normalized, from it.
+  A classifier multiplies the mean of the last grid. A maximum, or a normalized
+  mean, has the same shape.
   """
   grids = (*_CONVOLUTIONS, 'Concatenate', 'BatchNormalization')
   known = (*_AVERAGES, *_ONLY_IN_TRAINING, 'Activation', 'ReLU', _INPUT)
@@ -102,12 +101,12 @@ def read_statement(model: Config, arrays: Arrays) -> Statement:
 
   Args:
     model: The config.
-    arrays: Arrays by `<layer>/<index in the layer>`, with those of
+    arrays: Arrays by `<layer>/<index in the layer>`, including those of
       `normalization_layers`.
 
   Raises:
     ValueError: A layer in front of the network, or its last activation, cannot
-      be expressed; names it.
+      be recorded; names it.
   """
   layers = list(_layers(model))
   mean, std = _normalization(layers, arrays)
@@ -144,7 +143,7 @@ def _image_size(layers: list[_Layer]) -> int | None:
 def _normalization(
   layers: list[_Layer], arrays: Arrays
 ) -> tuple[Any, Any] | tuple[None, None]:
-  """Returns the mean and deviation that layers in front come to, or None."""
+  """Returns the mean and deviation that the layers in front amount to."""
   front = list(
     itertools.takewhile(lambda x: x.kind not in _CONVOLUTIONS, layers)
   )
@@ -171,7 +170,7 @@ def _channels(numbers: np.ndarray) -> Any:
 
 
 def _apply(layer: _Layer, pixels: np.ndarray, arrays: Arrays) -> Any:
-  """Returns what a layer in front of the network makes of pixels [n, 3]."""
+  """Applies a layer in front of the network to pixels [n, 3]."""
   config = layer.config
   if layer.kind == 'Rescaling':
     return pixels * np.asarray(config['scale']) + np.asarray(config['offset'])

@@ -42,7 +42,7 @@ def _name_tensors(
   named = [*zip(layers.trunk, trunk, strict=True)]
   named += zip(layers.head, head)  # Without a classifier, one is left over.
   if layers.aux:
-    for aux_layers, aux_names in zip(layers.aux.values(), aux, strict=True):
+    for aux_layers, aux_names in zip(layers.aux, aux, strict=True):
       named += zip(aux_layers, aux_names, strict=True)
   return [tensor for layer, name in named for tensor in _layer(layer, name)]
 

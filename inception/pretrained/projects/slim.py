@@ -85,7 +85,7 @@ def _name_tensors(
   averaged = {
     name.removesuffix(_AVERAGE) for name in names if name.endswith(_AVERAGE)
   }
-  aux = (layer for head in layers.aux.values() for layer in head)
+  aux = (layer for head in layers.aux for layer in head)
   tensors = []
   for layer in (*layers.trunk, *layers.head, *aux):
     for tensor in _layer(architecture, layer):
