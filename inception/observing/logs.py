@@ -123,10 +123,6 @@ class Logs:
     self._bar.write(line)
     sys.stdout.flush()
 
-  def warn(self, line: str) -> None:
-    """Prints a warning."""
-    warn(line)
-
   def close(self) -> None:
     """Closes the files and the progress bar."""
     self._bar.close()
@@ -168,7 +164,4 @@ class NoLogs:
     """Logs nothing."""
 
   def say(self, line: str) -> None:
-    """Prints nothing."""
-
-  def warn(self, line: str) -> None:
     """Prints nothing."""

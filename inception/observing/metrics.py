@@ -40,12 +40,7 @@ def read_rows(workdir: paths.Path) -> list[Row]:
 def evaluations(
   workdir: paths.Path, metric: str = 'top1'
 ) -> list[tuple[int, float]]:
-  """Returns step and metric of the evaluations of a run so far.
-
-  Args:
-    workdir: Workdir of the run, which may not have begun.
-    metric: A result of evaluation.
-  """
+  """Returns step and metric of a run's evaluations; none before it begins."""
   path = workdir / METRICS_FILE
   if not paths.exists(path):
     return []

@@ -35,12 +35,7 @@ class Profile:
   """
 
   def __init__(self, steps: range, folder: paths.Path):
-    """Prepares to record.
-
-    Args:
-      steps: Numbers of the steps, counted from 1; may be empty.
-      folder: Where the profile is written.
-    """
+    """Prepares to record steps, counted from 1; there may be none."""
     self._steps = steps
     self._folder = folder
     self._is_on = False
@@ -60,12 +55,7 @@ class Profile:
 
   @contextlib.contextmanager
   def step(self, number: int, state: Any) -> Iterator[None]:
-    """Records a step if it is one of those that are wanted.
-
-    Args:
-      number: Number of the step.
-      state: What the step starts from.
-    """
+    """Records a step, which starts from a state, if it is wanted."""
     if self._is_done or number not in self._steps:
       yield
       return
@@ -77,12 +67,7 @@ class Profile:
       yield
 
   def after(self, number: int, metrics: Any) -> None:
-    """Ends the profile after its last step.
-
-    Args:
-      number: Number of the step that was taken.
-      metrics: What it returned.
-    """
+    """Ends the profile after its last step, which returned the metrics."""
     if self._is_on and number == self._steps[-1]:
       jax.block_until_ready(metrics)
       self._stop()

@@ -1,5 +1,6 @@
 """What a start of training spends its time on, until its first step."""
 
+import collections
 import time
 from typing import Self
 
@@ -16,16 +17,12 @@ class Startup:
   Compile time is reported separately.
 
   Attributes:
-    seconds: Of each part, in the order of their first `mark`.
+    seconds: Duration of each part, in the order of their first `mark`.
   """
 
   def __init__(self, began: float | None = None):
-    """Starts.
-
-    Args:
-      began: When the process started, of `time.monotonic`; None: now.
-    """
-    self.seconds: dict[str, float] = {}
+    """Starts at `began`, of `time.monotonic`, or now."""
+    self.seconds: dict[str, float] = collections.defaultdict(float)
     self._last = time.monotonic() if began is None else began
     self._compiling = 0.0
 
@@ -39,13 +36,10 @@ class Startup:
   def mark(self, part: str) -> None:
     """Ends a part of the start, and names it."""
     now, compiling = time.monotonic(), self._compiling
-    self._add(part, now - self._last - compiling)
+    self.seconds[part] += now - self._last - compiling
     if compiling:
-      self._add('compiling', compiling)
+      self.seconds['compiling'] += compiling
     self._last, self._compiling = now, 0.0
-
-  def _add(self, part: str, seconds: float) -> None:
-    self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
   def describe(self) -> str:
     """Returns a line about all parts."""

@@ -1,7 +1,6 @@
 """Compiles the programs of a run ahead of it, for the compilation cache."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import ml_collections
@@ -31,11 +30,10 @@ def compile_only(
   eval_batch = pipeline.empty_batch(config.data, shard)
   batch = {name: x for name, x in eval_batch.items() if name != 'mask'}
   state = training.abstract_state
-  eval_step: Any = training.eval_step
   lowered = (
     training.create_state.lower(np.int32(config.seed)),
     training.step.lower(state, batch),
-    eval_step.lower(state.eval_variables(), eval_batch),
+    training.eval_step.lower(state.eval_variables(), eval_batch),
   )
   for program in lowered:
     program.compile()

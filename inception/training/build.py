@@ -6,7 +6,7 @@ The loop, the benchmarks and the tests all start from here.
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import ml_collections
@@ -54,21 +54,19 @@ class Training:
     return make_train_step(self.recipe, self.devices)
 
   @functools.cached_property
-  def eval_step(self) -> evaluate.EvalStep:
-    """The evaluation of a batch on the devices."""
+  def eval_step(self) -> Any:
+    """The evaluation of a batch on the devices, an `evaluate.EvalStep`."""
     predictor = make_predictor(self.model, self.config.data)
     return evaluate.make_eval_step(predictor, self.devices)
 
   @functools.cached_property
   def abstract_state(self) -> TrainState:
     """Shapes and dtypes of the state; nothing is computed."""
-    state: TrainState = self.create_state.eval_shape(self._seed)
-    return state
+    return cast(TrainState, self.create_state.eval_shape(self._seed))
 
   def initial_state(self) -> TrainState:
     """Returns the state before the first step, on one device."""
-    state: TrainState = self.create_state(self._seed)
-    return state
+    return cast(TrainState, self.create_state(self._seed))
 
   @functools.cached_property
   def create_state(self) -> Any:

@@ -4,6 +4,7 @@ import ml_collections
 
 from inception import paths
 from inception.checkpoints.restore import load_config
+from inception.config import compare
 from inception.errors import UserError
 
 # Fields that are those of the weights where they are None.
@@ -36,13 +37,14 @@ def follow_weights(
   Args:
     config: The config of a run, before it is checked.
     workdir: Workdir of the run.
-    resumed: It has checkpoints.
+    resumed: The workdir has checkpoints.
 
   Raises:
     UserError: A field is unset, but there are no weights.
   """
-  fields = {name: _get(config, name) for name in FOLLOWED}
-  unset = [name for name, value in fields.items() if value is None]
+  fields = compare.flatten(config)
+  # A field that is missing is refused later.
+  unset = [name for name in FOLLOWED if fields.get(name, '') is None]
   if not unset:
     return config
   if not resumed and config.get('pretrained') is None:
@@ -57,14 +59,9 @@ def follow_weights(
   unset += [
     name
     for name, leader in _WITH.items()
-    if leader in unset and _get(config, name) is None
+    if leader in unset and fields.get(name, '') is None
   ]
   for name in unset:
     section, field = name.split('.')
     config[section][field] = theirs[section][field]
   return config.lock()
-
-
-def _get(config: ml_collections.ConfigDict, name: str) -> object:
-  section, field = name.split('.')
-  return config.get(section, {}).get(field, '')  # Checked later.

@@ -12,7 +12,7 @@ import ml_collections
 
 from inception import paths
 from inception.checkpoints.lock import WorkdirLock
-from inception.errors import UserError
+from inception.errors import UserError, warn
 from inception.observing.start_times import Startup
 from inception.processes import distributed
 from inception.processes.consensus import StoppedError
@@ -70,24 +70,11 @@ def train(
     steps = range(int(state.step) + 1, min(stop_at_step or total, total) + 1)
     state = distributed.replicate(state, devices)
     startup.mark('state')
-    return take_steps(run, state, steps)
+    return _take_steps(run, state, steps)
 
 
-def take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
-  """Takes steps; logs, saves and evaluates when due.
-
-  Args:
-    run: A started run.
-    state: State before the first step; donated.
-    steps: Numbers of the steps, counted from 1.
-
-  Returns:
-    The state after the last step.
-
-  Raises:
-    UserError: As `train`.
-    SystemExit: A signal stopped the run; its state is saved.
-  """
+def _take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
+  """Takes steps, counted from 1; logs, saves and evaluates when due."""
   step, stopped = steps.start - 1, _evaluate_if_missing(run, state, steps)
   if stopped or run.patience.exhausted:
     steps = range(0)
@@ -172,7 +159,8 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
     # Training can go on: another evaluation may succeed, and all can be made
     # later from the checkpoints.
     run.failures.append(error)
-    run.logs.warn(f'the evaluation at step {step} was skipped: {error}')
+    if distributed.is_first():
+      warn(f'the evaluation at step {step} was skipped: {error}')
     return False
   run.logs.evaluation(step, run.training.config.data.eval_split, results)
   run.saver.save_scores(step, results)
@@ -182,7 +170,7 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
 
 
 def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
-  """Makes the evaluation that a killed run had still to make at its end."""
+  """Evaluates a killed run at its last step, if the log lacks that."""
   step = steps.start - 1
   if step == 0 or not _is_evaluated(run, step):
     return False
@@ -194,12 +182,7 @@ def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
 
 
 def _end(run: Run, step: int, stopped: bool) -> None:
-  """Ends a run: raises for what went wrong, or for the signal.
-
-  Raises:
-    UserError: An evaluation could not be made.
-    SystemExit: A signal stopped the run.
-  """
+  """Ends a run: raises for skipped evaluations, or for the signal."""
   if stopped:
     run.logs.say(f'stopped at step {step}; start again to continue')
     raise SystemExit(128 + run.consensus.signal())

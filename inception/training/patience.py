@@ -11,7 +11,7 @@ class Patience:
   """Counts evaluations in a row without a better top-1.
 
   Attributes:
-    state: JSON, which checkpoints keep: `step` of the last evaluation, `best`
+    state: Kept in checkpoints as JSON: `step` of the last evaluation, `best`
       top-1, and the number of evaluations `since`.
   """
 

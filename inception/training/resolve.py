@@ -1,6 +1,5 @@
 """A config, completed from data and weights; from then on it never changes."""
 
-import hashlib
 import json
 
 import ml_collections
@@ -15,6 +14,7 @@ from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap, relabel
 from inception.errors import UserError, are, count, warn
+from inception.files import json_text
 from inception.processes import distributed
 from inception.training import check
 from inception.training.recipe.losses import CLASS_WEIGHTS
@@ -83,7 +83,9 @@ def match_classes(
 
 
 def _classes_of(loaded: Checkpoint | Loaded | None) -> tuple[str, ...] | None:
-  return loaded and class_names.configured(loaded.config.data)
+  if loaded is None:
+    return None
+  return class_names.configured(loaded.config.data)
 
 
 def complete(
@@ -164,16 +166,14 @@ def check_same_everywhere(
 ) -> None:
   """Checks that all processes have the same config and the same data.
 
-  Only the place of the data may differ.
+  Only the path of the data may differ.
 
   Raises:
     UserError: They do not; in all processes.
   """
   fields = compare.flatten(json.loads(compare.to_json(config)))
   fields.pop('data.data_dir')
-  text = json.dumps(sorted(fields.items()))
-  digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-  distributed.same_everywhere(digest, 'the config')
+  distributed.same_everywhere(json_text.seal(fields)['digest'], 'the config')
   for split in sources:
     distributed.same_everywhere(split.digest, f'the data ({split.name})')
 

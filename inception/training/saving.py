@@ -26,7 +26,7 @@ class Saver:
     config: ml_collections.ConfigDict,
     data: Mapping[str, Any],
   ):
-    """Keeps where to save to.
+    """Keeps what every checkpoint needs.
 
     Args:
       checkpoints: Opened for writing in the first process, None in others.

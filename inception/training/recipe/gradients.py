@@ -89,9 +89,7 @@ def _mean_over_parts(
     lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), examples
   )
   first = jax.tree.map(lambda x: x[0], split)
-  zeros = jax.tree.map(
-    lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, first)
-  )
+  zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(function, first))
 
   def add(sums: Tree, part: Tree) -> tuple[Tree, None]:
     return jax.tree.map(jnp.add, sums, function(part)), None

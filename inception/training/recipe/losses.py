@@ -13,25 +13,6 @@ from inception.modules.network import Outputs
 Array = jax.Array
 
 
-def smoothed_cross_entropy(
-  logits: Array, targets: Array, smoothing: float
-) -> Array:
-  """Cross-entropy against (1 - smoothing) * targets + smoothing / classes.
-
-  Inception-v3 paper, section 7.
-
-  Args:
-    logits: float32 [batch, classes].
-    targets: float32 [batch, classes], probabilities (one-hot for a label).
-    smoothing: Probability that is spread evenly over all classes.
-
-  Returns:
-    Nats, float32 [batch].
-  """
-  smoothed = optax.smooth_labels(targets, smoothing)
-  return optax.softmax_cross_entropy(logits, smoothed)
-
-
 def training_loss(
   outputs: Outputs,
   targets: Array,
@@ -40,12 +21,14 @@ def training_loss(
 ) -> Array:
   """Mean loss of a batch, including the weighted loss of auxiliary heads.
 
+  Cross-entropy against (1 - smoothing) * targets + smoothing / classes:
+  Inception-v3 paper, section 7.
+
   Args:
     outputs: Outputs of the network in training.
-    targets: float32 [batch, classes], probabilities.
+    targets: float32 [batch, classes], probabilities (one-hot for a label).
     config: `config.loss`.
-    class_weights: float32 [classes], weight of an example by its class; None
-      for 1.
+    class_weights: See `Recipe`.
 
   Returns:
     Nats, float32 scalar.
@@ -53,9 +36,10 @@ def training_loss(
   weights: Array | float = 1.0
   if class_weights is not None:
     weights = targets @ jnp.asarray(class_weights)
+  smoothed = optax.smooth_labels(targets, config.label_smoothing)
 
   def mean_loss(logits: Array) -> Array:
-    loss = smoothed_cross_entropy(logits, targets, config.label_smoothing)
+    loss = optax.softmax_cross_entropy(logits, smoothed)
     return jnp.mean(weights * loss)
 
   loss = mean_loss(outputs.logits)

@@ -34,7 +34,7 @@ def make_optimizer(
   Raises:
     UserError: There is no optimizer of that name.
   """
-  parts = [optax.add_decayed_weights(config.weight_decay, mask=kernels)]
+  parts = [optax.add_decayed_weights(config.weight_decay, mask=_kernels)]
   if config.clip_norm:
     parts.append(optax.clip_by_global_norm(config.clip_norm))
   make = lookup(OPTIMIZERS, config.name, 'optimizer.name')
@@ -48,6 +48,7 @@ def make_optimizer(
     return optimizer
 
   def label(params: Any) -> Any:
+    # The labels are keys of the saved state.
     return {
       scope: 'frozen' if scope in frozen else 'learns' for scope in params
     }
@@ -57,7 +58,7 @@ def make_optimizer(
   )
 
 
-def kernels(params: Any) -> Any:
+def _kernels(params: Any) -> Any:
   """Returns a tree of bools: True for parameters with weight decay."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[-1].key.endswith('kernel'), params

@@ -59,15 +59,10 @@ def make_duration(
 def make_schedule(
   config: ml_collections.ConfigDict, batch_size: int, duration: Duration
 ) -> Schedule:
-  """Makes the schedule of the learning rate.
+  """Makes the schedule of `config.schedule`, for a global batch size.
 
   Every schedule counts from the start of training, so a warm-up does not delay
   the staircase.
-
-  Args:
-    config: `config.schedule`.
-    batch_size: Images in the global batch.
-    duration: Length of the run.
 
   Returns:
     A function from the step, counted from 0, to the float32 learning rate.

@@ -48,7 +48,7 @@ class TrainStep:
   def __call__(
     self, state: TrainState, batch: Batch
   ) -> tuple[TrainState, Metrics]:
-    """Takes a step; see `make_train_step`."""
+    """Takes a step."""
     return self.compiled(self.seed, state, batch)
 
   def lower(self, state: TrainState, batch: Any) -> Any:
@@ -80,10 +80,6 @@ def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
   """Compiles the step for some devices.
 
   The state has no device axis. The input state is donated; do not reuse it.
-
-  Args:
-    recipe: The constants of the step.
-    devices: Devices of all processes.
 
   Returns:
     A function of the state and of a batch with `image` uint8 and `label` int32,
@@ -156,14 +152,9 @@ def train_step(
 def update_ema(ema: Any, new: Any, decay: float | None, step: Array) -> Any:
   """Moves an average towards new values.
 
-  The decay grows from 0.1 to its full value, as TensorFlow's does with
-  `num_updates`, so the initial values are soon forgotten.
-
-  Args:
-    ema: Tree of the average, or None.
-    new: Tree of the new values.
-    decay: Fraction of the average that is kept; None if there is no average.
-    step: Steps taken before.
+  The decay, the fraction of the average that is kept, grows from 0.1 to its
+  full value, as TensorFlow's does with `num_updates`, so the initial values are
+  soon forgotten.
   """
   if ema is None or decay is None:
     return None
