@@ -8,7 +8,7 @@ Run:  python -m inception.predict --workdir=runs/digits --images=pictures
 Files that are not images are reported and skipped; the exit status is then 1.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 import contextlib
 import csv
 import sys
@@ -157,11 +157,7 @@ def _stream(
   crops: int = 1,
 ) -> Iterator[tuple[str, Any]]:
   """Yields the results of images; reports files that are not images."""
-  from inception.predict.predictor import CROPS
-
-  rows: Iterable[Any] = network.stream(
-    files, function, flags.FLAGS.batch_size, CROPS[crops]
-  )
+  rows = network.stream(files, function, flags.FLAGS.batch_size, crops)
   hidden = not sys.stderr.isatty()
   with tqdm.tqdm(total=len(files), unit='image', disable=hidden) as bar:
     for file, result in rows:

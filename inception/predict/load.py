@@ -101,9 +101,7 @@ class Pretrained:
       raise UserError(f'crops={crops} is not one of {known}')
     if top < 1:
       raise UserError(f'top={top} must be at least 1')
-    rows = self.stream(
-      _names(files), self.classify(top, crops), squares=CROPS[crops]
-    )
+    rows = self.stream(_names(files), self.classify(top, crops), crops=crops)
     return [_or_raise(file, self.name(file, result)) for file, result in rows]
 
   def features(
@@ -134,14 +132,13 @@ class Pretrained:
     files: Sequence[str],
     function: Any,
     rows: int | None = None,
-    squares: int = 1,
+    crops: int = 1,
   ) -> Iterator[tuple[str, Any]]:
     """Runs a function, such as from `classify`, on files; see `stream.run`."""
     from inception.predict import stream  # Imports TensorFlow.
 
-    return stream.run(
-      function, self.variables, self.config.data, files, rows, squares
-    )
+    data, squares = self.config.data, CROPS[crops]
+    return stream.run(function, self.variables, data, files, rows, squares)
 
   def classify(self, top: int, crops: int = 1) -> Any:
     """Returns a function for `stream`; see `tasks.classify`."""

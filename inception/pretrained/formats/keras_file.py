@@ -5,9 +5,11 @@ numbered variables of Keras 3 (`.weights.h5`), and an archive that adds the
 model's config (`.keras`, since Keras 2.12).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 import functools
 import io
+import itertools
 import re
 from typing import Any, BinaryIO
 import zipfile
@@ -19,6 +21,7 @@ from inception.files import json_text
 from inception.pretrained.formats import archive
 from inception.pretrained.formats.content import Content
 from inception.pretrained.projects import keras_model
+from inception.pretrained.projects.keras_model import Config
 from inception.pretrained.tensors import Arrays
 
 
@@ -51,18 +54,17 @@ def read_archive(file: BinaryIO) -> Content:
     return _content(dict(_read_numbered(weights, config)), config)
 
 
-def _content(arrays: Arrays, model: Mapping[str, Any]) -> Content:
+def _content(arrays: Arrays, model: Config) -> Content:
   """Keeps the arrays of the network, and what the model says about them."""
   of_pixels = keras_model.normalization_layers(model)
-  pooling = keras_model.other_pooling(model)
-  matrices = {_layer(name) for name, x in arrays.items() if x.ndim == 2}
-  network = {}
-  for name, array in arrays.items():
-    if _layer(name) in of_pixels:
-      continue
-    # A name that no classifier has.
-    hidden = pooling is not None and _layer(name) in matrices
-    network[f'{name} after {pooling}' if hidden else name] = array
+  network = {n: x for n, x in arrays.items() if _layer(n) not in of_pixels}
+  if pooling := keras_model.other_pooling(model):
+    # Its matrices get names that no classifier has.
+    matrices = {_layer(name) for name, x in network.items() if x.ndim == 2}
+    network = {
+      f'{name} after {pooling}' if _layer(name) in matrices else name: array
+      for name, array in network.items()
+    }
   return Content(
     network,
     describe=functools.partial(keras_model.read_statement, model, arrays),
@@ -75,20 +77,19 @@ def _layer(name: str) -> str:
 
 def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:
   for group in _names(root.attrs['layer_names']):
-    counts: dict[str, int] = {}
+    counts: dict[str, Iterator[int]] = defaultdict(itertools.count)
     names = _names(root[group].attrs['weight_names'])
     # 'conv2d/kernel:0'; the group of a nested model has several layers.
     owners = [name.split('/')[-2] if '/' in name else group for name in names]
     nested = len(set(owners)) > 1
     for name, owner in zip(names, owners):
       layer = owner if nested else group
-      index = counts.get(layer, 0)
-      counts[layer] = index + 1
-      yield f'{layer}/{index}', archive.read_dataset(root[group][name])
+      array = archive.read_dataset(root[group][name])
+      yield f'{layer}/{next(counts[layer])}', array
 
 
 def _read_numbered(
-  group: Any, config: Mapping[str, Any]
+  group: Any, config: Config
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields the arrays of a model, and of models within it.
 
@@ -116,15 +117,12 @@ def _read_numbered(
     yield from _read_numbered(child, layer)
 
 
-def _group_names(
-  config: Mapping[str, Any],
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _group_names(config: Config) -> Iterator[tuple[str, Config]]:
   """Yields the group and the config of every layer of a model."""
-  counts: dict[str, int] = {}
+  counts: dict[str, Iterator[int]] = defaultdict(itertools.count)
   for layer in config.get('config', {}).get('layers', ()):
     kind = _snake_case(layer['class_name'])
-    count = counts.get(kind, 0)
-    counts[kind] = count + 1
+    count = next(counts[kind])
     yield f'{kind}_{count}' if count else kind, layer
 
 
