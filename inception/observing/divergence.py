@@ -1,4 +1,4 @@
-"""Losses and parameters that are not finite: what may be the cause."""
+"""Losses and parameters that are not finite, and their likely causes."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -155,7 +155,7 @@ class NoLogs:
   """The logs of processes other than the first: nothing."""
 
   def results(self, step: int) -> None:
-    """Knows no evaluation."""
+    """Returns None."""
 
   def train(self, *_: object) -> None:
     """Logs nothing."""

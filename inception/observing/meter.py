@@ -14,7 +14,7 @@ Metrics = dict[str, jax.Array]
 
 # Steps dispatched ahead: enough to keep the devices busy while the host
 # prepares the next batch, few enough to bound the memory of batches in flight.
-STEPS_IN_FLIGHT = 2
+_STEPS_IN_FLIGHT = 2
 
 # Metrics of a single step; others are averaged over the interval.
 _LATEST = ('learning_rate', 'skipped_updates')
@@ -52,7 +52,7 @@ class Meter:
   def add(self, metrics: Metrics) -> None:
     """Adds the metrics of the next step; waits for the step before it."""
     self._on_devices.append(metrics)
-    jax.block_until_ready(self._on_devices[-STEPS_IN_FLIGHT:][:1])
+    jax.block_until_ready(self._on_devices[-_STEPS_IN_FLIGHT:][:1])
     if self._timed_steps < 0:
       jax.block_until_ready(metrics)
       self._start = time.perf_counter()
@@ -84,7 +84,7 @@ class Meter:
     self._on_devices.clear()
 
   def interval(self) -> dict[str, Any]:
-    """Returns what was measured since the last reading, for the checkpoint."""
+    """Returns sums since the last reading, for the checkpoint."""
     self.fetch()
     return {'steps': self._steps, 'sums': self._sums.copy()}
 

@@ -21,9 +21,7 @@ _CHECKSUM = ', "crc32": '
 
 
 def read_rows(workdir: paths.Path) -> list[Row]:
-  """Reads the metrics that a run logged.
-
-  Damaged lines are reported on standard error and left out.
+  """Reads the metrics that a run logged; skips damaged lines with a warning.
 
   Raises:
     UserError: There are none.

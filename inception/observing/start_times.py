@@ -1,4 +1,4 @@
-"""What a start of training spends its time on, until its first step."""
+"""Where the time goes from the start of training to its first step."""
 
 import collections
 import time
@@ -34,7 +34,7 @@ class Startup:
     jax.monitoring.unregister_event_duration_listener(self._listen)
 
   def mark(self, part: str) -> None:
-    """Ends a part of the start, and names it."""
+    """Ends a part of the start, under this name."""
     now, compiling = time.monotonic(), self._compiling
     self.seconds[part] += now - self._last - compiling
     if compiling:

@@ -1,12 +1,13 @@
 """Experiment trackers: the rows of metrics.jsonl, sent to another service.
 
 A thread sends them, so a tracker that is slow or down costs no training time.
-What could not be sent is tried again, and after that when the run is started
-again: tracker.json says how far it got. metrics.jsonl is complete in any case.
+Rows that could not be sent are tried again, also when the run is started again:
+tracker.json records the last one sent. metrics.jsonl is complete in any case.
 """
 
 import collections
 from collections.abc import Callable, Iterable, Mapping
+import contextlib
 import json
 import os
 import threading
@@ -27,7 +28,7 @@ _LAST_SECONDS = 20.0
 
 
 class Client(Protocol):
-  """What sends rows to a service; its methods may raise anything."""
+  """Connection to a service; its methods may raise anything."""
 
   def log(self, step: int, values: Mapping[str, float], when: float) -> None:
     """Sends numbers of a step; `when` is in seconds since 1970."""
@@ -50,12 +51,12 @@ class Tracker:
     config: Mapping[str, Any],
     rows: Iterable[Row],
   ):
-    """Starts the thread, which sends rows that are not sent yet.
+    """Starts the thread, which sends rows that have not been sent.
 
     Args:
       name: A name in `TRACKERS`.
       workdir: Workdir of the run.
-      config: Its flat config.
+      config: The flat config of the run.
       rows: Rows that the run has logged.
 
     Raises:
@@ -87,7 +88,7 @@ class Tracker:
       self._wake.set()
 
   def close(self) -> None:
-    """Waits a little for what is left, and says what could not be sent."""
+    """Waits a little for the remaining rows; warns if some are not sent."""
     self._closing.set()
     self._wake.set()
     self._thread.join(_LAST_SECONDS)
@@ -126,16 +127,12 @@ class Tracker:
 
 
 def _read_position(path: paths.Path, name: str) -> dict[str, Any]:
-  """Returns the id of the run in the tracker, and how far it was sent."""
-  try:
-    position = json_text.read(path)
-  except UserError:
-    position = None
-  match position:
-    case {'name': str(known), 'id': str(), 'sent': [int(), int()]}:
-      if known == name:
+  """Returns the run's `id` in the tracker, and the position `sent` last."""
+  with contextlib.suppress(UserError):
+    match position := json_text.read(path):
+      case {'name': n, 'id': str(), 'sent': [int(), int()]} if n == name:
         return position
-  # A new run, or all is sent once more.
+  # For a new run; an unreadable position sends all rows again.
   return {'id': uuid.uuid4().hex[:12], 'sent': (-1, 0)}
 
 

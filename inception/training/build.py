@@ -26,13 +26,7 @@ from inception.training.recipe.step import Recipe, TrainStep, make_train_step
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-  """A run, ready to start.
-
-  Attributes:
-    recipe: Config, model, schedule and optimizer.
-    duration: Length of the run.
-    devices: Devices of all processes, which a batch is split over.
-  """
+  """Everything that a run computes with, on the devices of all processes."""
 
   recipe: Recipe
   duration: schedules.Duration
@@ -88,7 +82,7 @@ def build(
 
   Args:
     config: A checked config with `model.num_classes` set.
-    devices: Devices of all processes, which a batch is split over.
+    devices: Devices of all processes; a batch is split over them.
     num_examples: Examples of an epoch.
     class_weights: See `Recipe`.
   """

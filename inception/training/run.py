@@ -46,17 +46,9 @@ class Run:
   """A started run.
 
   Attributes:
-    training: What it computes with.
     batches: Training batches on the devices, from the first step on.
     evaluate: {'params', 'batch_stats'} to the results of the evaluation split.
-    meter: Metrics since they were last logged.
-    consensus: What the processes decide together.
-    saver: Writes checkpoints.
-    patience: Ends a run that no longer improves.
-    logs: Where the metrics go.
-    startup: Times the start, until the first step.
-    profile: Records some steps, in the first process.
-    failures: Evaluations that could not be made.
+    failures: Errors of the evaluations that were skipped.
   """
 
   training: Training

@@ -27,7 +27,7 @@ from inception.training.recipe.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-  """What a run starts from; at most one of the two is set.
+  """Where a run starts; at most one of the two is set.
 
   Attributes:
     checkpoint: The newest good checkpoint of the workdir.
@@ -81,15 +81,13 @@ def find_start(
   with distributed.agreed():
     if step is not None and checkpoint is None:
       checkpoint = checkpoints.load(step)
-  with distributed.agreed():
-    return _with_pretrained(checkpoint, config)
+    if checkpoint is not None or config.pretrained is None:
+      return Start(checkpoint, None)
+    return Start(None, _load_pretrained(config))
 
 
-def _with_pretrained(
-  checkpoint: Checkpoint | None, config: ml_collections.ConfigDict
-) -> Start:
-  if checkpoint is not None or config.pretrained is None:
-    return Start(checkpoint, None)
+def _load_pretrained(config: ml_collections.ConfigDict) -> Loaded:
+  """Loads the weights of `config.pretrained`, checked against the config."""
   pretrained = load_variables(paths.resolve(config.pretrained))
   if pretrained.config.precision == 'int8':
     raise UserError(
@@ -109,7 +107,7 @@ def _with_pretrained(
       f' model.batch_norm_epsilon={epsilon}, the config has'
       f' {config.model.batch_norm_epsilon}'
     )
-  return Start(None, pretrained)
+  return pretrained
 
 
 def first_state(
@@ -172,7 +170,7 @@ def take_pretrained(
   Args:
     state: State before the first step.
     variables: {'params', 'batch_stats'} of the weights.
-    model: The network to train.
+    model: Network to train.
     other_classes: The classifier of the weights is for other classes, or for
       another loss.
 

@@ -82,13 +82,6 @@ def make_schedule(
   return schedule
 
 
-def _constant(
-  config: ml_collections.ConfigDict, duration: Duration
-) -> Schedule:
-  del config, duration
-  return jnp.ones_like
-
-
 def _cosine(config: ml_collections.ConfigDict, duration: Duration) -> Schedule:
   """From 1 at the end of the warm-up to 0 at the end of the run."""
   warmup = duration.epochs_to_steps(config.warmup_epochs)
@@ -109,8 +102,10 @@ def _staircase(
 
 
 # Factor on the peak by name, `config.schedule.name`.
-SCHEDULES = {
+SCHEDULES: dict[
+  str, Callable[[ml_collections.ConfigDict, Duration], Schedule]
+] = {
   'cosine': _cosine,
   'staircase': _staircase,
-  'constant': _constant,
+  'constant': lambda config, duration: jnp.ones_like,
 }
