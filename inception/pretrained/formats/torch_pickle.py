@@ -27,18 +27,6 @@ _STORAGES: dict[str, Any] = {
   'BoolStorage': '?',
 }
 
-_TENSOR_CALLS = (
-  'torch._utils._rebuild_tensor_v2',
-  'torch._utils._rebuild_tensor',
-)
-# The first argument is the tensor; the others are attributes of the parameter.
-_PARAMETER_CALLS = (
-  'torch._utils._rebuild_parameter',
-  'torch._utils._rebuild_parameter_with_state',
-)
-# The arguments are another call, its type, and its own arguments.
-_TYPED_CALL = 'torch._tensor._rebuild_from_type_v2'
-
 _SPARSE = 'a sparse tensor; save tensor.to_dense()'
 _NUMPY = 'an array of NumPy; save torch.from_numpy(array)'
 _UNREADABLE = {
@@ -95,11 +83,7 @@ class TensorView:
 
 @dataclasses.dataclass
 class Inert:
-  """Something the pickle would have imported or called; it is never used.
-
-  Attributes:
-    name: Its qualified name.
-  """
+  """Something that the pickle would import or call; only its name is kept."""
 
   name: str
 
@@ -123,7 +107,7 @@ def read_pickle(
     storages: Filled with the storages of the tensors, by key.
 
   Raises:
-    ValueError: The pickle holds something else.
+    ValueError: The pickle is damaged, or holds something else.
   """
   machine = _Machine({} if storages is None else storages)
   for opcode, argument, _ in pickletools.genops(file):
@@ -221,26 +205,31 @@ class _Machine:
 
 
 def _rebuild(called: Any, arguments: Any) -> Any:
-  """Returns what a call gives: a dict, a tensor, or something inert."""
+  """Returns the result of a call: a dict, a tensor, or something inert."""
   name = getattr(called, 'name', '')
-  if name == 'collections.OrderedDict':
-    items = arguments[0] if arguments else []
-    return _pairs([part for item in items for part in item])
-  if name in _TENSOR_CALLS:
-    storage, offset, shape, strides = arguments[:4]
-    return TensorView(storage, offset, tuple(shape), tuple(strides))
-  if name in _PARAMETER_CALLS:
-    return arguments[0]
-  if name == _TYPED_CALL:
-    return _rebuild(arguments[0], arguments[2])
+  match name:
+    case 'collections.OrderedDict':
+      items = arguments[0] if arguments else []
+      return _pairs([part for item in items for part in item])
+    case 'torch._utils._rebuild_tensor' | 'torch._utils._rebuild_tensor_v2':
+      storage, offset, shape, strides = arguments[:4]
+      return TensorView(storage, offset, tuple(shape), tuple(strides))
+    case (
+      'torch._utils._rebuild_parameter'
+      | 'torch._utils._rebuild_parameter_with_state'
+    ):
+      return arguments[0]  # The others are attributes of the parameter.
+    case 'torch._tensor._rebuild_from_type_v2':
+      # The arguments are another call, its type, and its own arguments.
+      return _rebuild(arguments[0], arguments[2])
   return Inert(name)
 
 
 def _pairs(flat: Any) -> dict[str, Any]:
-  """Returns a dict of the entries that have a name.
+  """Returns a dict of the entries whose keys are names.
 
-  Others are not part of a state dict. To hash any key would let a file crash
-  the process: the hash of a tuple recurses in C.
+  Hashing any key would let a file crash the process: the hash of a tuple
+  recurses in C. Entries with other keys are not part of a state dict.
   """
   names, values = flat[::2], flat[1::2]
   return {n: value for n, value in zip(names, values) if isinstance(n, str)}
