@@ -10,7 +10,6 @@ import itertools
 import math
 import os
 import pathlib
-import sys
 
 import ml_collections
 import numpy as np
@@ -18,7 +17,7 @@ import tqdm
 
 from inception import paths
 from inception.config import default
-from inception.data.pixels import decode, images, signature
+from inception.data.pixels import decode, images
 from inception.data.sources import folder, listing
 from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
@@ -36,7 +35,7 @@ class Report:
     splits: The images of every split.
     errors: What would stop a run, or make it meaningless.
     warnings: What should be looked at.
-    broken: Every file that is broken or not an image, with what is wrong.
+    broken: Every file that is broken or not an image, and why.
   """
 
   splits: dict[str, ImageList]
@@ -60,12 +59,10 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-  """One image: its place, content, and what is wrong with its pixels."""
-
   split: str
-  name: str
+  name: str  # Path in the root.
   label: str
-  content: bytes
+  content: bytes  # Its hash.
   damage: str | None
   uniform: bool
 
@@ -77,9 +74,9 @@ def check(
 
   Args:
     root: Folder of splits, or of classes.
-    max_broken: `data.max_broken` of the run.
     decode_all: Decode every image, which takes as long as an epoch of training
       without a network. Otherwise damage inside of images is not found.
+    max_broken: `data.max_broken` of the run.
 
   Raises:
     UserError: There is no such folder, or it holds no images.
@@ -137,14 +134,9 @@ def _look_at_all(
   ]
   look = functools.partial(_look_at, root, config if decode_all else None)
   with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-    return list(
-      tqdm.tqdm(
-        pool.map(lambda job: look(*job), jobs),
-        total=len(jobs),
-        unit='image',
-        disable=not sys.stderr.isatty(),
-      )
-    )
+    found = pool.map(look, *zip(*jobs))
+    # On a terminal only.
+    return list(tqdm.tqdm(found, total=len(jobs), unit='image', disable=None))
 
 
 def _look_at(
@@ -162,14 +154,9 @@ def _look_at(
       uniform = bool((pixels == pixels[:1, :1]).all())
     except tf.errors.OpError:
       damage = images.why_not_decoded(data)
-  return _Image(
-    split,
-    os.path.relpath(file, root),
-    label,
-    hashlib.blake2b(data, digest_size=16).digest(),
-    damage,
-    uniform,
-  )
+  name = os.path.relpath(file, root)
+  content = hashlib.blake2b(data, digest_size=16).digest()
+  return _Image(split, name, label, content, damage, uniform)
 
 
 def _decode(data: bytes, config: ml_collections.ConfigDict) -> np.ndarray:
@@ -178,7 +165,6 @@ def _decode(data: bytes, config: ml_collections.ConfigDict) -> np.ndarray:
 
 
 def _classes_that_train_lacks(splits: dict[str, ImageList]) -> Iterable[str]:
-  """Yields what stops a run: classes that only other splits have."""
   if _TRAIN in splits:
     known = set(splits[_TRAIN].classes)
     for split, found in splits.items():
@@ -199,20 +185,14 @@ def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
 
 
 def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
-  """Yields images beside the folders of splits."""
-  names = sorted(
-    path.name
-    for path in paths.entries(root)
-    if signature.is_supported_name(path.name) and path.is_file()
-  )
   if [*splits] != folder.WHOLE:
+    names = listing.loose_images(root)
     yield from _counted('are in no split and no class', names)
 
 
 def _too_many_broken(
   splits: dict[str, ImageList], found: list[_Image], max_broken: float
 ) -> Iterable[str]:
-  """Yields what stops a run: more broken files than it may have."""
   damaged = collections.Counter(i.split for i in found if i.damage)
   for split, images_ in splits.items():
     number = damaged[split] + len(images_.no_images)

@@ -1,7 +1,6 @@
 """The image files of a folder, and what else is in it.
 
-People's folders hold more than images. Nothing in them is dropped without a
-word: what is left out is counted and named.
+Skipped files are counted and reported.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ import hashlib
 import os
 
 from inception import paths
+from inception.data import class_names
 from inception.data.pixels import signature
 from inception.errors import UserError, are, count, some, warn
 from inception.files.retry import PERMANENT, retry
@@ -29,14 +29,13 @@ class ImageList:
 
   Attributes:
     files: Path of each image.
-    sizes: Size of each image in bytes.
+    sizes: Bytes of each image.
     labels: Index into `classes` of each image.
     classes: Names of the class folders that hold images.
-    nested: Images in sub-folders of a class folder.
+    nested: Number of images in sub-folders of a class folder.
     loose: Images in no class folder.
     empty: Class folders without images.
     no_images: Files that are not images.
-    dead_links: Links to files that do not exist.
     jpeg: All images are JPEGs.
   """
 
@@ -52,33 +51,29 @@ class ImageList:
   jpeg: bool
 
   def describe_oddities(self) -> str:
-    """Returns what is odd about the folder as a phrase; empty if nothing is."""
+    """Describes what is odd about the folder; empty if nothing is."""
+    one = len(self.no_images) == 1
+    no_images = 'that is not an image' if one else 'that are not images'
     skipped = (
-      ('class without images', 'classes without images', self.empty),
-      (
-        'file that is not an image',
-        'files that are not images',
-        self.no_images,
-      ),
-      ('dead link', 'dead links', self.dead_links),
-      ('image in no class', 'images in no class', self.loose),
+      ('class', ' without images', self.empty),
+      ('file', f' {no_images}', self.no_images),
+      ('dead link', '', self.dead_links),
+      ('image', ' in no class', self.loose),
     )
     phrases = [
-      f'skipped {len(names):,} {one if len(names) == 1 else several}'
-      f' ({some(names)})'
-      for one, several, names in skipped
+      f'skipped {count(len(names), noun)}{rest} ({some(names)})'
+      for noun, rest, names in skipped
       if names
     ]
     if self.nested:
-      phrases.append(
-        f'{count(self.nested, "image")} in sub-folders of their class'
-      )
+      nested = count(self.nested, 'image')
+      phrases.append(f'{nested} in sub-folders of their class')
     return '; '.join(phrases)
 
 
 @dataclasses.dataclass(frozen=True)
 class _File:
-  path: str
+  name: str  # Path in its root.
   size: int
   is_image: bool
   is_jpeg: bool
@@ -90,29 +85,28 @@ def list_split(
   """Lists the images of a split, and warns about what else is there.
 
   Args:
-    split: Folder of the split.
-    max_broken: Fraction of the files that may be no images.
-    retry_seconds: How long to try to read a file again.
+    split: Its folder.
+    max_broken: Fraction of other files tolerated.
+    retry_seconds: As that of `list_images`.
 
   Raises:
-    UserError: There are no images, or too many files are none.
+    UserError: There are no images, or too many other files.
   """
   images = list_images(split, retry_seconds)
-  total = len(images.files) + len(images.no_images)
-  if len(images.no_images) > max_broken * total:
+  others = len(images.no_images)
+  total = len(images.files) + others
+  if others > max_broken * total:
     raise UserError(
-      f'{len(images.no_images)} of {total} files in {split}'
-      f' {are(len(images.no_images))} not of {signature.SUPPORTED}:'
-      f' {some(images.no_images)}; remove or convert them, or raise'
-      ' --config.data.max_broken'
+      f'{others} of {total} files in {split} {are(others)} not of'
+      f' {signature.SUPPORTED}: {some(images.no_images)}; remove or convert'
+      ' them, or raise --config.data.max_broken'
     )
   if not images.files:
     raise UserError(
       f'{split} has no images in class folders; they must be in'
       ' <split>/<class>/'
     )
-  oddities = images.describe_oddities()
-  if oddities and distributed.is_first():
+  if distributed.is_first() and (oddities := images.describe_oddities()):
     warn(f'{split}: {oddities}')
   return images
 
@@ -129,99 +123,79 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   Raises:
     UserError: A file cannot be read.
   """
-  found: list[tuple[bytes, str, str]] = []  # Hash, path, class.
-  here = paths.entries(split)
-  dead_links = [
-    entry.name
-    for entry in here
-    if not _is_hidden(entry.name) and not entry.exists()
-  ]
-  special = []  # Pipes and devices.
   names = [path.name for path in folders(split)]
-  for name in names:
-    for path in _walk(os.path.join(split, name)):
-      inside = os.path.relpath(path, split)
-      if not os.path.exists(path):
-        dead_links.append(inside)
-      elif os.path.isfile(path):
-        found.append((_hash(inside), path, name))
-      else:
-        special.append(inside)
-  found.sort()
-  looked = _look_at_all([path for _, path, _ in found], retry_seconds)
-  images = [(f, name) for f, (_, _, name) in zip(looked, found) if f.is_image]
-  classes = in_order({name for _, name in images})
+  found = (path for name in names for path in _walk(split, name))
+  files, dead_links, special = _sort_out(split, found)
+  files.sort(key=lambda name: (_hash(name), name))
+  looked = _look_at_all(split, files, retry_seconds)
+  images = [file for file in looked if file.is_image]
+  class_of = [file.name.split(os.sep)[0] for file in images]
+  classes = class_names.in_order(set(class_of))
   label_of = {name: label for label, name in enumerate(classes)}
-  depth = os.path.join(split, '').count(os.sep)
   return ImageList(
-    files=tuple(file.path for file, _ in images),
-    sizes=tuple(file.size for file, _ in images),
-    labels=tuple(label_of[name] for _, name in images),
+    files=tuple(os.path.join(split, file.name) for file in images),
+    sizes=tuple(file.size for file in images),
+    labels=tuple(label_of[name] for name in class_of),
     classes=classes,
-    nested=sum(os.path.dirname(f.path).count(os.sep) > depth for f in looked),
-    loose=tuple(
-      entry.name
-      for entry in here
-      if signature.is_supported_name(entry.name) and entry.is_file()
-    ),
+    nested=sum(name.count(os.sep) > 1 for name in files),
+    loose=loose_images(split),
     empty=tuple(sorted(set(names) - set(classes))),
-    no_images=(
-      *(os.path.relpath(f.path, split) for f in looked if not f.is_image),
-      *special,
+    no_images=(*(f.name for f in looked if not f.is_image), *special),
+    dead_links=(
+      *(path.name for path in _visible(split) if not path.exists()),
+      *dead_links,
     ),
-    dead_links=tuple(dead_links),
-    jpeg=all(file.is_jpeg for file, _ in images),
+    jpeg=all(file.is_jpeg for file in images),
   )
 
 
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
-  """Returns the names of classes in the order of their labels.
-
-  Names that are all the integers from 0 are ordered as numbers: '2' is class 2,
-  also where there is a '10'.
-  """
-  ordered = sorted(names)
-  numbers = [str(i) for i in range(len(ordered))]
-  return tuple(numbers if ordered == sorted(numbers) else ordered)
+def loose_images(folder: paths.Path) -> tuple[str, ...]:
+  """Returns the names of the images in a folder itself, in order."""
+  return tuple(
+    path.name
+    for path in paths.entries(folder)
+    if signature.is_supported_name(path.name) and path.is_file()
+  )
 
 
 def image_files(folder: str) -> list[str]:
   """Returns the files of a folder and its sub-folders that should be images.
 
-  Those that begin or are named as images do; the others are counted in a
-  warning.
+  They begin like images or are named like them. A warning counts the others.
   """
-  found = [path for path in _walk(folder) if not os.path.isdir(path)]
+  files, dead_links, _ = _sort_out(folder, _walk(folder))
+  others = sorted(
+    file.name
+    for file in _look_at_all(folder, files, 0.0)
+    if not file.is_image and not signature.is_supported_name(file.name)
+  )
   # A dead link is not an image, but was meant as one.
-  files = [path for path in found if os.path.isfile(path)]
-  dead = {path for path in found if not os.path.exists(path)}
-  looked = _look_at_all(files, 0.0)
-  chosen = [
-    file.path
-    for file in looked
-    if file.is_image or signature.is_supported_name(file.path)
-  ]
-  others = sorted(set(files) - set(chosen))
-  chosen = sorted([*chosen, *dead])
+  chosen = sorted({*files, *dead_links} - {*others})
   if others and chosen:
-    names = tuple(os.path.relpath(path, folder) for path in others)
     warn(
-      f'{folder}: skipped {count(len(names), "file")} not of'
-      f' {signature.SUPPORTED} ({some(names)})'
+      f'{folder}: skipped {count(len(others), "file")} not of'
+      f' {signature.SUPPORTED} ({some(others)})'
     )
-  return chosen
+  return [os.path.join(folder, name) for name in chosen]
 
 
 def folders(path: paths.Path) -> list[paths.Path]:
-  """Returns the folders in a folder that people have made, in order."""
-  entries = [e for e in paths.entries(path) if not _is_hidden(e.name)]
-  return [entry for entry in entries if entry.is_dir()]
+  """Returns the folders in a folder, in order, without hidden ones."""
+  return [entry for entry in _visible(path) if entry.is_dir()]
 
 
-def _walk(folder: str) -> Iterator[str]:
-  """Yields everything but folders and hidden files, in sub-folders too."""
+def _visible(folder: paths.Path) -> list[paths.Path]:
+  return [path for path in paths.entries(folder) if not _is_hidden(path.name)]
+
+
+def _is_hidden(name: str) -> bool:
+  return name.startswith('.') or name.lower() in _LEFT_BEHIND
+
+
+def _walk(root: paths.PathLike, folder: str = '') -> Iterator[str]:
+  """Yields names in `root` of what is in a folder and its sub-folders."""
   seen = set()
-  for parent, children, names in paths.walk(folder):
+  for parent, children, names in paths.walk(os.path.join(root, folder)):
     # A link may lead back to a folder above it.
     seen.add(os.path.realpath(parent))
     children[:] = [
@@ -232,30 +206,43 @@ def _walk(folder: str) -> Iterator[str]:
     ]
     for name in sorted(names):
       if not _is_hidden(name):
-        yield os.path.join(parent, name)
+        yield os.path.relpath(os.path.join(parent, name), root)
 
 
-def _is_hidden(name: str) -> bool:
-  return name.startswith('.') or name.lower() in _LEFT_BEHIND
+def _sort_out(
+  root: paths.PathLike, names: Iterable[str]
+) -> tuple[list[str], list[str], list[str]]:
+  """Returns the files, the dead links, and the pipes and devices."""
+  files, dead_links, special = [], [], []
+  for name in names:
+    path = os.path.join(root, name)
+    if os.path.isfile(path):
+      files.append(name)
+    elif os.path.exists(path):
+      special.append(name)
+    else:
+      dead_links.append(name)
+  return files, dead_links, special
 
 
 def _hash(name: str) -> bytes:
   return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
 
 
-def _look_at_all(files: list[str], retry_seconds: float) -> list[_File]:
-  def look_at(path: str) -> _File:
-    look = functools.partial(_look_at, path)
-    return retry(look, path, retry_seconds, PERMANENT)
+def _look_at_all(
+  root: paths.PathLike, names: list[str], retry_seconds: float
+) -> list[_File]:
+  def look_at(name: str) -> _File:
+    path = os.path.join(root, name)
+    look = functools.partial(_head_and_size, path)
+    head, size = retry(look, path, retry_seconds, PERMANENT)
+    is_image, is_jpeg = signature.is_supported(head), signature.is_jpeg(head)
+    return _File(name, size, is_image, is_jpeg)
 
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-    return list(threads.map(look_at, files))
+    return list(threads.map(look_at, names))
 
 
-def _look_at(path: str) -> _File:
+def _head_and_size(path: str) -> tuple[bytes, int]:
   with open(path, 'rb', buffering=0) as file:
-    head = file.read(16)
-    size = os.fstat(file.fileno()).st_size
-  return _File(
-    path, size, signature.is_supported(head), signature.is_jpeg(head)
-  )
+    return file.read(16), os.fstat(file.fileno()).st_size

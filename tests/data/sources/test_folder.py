@@ -7,9 +7,9 @@ from PIL import Image
 import pytest
 
 from inception import paths
-from inception.data import pipeline
+from inception.data import class_names, pipeline
 from inception.data.pixels import images
-from inception.data.sources import folder, listing
+from inception.data.sources import folder
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
@@ -152,7 +152,7 @@ def test_formats_are_known_by_content_not_by_name(config, image_folder, name):
   ],
 )
 def test_names_that_are_all_the_numbers_are_in_their_order(names, wanted):
-  assert list(listing.in_order(names)) == wanted
+  assert list(class_names.in_order(names)) == wanted
 
 
 @pytest.mark.parametrize('where', ['train/cat/more', 'train/cat', 'train'])
