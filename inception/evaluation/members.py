@@ -105,13 +105,7 @@ def open_member(
 ) -> Member:
   """Restores a network and opens the split that it is evaluated on.
 
-  Args:
-    folder: Workdir of a run, or a folder of imported weights.
-    step: A number, 'best' or 'latest'.
-    split: Split in TFDS slicing syntax; None takes `data.eval_split`.
-    dataset: Name of the data set; None takes the run's.
-    data_dir: Folder of the data set; None takes the run's.
-    protocol: How it is evaluated.
+  The arguments are those of `workdir.open_workdir`.
 
   Raises:
     UserError: There is no such checkpoint, split or data set, or it is damaged;

@@ -16,11 +16,7 @@ _ROWS = 32  # Images at a time.
 def read(
   members: Sequence[Member], count: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-  """Reads images, evenly spread over the split.
-
-  Args:
-    members: Networks for the same classes and split.
-    count: Number of images; all if there are no more.
+  """Reads `count` images, evenly spread over the split, or all of them.
 
   Returns:
     uint8 [images, height, width, 3] for each network, and the labels without

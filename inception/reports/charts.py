@@ -1,4 +1,4 @@
-"""Charts of many runs, drawn by Plotly, which is inlined into the page."""
+"""Charts of many runs as HTML, drawn by Plotly, which the page contains."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,15 +43,12 @@ def library() -> str:
 def curves(
   runs: Mapping[str, Sequence[Mapping[str, Any]]], split: str, name: str
 ) -> str:
-  """Draws a metric over the steps of runs.
+  """Draws a metric over steps, with a button for a logarithmic axis.
 
   Args:
     runs: Rows of metrics.jsonl by the name of the run.
     split: 'train', or 'evaluation' for all other splits.
     name: The metric.
-
-  Returns:
-    HTML, with a button for a logarithmic axis.
   """
   lines = []
   for run, rows in runs.items():
@@ -85,14 +82,10 @@ def curves(
 def scatter(
   points: Sequence[Mapping[str, Any]], x: str, y: str, label: str, color: str
 ) -> str:
-  """Draws results as points.
+  """Draws a field of results over another one, on a logarithmic axis.
 
-  Args:
-    points: Results.
-    x: Field of the horizontal axis, logarithmic.
-    y: Field of the vertical axis.
-    label: Field that is shown when the pointer is on a point.
-    color: Field whose values have a color each.
+  The field `label` is shown when the pointer is on a point; each value of the
+  field `color` has a color.
   """
   groups: dict[str, list[Mapping[str, Any]]] = {}
   for point in points:

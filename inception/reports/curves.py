@@ -29,9 +29,7 @@ def define_flags() -> None:
 def main() -> None:
   """Reads the flags and draws."""
   workdir = paths.resolve(shared.require('workdir'))
-  output = workdir / 'curves.png'
-  if flags.FLAGS.output is not None:
-    output = outputs.picture(flags.FLAGS.output, '--output')
+  output = shared.output('output', outputs.picture) or workdir / 'curves.png'
   draw(read_rows(workdir), output, title=str(workdir))
   print(f'curves: {output}')
   if flags.FLAGS.json:
@@ -39,12 +37,7 @@ def main() -> None:
 
 
 def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
-  """Draws the curves.
-
-  Args:
-    rows: From `read_rows`.
-    output: From `outputs.picture`.
-    title: Text above the curves.
+  """Draws rows from `read_rows` into a path from `outputs.picture`.
 
   Raises:
     UserError: The file cannot be written.

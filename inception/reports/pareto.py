@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
+import numpy as np
 
 from inception import paths
 from inception.cli import commands, outputs, shared
@@ -85,12 +86,7 @@ def draw(
   curves: Sequence[dict[str, Any]],
   output: paths.Path,
 ) -> None:
-  """Draws the picture.
-
-  Args:
-    points: The networks.
-    curves: Results of `inception.evaluation.cascade`.
-    output: From `outputs.picture`.
+  """Draws what `read` returns into a path from `outputs.picture`.
 
   Raises:
     UserError: The file cannot be written.
@@ -138,24 +134,18 @@ def _place_labels(axes: Any, texts: Sequence[Any]) -> None:
 
 def _dot(axes: Any, point: Point, color: str, area: float) -> None:
   """Draws what is measured, what is published, and the arrow between."""
-  x = point.speed
+  x, hollow = point.speed, {'facecolors': 'none', 'edgecolors': color}
   if point.top1 is not None:
     axes.scatter(x, 100 * point.top1, area, color=color, alpha=0.6, zorder=3)
   if point.published is None:
     return
-  if point.top1 is None:
-    axes.scatter(
-      x, 100 * point.published, area, facecolors='none', edgecolors=color
-    )
-    return
   y = 100 * point.published
-  axes.scatter(x, y, 20, facecolors='none', edgecolors=color, zorder=3)
-  axes.annotate(
-    '',
-    (x, 100 * point.top1),
-    (x, y),
-    arrowprops={'arrowstyle': '->', 'color': color},
-  )
+  if point.top1 is None:
+    axes.scatter(x, y, area, **hollow)
+    return
+  axes.scatter(x, y, 20, zorder=3, **hollow)
+  arrow = {'arrowstyle': '->', 'color': color}
+  axes.annotate('', (x, 100 * point.top1), (x, y), arrowprops=arrow)
 
 
 def _join_precisions(
@@ -187,14 +177,9 @@ def _curve(axes: Any, curve: dict[str, Any]) -> list[tuple[float, float]]:
   axes.plot(*zip(*points), 'k.-', lw=1, label=label)
   # Times per image mix linearly, so the chord is curved here.
   (x0, y0), (x1, y1) = ends
-  shares = [i / 50 for i in range(51)]
-  axes.plot(
-    [1 / (s / x0 + (1 - s) / x1) for s in shares],
-    [s * y0 + (1 - s) * y1 for s in shares],
-    'k--',
-    lw=0.8,
-    label='random mixture of both',
-  )
+  share = np.linspace(0, 1, 51)
+  x, y = 1 / (share / x0 + (1 - share) / x1), share * y0 + (1 - share) * y1
+  axes.plot(x, y, 'k--', lw=0.8, label='random mixture of both')
   return points + ends
 
 

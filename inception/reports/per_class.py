@@ -31,12 +31,7 @@ img { width: 100%; image-rendering: auto; background: var(--faint); }
 
 
 def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-  """Returns the page as HTML.
-
-  Args:
-    results: Results of `Evaluation.results`.
-    details: Result of `details.collect`.
-  """
+  """Returns the page as HTML, from `Evaluation.results` and `details`."""
   classes, confusion = details['classes'], details['confusion']
   title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
   parts = [

@@ -61,19 +61,20 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
     network = result.get('workdir') or architecture
     if result['project'] != 'ours':
       network = f'{result["project"]} {network}'
+    top1, peak = result.get('top1'), result.get('peak_bytes')
+    paper = None
+    if result.get('dataset', IMAGENET) == IMAGENET:
+      # The papers' precision is not lower than bfloat16's in effect.
+      kind = 'int8' if precision == 'int8' else 'float32'
+      paper = published.get((architecture, kind))
     points.append(
       Point(
         network,
         f'{network} {precision}, {result["batch_size"]}',
         _number(result['images_per_second'], above=0.0),
-        None if (top1 := result.get('top1')) is None else _number(top1),
-        # The papers' precision is not lower than bfloat16's in effect.
-        published.get(
-          (architecture, 'int8' if precision == 'int8' else 'float32')
-        )
-        if result.get('dataset', IMAGENET) == IMAGENET
-        else None,
-        None if (peak := result.get('peak_bytes')) is None else _number(peak),
+        None if top1 is None else _number(top1),
+        paper,
+        None if peak is None else _number(peak),
         data_name(result),
       )
     )

@@ -70,11 +70,9 @@ def choice(values: Iterable[Any]) -> Choice:
 
 
 def sweep(field: str, values: Iterable[Any] | Interval | Choice) -> Sweep:
-  """Returns a run per value of a config field.
+  """Returns a run per value of a config field, such as 'model.width'.
 
-  Args:
-    field: Name of the field, such as 'model.width'.
-    values: Its values, or what a search draws it from.
+  One run where a search draws the value.
   """
   if isinstance(values, Interval | Choice):
     return [{field: values}]
