@@ -1,4 +1,4 @@
-"""What an evaluation says about each class, and the worst mistakes."""
+"""Details of an evaluation: confusions, calibration, the worst mistakes."""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
@@ -103,7 +103,7 @@ def _mistake(
 
 
 def reliability(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
-  """Returns what predictions of each confidence are worth.
+  """Returns how often predictions of each confidence are right.
 
   Guo et al., 2017, "On calibration of modern neural networks", section 2.
 

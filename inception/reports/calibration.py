@@ -1,4 +1,4 @@
-"""How far confidence can be believed: error and diagram, as HTML."""
+"""How well calibrated confidences are: error and diagram, as HTML."""
 
 from collections.abc import Sequence
 import math
@@ -32,8 +32,8 @@ def expected_error(bins: Bins) -> float:
 def diagram(bins: Bins) -> str:
   """Returns the reliability diagram with its error, as HTML.
 
-  A bar is as high as the share of predictions that are right among those of its
-  confidence; on the diagonal, confidence can be believed.
+  The height of a bar is the accuracy of the predictions of that confidence; on
+  the diagonal, both are equal.
   """
   bars = []
   for i, (count, confidence, right) in enumerate(bins):

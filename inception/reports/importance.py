@@ -1,4 +1,4 @@
-"""How much of the differences in a result each config field explains."""
+"""The share of the differences in a result that each config field explains."""
 
 from collections.abc import Mapping, Sequence
 import json

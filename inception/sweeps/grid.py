@@ -163,7 +163,7 @@ def plain(value: Any) -> Any:
 
 
 def _name(base: Base, overrides: Overrides) -> str:
-  """Returns what is varied in words, and a hash of all overrides."""
+  """Returns the overrides in words, and a hash of them."""
   text = json.dumps([base.file, base.overrides, overrides], sort_keys=True)
   digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
   words = '-'.join(_word(*item) for item in overrides.items())

@@ -1,4 +1,4 @@
-"""What a sweep says while its runs go on: a line per run, and the page."""
+"""The progress of a sweep: a line per run that has ended, and the page."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ _PAGE_SECONDS = 60.0
 
 
 class Progress:
-  """Says how runs end, and keeps the page up to date."""
+  """Prints how runs end, and keeps the page up to date."""
 
   def __init__(self, folder: f.SweepFolder, total: int):
     """Shows a progress bar of `total` runs."""
