@@ -33,15 +33,7 @@ def plain_convolution(
   pads: Pads,
   precision: lax.Precision | None,
 ) -> Array:
-  """Convolves NHWC images with an HWIO kernel of the same dtype.
-
-  Args:
-    x: [batch, height, width, in].
-    kernel: [height, width, in, out].
-    stride: In both directions.
-    pads: ((top, bottom), (left, right)), pixels.
-    precision: Of the products.
-  """
+  """Convolves NHWC images with an HWIO kernel of the same dtype."""
   return lax.conv_general_dilated(
     x,
     kernel,
@@ -78,7 +70,7 @@ def _backward(
     return gradient(cotangent)[0]
 
   def cpu(x: Array, kernel: Array, cotangent: Array) -> Array:
-    return by_products(x, kernel, cotangent, stride, pads, precision)
+    return _by_products(x, kernel, cotangent, stride, pads, precision)
 
   x, kernel = saved
   _, gradient = jax.vjp(
@@ -97,7 +89,7 @@ convolution = jax.custom_vjp(plain_convolution, nondiff_argnums=(2, 3, 4))
 convolution.defvjp(_forward, _backward)
 
 
-def by_products(
+def _by_products(
   x: Array,
   kernel: Array,
   cotangent: Array,
@@ -105,19 +97,9 @@ def by_products(
   pads: Pads,
   precision: lax.Precision | None,
 ) -> Array:
-  """Returns the gradient with respect to the kernel, in its dtype.
-
-  Correlates the input at each kernel tap with the output cotangent, summed over
-  all pixels of all images.
-
-  Args:
-    x: The input of the convolution.
-    kernel: The kernel; only its shape and dtype are read.
-    cotangent: Cotangent of the output.
-    stride: In both directions.
-    pads: Of the convolution.
-    precision: Of the products.
-  """
+  """Returns the gradient with respect to the kernel, in its dtype."""
+  # Correlates the input at each kernel tap with the output cotangent, summed
+  # over all pixels of all images. Only shape and dtype of the kernel are read.
   height, width, channels, features = kernel.shape
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   taps = list(itertools.product(range(height), range(width)))

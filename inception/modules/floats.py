@@ -86,7 +86,7 @@ class Floats:
         return pooling.local_response_norm(x, word.block)
       case v.SqueezeExcite():
         params = part_at(self.variables['params'], word.path)
-        return squeeze_excite(x, params, self.options)
+        return _squeeze_excite(x, params, self.options)
     raise TypeError(f'{word.block!r} does not run on floats')
 
   def add(self, word: Shortcut, x: Array, residual: Pending) -> Array:
@@ -161,16 +161,8 @@ class Floats:
     return part_at(self.variables['batch_stats'], (*path, 'BatchNorm'))
 
 
-def squeeze_excite(x: Array, params: Any, options: Options) -> Array:
-  """Scales channels by a gate that reads the average of the whole grid.
-
-  SENet paper (Hu et al., 2018), section 3.
-
-  Args:
-    x: [batch, height, width, channels].
-    params: 'Reduce' and 'Expand', each with `kernel` and `bias`.
-    options: How it computes.
-  """
+def _squeeze_excite(x: Array, params: Any, options: Options) -> Array:
+  """Scales channels by a gate; SENet paper (Hu et al., 2018), section 3."""
   mean = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
   hidden = nn.relu(_dense(mean, params['Reduce'], options))
   gate = nn.sigmoid(_dense(hidden, params['Expand'], options))
@@ -207,9 +199,8 @@ def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:
 
 def _dense(x: Array, params: Any, options: Options) -> Array:
   """Runs a fully connected layer on [batch, in]."""
-  kernel, bias = (cast(params[name], options.dtype) for name in _DENSE)
-  x = cast(x, options.dtype)
-  return jnp.matmul(x, kernel, precision=options.matmul_precision) + bias
-
-
-_DENSE = ('kernel', 'bias')
+  dtype, precision = options.dtype, options.matmul_precision
+  y = jnp.matmul(
+    cast(x, dtype), cast(params['kernel'], dtype), precision=precision
+  )
+  return y + cast(params['bias'], dtype)

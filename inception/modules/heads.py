@@ -5,7 +5,6 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from inception.errors import lookup
 from inception.modules.convolution import cast
 from inception.modules.options import Options
 from inception.modules.stage import run_block
@@ -59,11 +58,6 @@ def average_pool(x: Array) -> Array:
   return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
 
 
-def attention_pool(x: Array) -> Array:
-  """Runs an `AttentionPool` inside the calling module."""
-  return AttentionPool(name='AttentionPool')(x)
-
-
 def max_pool(x: Array) -> Array:
   """Takes the maximum over the grid, float32 [batch, channels]."""
   return jnp.max(x, axis=(1, 2)).astype(jnp.float32)
@@ -85,17 +79,13 @@ class GeneralizedMeanPool(nn.Module):
     return mean ** (1 / exponent)
 
 
-def generalized_mean_pool(x: Array) -> Array:
-  """Runs a `GeneralizedMeanPool` inside the calling module."""
-  return GeneralizedMeanPool(name='GeneralizedMeanPool')(x)
-
-
-# From the last grid to a vector, `config.model.head_pooling`.
+# From the last grid to a vector, `config.model.head_pooling`: 'attention' has
+# learned queries, and 'gem' an exponent, in variables of the calling module.
 HEAD_POOLINGS = {
   'average': average_pool,
-  'attention': attention_pool,
+  'attention': lambda x: AttentionPool(name='AttentionPool')(x),
   'max': max_pool,
-  'gem': generalized_mean_pool,
+  'gem': lambda x: GeneralizedMeanPool(name='GeneralizedMeanPool')(x),
 }
 
 
@@ -140,8 +130,7 @@ class Classifier(nn.Module):
     dropout: Rate before the fully connected layers.
     bottleneck: Features of a linear layer with batch norm before the
       classifier, or None.
-    options: How that layer computes.
-    axis_name: pmap axis that the batch is split over, or None.
+    options: How that layer computes, and the axis of the batch.
   """
 
   num_classes: int
@@ -149,7 +138,6 @@ class Classifier(nn.Module):
   dropout: float
   bottleneck: int | None
   options: Options
-  axis_name: str | None
 
   @nn.compact
   def __call__(
@@ -161,9 +149,8 @@ class Classifier(nn.Module):
       Logits [batch, num_classes], and the features of the image, [batch,
       features]: the pooled grid before dropout, or the bottleneck's output.
     """
-    pool = lookup(HEAD_POOLINGS, self.pooling, 'model.head_pooling')
-    x = features = pool(x)
-    x = Dropout(self.dropout, self.axis_name)(x, train, rows)
+    x = features = HEAD_POOLINGS[self.pooling](x)
+    x = Dropout(self.dropout, self.options.axis_name)(x, train, rows)
     if self.bottleneck is not None:
       bottleneck = Bottleneck(self.bottleneck, self.options, name='Bottleneck')
       x = features = bottleneck(x, train)
@@ -207,7 +194,6 @@ class AuxClassifier(nn.Module):
   head: v.AuxHead
   num_classes: int
   options: Options
-  axis_name: str | None
 
   @nn.compact
   def __call__(self, x: Array, train: bool, rows: Array | None = None) -> Array:
@@ -225,7 +211,7 @@ class AuxClassifier(nn.Module):
         name='Hidden',
       )
       x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
-    x = Dropout(self.head.dropout, self.axis_name)(x, train, rows)
+    x = Dropout(self.head.dropout, self.options.axis_name)(x, train, rows)
     return _classifier(self.num_classes)(x)
 
 

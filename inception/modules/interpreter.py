@@ -68,16 +68,7 @@ class Numbers(Protocol):
 
 
 def run(words: Series, numbers: Numbers, x: Tensor) -> Tensor:
-  """Runs words in series.
-
-  Args:
-    words: From `words.words_of`, perhaps rewritten by rules.
-    numbers: What they compute on.
-    x: [batch, height, width, channels].
-
-  Returns:
-    [batch, height, width, channels].
-  """
+  """Runs words in series, from `words_of` and perhaps rewritten by rules."""
   for word in words:
     x = numbers.finish(word, _run(word, numbers, x))
   return x

@@ -49,7 +49,6 @@ class Network(nn.Module):
     freeze_through: Name of the last stage that does not learn. Through it,
       batch norm uses its moving statistics and keeps them, and no gradient
       flows back. None freezes nothing.
-    axis_name: pmap axis that a training batch is split over, or None.
   """
 
   architecture: Architecture
@@ -61,7 +60,6 @@ class Network(nn.Module):
   use_aux_heads: bool = True
   fuse: bool = True
   freeze_through: str | None = None
-  axis_name: str | None = None
 
   @nn.compact
   def __call__(
@@ -114,11 +112,8 @@ class Network(nn.Module):
     return outputs
 
   def _rules(self, train: bool) -> tuple[rules.Rule, ...]:
-    """Returns the rules in force.
-
-    Training that rounds to int8 rounds what int8 does: the inputs of
-    convolutions where the table has them.
-    """
+    # Training that rounds to int8 rounds what int8 does: the inputs of
+    # convolutions where the table has them.
     rounds = train and self.options.quantization_aware
     return rules.RULES if self.fuse and not rounds else ()
 
@@ -138,13 +133,10 @@ class Network(nn.Module):
       table_rate if self.dropout is None else self.dropout,
       self.architecture.bottleneck,
       self.options,
-      self.axis_name,
       name='Logits',
     )
 
   def _aux_classifier(self, head: AuxHead) -> heads.AuxClassifier:
     # It is not part of the network that int8 runs.
     options = dataclasses.replace(self.options, quantization_aware=False)
-    return heads.AuxClassifier(
-      head, self.num_classes, options, self.axis_name, name=head.name
-    )
+    return heads.AuxClassifier(head, self.num_classes, options, name=head.name)

@@ -7,6 +7,8 @@ from flax import linen as nn
 from jax import lax
 import jax.numpy as jnp
 
+from inception.errors import lookup
+
 # Arithmetic by the name that its user gives it, `config.precision`.
 PRECISIONS = {
   'float32': jnp.float32,
@@ -27,28 +29,55 @@ class Options:
   """How every convolution and block of a network computes.
 
   Attributes:
-    kernel_init: Initializer of kernels.
-    dtype: Type of activations and arithmetic; parameters are float32.
+    precision: A name in `PRECISIONS`, the arithmetic of the network.
+      Parameters, batch statistics and logits are float32 in each.
+    initializer: A name in `INITIALIZERS`, for kernels.
     batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
-    batch_norm_decay: Fraction of the old moving statistics kept at each step.
+    batch_norm_decay: Fraction of old moving statistics kept at each step.
     batch_norm_epsilon: Added to the variance.
-    batch_norm_axis: pmap axis over which statistics are synchronized, or None.
-    scan_blocks: Run equal blocks in series as one compiled loop.
-    remat: Keep only what goes from stage to stage, or from one block of a
-      series to the next, for the gradient, and compute the inside again.
+    batch_norm_sync: Take statistics over the axis `axis_name`.
+    scan_blocks: Run equal residual blocks as one compiled loop.
+    remat: In training, keep only the outputs of stages and of residual blocks,
+      and compute what is inside again for the gradient: less memory, more time.
     quantization_aware: In training, round kernels and inputs of convolutions as
       int8 does.
+    axis_name: pmap axis that a training batch is split over, or None.
   """
 
-  kernel_init: nn.initializers.Initializer
-  dtype: Any
-  batch_norm_scale: bool
-  batch_norm_decay: float
-  batch_norm_epsilon: float
-  batch_norm_axis: str | None
-  scan_blocks: bool
-  remat: bool
-  quantization_aware: bool
+  precision: str = 'float32'
+  initializer: str = 'he_normal'
+  batch_norm_scale: bool = True
+  batch_norm_decay: float = 0.99
+  batch_norm_epsilon: float = 1e-3
+  batch_norm_sync: bool = True
+  scan_blocks: bool = False
+  remat: bool = False
+  quantization_aware: bool = False
+  axis_name: str | None = None
+
+  def __post_init__(self) -> None:
+    """Checks the names.
+
+    Raises:
+      UserError: One is unknown.
+    """
+    lookup(PRECISIONS, self.precision, 'precision')
+    lookup(INITIALIZERS, self.initializer, 'initializer')
+
+  @property
+  def dtype(self) -> Any:
+    """Type of activations and arithmetic; parameters are float32."""
+    return PRECISIONS[self.precision]
+
+  @property
+  def kernel_init(self) -> nn.initializers.Initializer:
+    """Initializer of kernels."""
+    return INITIALIZERS[self.initializer]
+
+  @property
+  def batch_norm_axis(self) -> str | None:
+    """Axis over which statistics are synchronized, or None."""
+    return self.axis_name if self.batch_norm_sync else None
 
   @property
   def matmul_precision(self) -> lax.Precision | None:

@@ -42,11 +42,6 @@ def join(
   Pending ones are concatenated first: to finish each of them and then
   concatenate would take the TPU's vector unit as many passes over the whole
   block. On CPUs that pays in training only.
-
-  Args:
-    parts: [batch, height, width, channels] each.
-    dtype: Of the result.
-    train: In a training step.
   """
   if len(parts) == 1 or train:
     return _concatenate_first(parts, dtype)

@@ -84,28 +84,24 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
 
   Sums are in float32: a window of 25 pixels loses bits in bfloat16.
   """
-  pooled = lax.platform_dependent(
-    x.astype(jnp.float32),
+  return lax.platform_dependent(
+    x,
     cpu=lambda x: slices.avg_pool(x, pool),
-    default=lambda x: _avg_pool(x, pool),
+    default=lambda x: plain_avg_pool(x, pool),
   )
-  return pooled.astype(x.dtype)
 
 
 def plain_avg_pool(x: Array, pool: v.AvgPool) -> Array:
   """The same as XLA does it on all devices."""
-  return _avg_pool(x.astype(jnp.float32), pool).astype(x.dtype)
-
-
-def _avg_pool(x: Array, pool: v.AvgPool) -> Array:
   height, width = x.shape[1:3]
-  return nn.avg_pool(
-    x,
+  pooled = nn.avg_pool(
+    x.astype(jnp.float32),
     shapes.kernel_size(pool, height, width),
     (pool.stride, pool.stride),
     shapes.pads(pool, height, width),
     count_include_pad=pool.count_include_pad,
   )
+  return pooled.astype(x.dtype)
 
 
 def adaptive_avg_pool(x: Array, pool: v.AdaptiveAvgPool) -> Array:

@@ -47,12 +47,7 @@ def round_kernel(kernel: Array) -> Array:
 
 
 def round_activation(x: Array, axis_name: str | None) -> Array:
-  """Rounds a tensor in training, by its largest magnitude.
-
-  Args:
-    x: Any shape.
-    axis_name: pmap axis over which the largest magnitude is taken, or None.
-  """
+  """Rounds a tensor in training, by its largest magnitude over a pmap axis."""
   largest = lax.stop_gradient(jnp.max(jnp.abs(x)))
   if axis_name is not None:
     largest = lax.pmax(largest, axis_name)

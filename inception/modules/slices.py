@@ -87,8 +87,9 @@ def max_pool_gradient(
 
 
 def avg_pool(x: Array, pool: v.AvgPool) -> Array:
-  """Averages windows of float32 [batch, height, width, channels]."""
-  return functools.reduce(jnp.add, windows(x, pool, 0)) / counts(x, pool)
+  """Averages windows of [batch, height, width, channels], in float32."""
+  total = functools.reduce(jnp.add, windows(x.astype(jnp.float32), pool, 0))
+  return (total / counts(x, pool)).astype(x.dtype)
 
 
 def counts(x: Array, pool: v.AvgPool) -> Any:
@@ -101,7 +102,7 @@ def counts(x: Array, pool: v.AvgPool) -> Any:
 
 
 def _float_windows(x: Array, pool: v.MaxPool) -> Iterator[Array]:
-  """Yields the windows in float32, in which CPUs compare fastest."""
+  # CPUs compare fastest in float32.
   return windows(x.astype(jnp.float32), pool, -jnp.inf)
 
 

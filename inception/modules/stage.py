@@ -55,18 +55,10 @@ def run_block(
   x: Array,
   train: bool,
 ) -> Array:
-  """Runs a block inside a module, which gets its variables.
+  """Runs the words of a block inside a module, which gets its variables.
 
-  Args:
-    module: The calling module.
-    node: The block.
-    words: Its words, perhaps rewritten by rules.
-    options: How its layers compute.
-    x: [batch, height, width, channels].
-    train: Use and update the statistics of the batch.
-
-  Returns:
-    [batch, height, width, channels] in `options.dtype`.
+  Maps [batch, height, width, channels] to the same in `options.dtype`. The
+  words may have been rewritten by rules.
   """
   if module.is_initializing():
     height, width, channels = x.shape[1:]
@@ -87,14 +79,11 @@ def run_block(
 
 
 class _Scope(nn.Module):
-  """Makes the variables below a name, from their shapes."""
-
   shapes: Mapping[str, Any]
   options: Options
 
   @nn.compact
   def __call__(self) -> None:
-    """Makes them."""
     _make(self, self.shapes, self.options)
 
 

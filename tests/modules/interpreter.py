@@ -12,17 +12,7 @@ from inception.spec.scopes import Scoped, scope_branch, scope_stage
 from inception.spec.transforms import without_batch_norm
 from inception.spec.words import words_of
 
-OPTIONS = Options(
-  kernel_init=jax.nn.initializers.he_normal(),
-  dtype=jnp.float32,
-  batch_norm_scale=True,
-  batch_norm_decay=0.9,
-  batch_norm_epsilon=1e-3,
-  batch_norm_axis=None,
-  scan_blocks=False,
-  remat=False,
-  quantization_aware=False,
-)
+OPTIONS = Options(batch_norm_decay=0.9)
 
 
 def without_batch_norm_block(block):
