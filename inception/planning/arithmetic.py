@@ -30,12 +30,8 @@ def sides_of(types: str) -> tuple[int, ...]:
 def flops(line: re.Match[str], types: Mapping[str, str]) -> int:
   """Returns additions and multiplications of a matrix product or convolution.
 
-  Args:
-    line: An assignment, as `schedule` reads it.
-    types: Text of the types of its operands, by their names.
-
-  Returns:
-    Two for each multiply-accumulate; 0 for any other operation.
+  Two for each multiply-accumulate; 0 for any other operation. `types` are the
+  texts of the types of its operands, by their names.
   """
   shapes = [sides_of(line['type'])]
   shapes += [sides_of(types.get(name, '')) for name in operands(line)]

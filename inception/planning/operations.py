@@ -76,11 +76,7 @@ class Operation:
 
 
 def operations(text: str) -> list[Operation]:
-  """Returns the operations of a program.
-
-  Args:
-    text: The optimized program, from `compiled.as_text()`.
-  """
+  """Returns the operations of a program, from `compiled.as_text()`."""
   computations = _computations(text)
   entry = next(name for name in computations if name.startswith('ENTRY'))
   return list(_walk(entry, computations, times=1))

@@ -94,12 +94,9 @@ def make_program(
 def compile_for(
   program: DeviceProgram, arguments: Sequence[Any], devices: Sequence[Any]
 ) -> Compiled:
-  """Compiles a program for devices that are not here.
+  """Compiles a program for devices that are not here, of `devices.describe`.
 
-  Args:
-    program: What one device runs.
-    arguments: Shapes and dtypes of its arguments, for all devices.
-    devices: Devices, from `devices.describe`.
+  Shapes and dtypes of the arguments are those for all devices.
 
   Raises:
     UserError: The compiler fails for another reason than memory.

@@ -118,11 +118,7 @@ class Classifier(nn.Module):
 def network_from_config(
   config: ml_collections.ConfigDict,
 ) -> Network | QuantizedNetwork:
-  """Makes the network of trained weights, in int8 if its config says so.
-
-  Args:
-    config: A config with `model.num_classes` set.
-  """
+  """Makes the network of trained weights, in int8 if its config says so."""
   if config.precision != 'int8':
     return model_from_config(config)
   config = config.copy_and_resolve_references()

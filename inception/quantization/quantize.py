@@ -71,16 +71,9 @@ def quantize_loaded(
   data: ml_collections.ConfigDict,
   calibration: Calibration,
 ) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
-  """Quantizes the weights of a checkpoint.
+  """Returns config and variables of a checkpoint's network in int8.
 
-  Args:
-    folder: Where they are, for messages.
-    loaded: The weights.
-    data: `config.data` of the training images.
-    calibration: How.
-
-  Returns:
-    Config and variables of the network in int8.
+  Messages name the folder; `data` is the `config.data` of the training images.
 
   Raises:
     UserError: There are no such images, or the network is in int8 already or
@@ -108,13 +101,9 @@ def quantize(
   batches: Iterable[Array],
   calibration: Calibration,
 ) -> dict[str, Any]:
-  """Returns the variables of a network for `int8.make_quantized`.
+  """Returns the variables of a network in float32 for `int8.make_quantized`.
 
-  Args:
-    model: The network in float32.
-    variables: Its variables.
-    batches: Normalized training images, float32 [batch, height, width, 3].
-    calibration: How.
+  Batches are normalized training images, float32 [batch, height, width, 3].
   """
   _, folded = fold_batch_norm(model, variables)
   heads = {head.name for head in model.architecture.aux_heads}

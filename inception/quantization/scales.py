@@ -51,10 +51,5 @@ CALIBRATIONS: dict[str, Callable[[Any], float]] = {
 
 
 def scale(observed: Any, calibration: str) -> np.float32:
-  """Returns the scale of a tensor from its histogram.
-
-  Args:
-    observed: See `histogram.of`.
-    calibration: A name in `CALIBRATIONS`.
-  """
+  """Returns the scale of a tensor from its histogram."""
   return np.float32(scale_of(CALIBRATIONS[calibration](observed)))

@@ -49,11 +49,7 @@ class Layer:
   def parameters(
     self, batch_norm_scale: bool = True
   ) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every parameter by name under the scope.
-
-    Args:
-      batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
-    """
+    """Returns the shape of every parameter by name under the scope."""
     shapes = self.weights
     channels = self.output[2:]
     if self.batch_norm_channels:

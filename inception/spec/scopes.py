@@ -70,14 +70,10 @@ def scope_branch(name: str, block: v.Block) -> Scoped:
 
 
 def residual_parts(node: Scoped, channels: int) -> tuple[Scoped, ...]:
-  """Returns what a residual block runs in series beside its shortcut.
+  """Returns what a `Residual` runs in series beside its shortcut.
 
-  Args:
-    node: A scoped `Residual`.
-    channels: Channels of its input.
-
-  Returns:
-    Branches, projection and, if there is one, the gate.
+  Its branches, its projection to the `channels` of its input and, if there is
+  one, its gate.
   """
   if not isinstance(node.block, v.Residual):
     raise TypeError(f'{node.block!r} is not a residual block')

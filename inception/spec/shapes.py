@@ -29,9 +29,7 @@ def kernel_shapes(
 ) -> dict[str, tuple[int, ...]]:
   """Returns the shapes of kernels by name, [height, width, in, out].
 
-  Args:
-    operation: The operation; only convolutions have kernels.
-    shape: (height, width, channels) of its input.
+  For an input of (height, width, channels); only convolutions have kernels.
   """
   height, width, channels = shape
   match operation:

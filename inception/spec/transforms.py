@@ -61,11 +61,9 @@ def with_squeeze_excite(
   """Returns the network with squeeze-excite on the output of every block.
 
   Blocks are the `Concat`s that are whole stages, and the residual blocks, which
-  get it before the scaled sum. SENet paper (Hu et al., 2018), figures 2 and 3.
-
-  Args:
-    architecture: The network.
-    reduction: Factor by which it narrows the channels; None changes nothing.
+  get it before the scaled sum. It narrows the channels by the factor
+  `reduction`; None changes nothing. SENet paper (Hu et al., 2018), figures 2
+  and 3.
   """
   if reduction is None:
     return architecture

@@ -94,12 +94,7 @@ Series = tuple[Word, ...]
 
 
 def words_of(node: Scoped, parent: Path = ()) -> Series:
-  """Returns the words of a block.
-
-  Args:
-    node: The block, with the scopes of everything inside.
-    parent: Path of the scope that holds it.
-  """
+  """Returns the words of a block that stands in the scope `parent`."""
   path = (*parent, node.name) if node.name else parent
   match node.block:
     case v.Chain() | v.Gated():
