@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import os
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -93,13 +93,6 @@ class Chunks:
     return batch * self.shard.batch_size + first_row + row
 
 
-class Replacement(Protocol):
-  """Loads the chunks that hold corrupt images."""
-
-  def load_chunk(self, positions: Any) -> Batch:
-    """Loads the rows at int64 positions [n]."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Batches:
   """Batches that can be iterated over again, each time from the first.
@@ -110,24 +103,24 @@ class Batches:
     chunks: Which positions to read.
     indices_of: Maps int64 positions [n] to int64 indices [n] of examples.
     load: Maps positions [n] and indices [n] to a dict of n rows.
-    replacement: Loads the chunks that hold corrupt images.
+    load_row: Loads one row of a chunk that `load` fails on, at an int64
+      position [1].
   """
 
   chunks: Chunks
   indices_of: Callable[[Any], Any]
   load: Callable[[Any, Any], dict[str, Any]]
-  replacement: Replacement
+  load_row: Callable[[Any], Batch]
 
   def __iter__(self) -> Iterator[Batch]:
     loaded = self._dataset.as_numpy_iterator()
     per_batch = self.chunks.per_batch
     for batch in range(self.chunks.first_batch, self.chunks.end_batch):
-      parts = [
-        self._next_chunk(loaded, batch * per_batch + i)
-        for i in range(per_batch)
-      ]
+      numbers = range(batch * per_batch, (batch + 1) * per_batch)
+      rows = _join([self._next_chunk(loaded, number) for number in numbers])
       yield {
-        name: self._join([part[name] for part in parts]) for name in parts[0]
+        name: array.reshape(*self.chunks.shard.shape, *array.shape[1:])
+        for name, array in rows.items()
       }
 
   @functools.cached_property
@@ -154,11 +147,16 @@ class Batches:
     try:
       return next(loaded)
     except tf.errors.OpError:  # At least one of its images is corrupt.
-      return self.replacement.load_chunk(self.chunks.positions(number))
+      positions = tf.split(self.chunks.positions(number), self.chunks.size)
+      return _join([self.load_row(position) for position in positions])
 
-  def _join(self, parts: list[np.ndarray]) -> np.ndarray:
-    rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return rows.reshape(*self.chunks.shard.shape, *rows.shape[1:])
+
+def _join(parts: list[Batch]) -> Batch:
+  if len(parts) == 1:  # Nothing to copy.
+    return parts[0]
+  return {
+    name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+  }
 
 
 def int64(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Files that may be no images: reported, and replaced by nothing."""
+"""Files that may not be images: reported, and replaced by zeros."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,45 +10,33 @@ from inception.data.sources.source import Source
 from inception.data.tensorflow import tf
 
 
-class Blanks:
-  """Replaces undecodable files with rows of zeros, and reports them."""
+def load_or_blank(
+  source: Source,
+  load: Callable[[Any, Any], dict[str, Any]],
+  blank: dict[str, np.ndarray],
+  report: Callable[[int, str], None],
+  position: Any,
+) -> dict[str, np.ndarray]:
+  """Loads the row of a file, or a row of zeros if it cannot be decoded.
 
-  def __init__(
-    self,
-    source: Source,
-    empty: dict[str, np.ndarray],
-    load: Callable[[Any, Any], dict[str, Any]],
-    report: Callable[[int, str], None],
-  ):
-    """Keeps what is needed to load a single file.
+  Args:
+    source: The files.
+    load: Maps positions [n] and indices [n] to a batch of n rows.
+    blank: Row of zeros, [1, ...].
+    report: Called with the index of such a file and what is wrong with it.
+    position: int64 [1].
+  """
+  index = min(int(position[0]), source.num_examples - 1)
+  try:
+    row = load(position, tf.constant([index], tf.int64))
+    return {name: value.numpy() for name, value in row.items()}
+  except tf.errors.OpError:
+    report(index, _reason(source, index))
+  return blank
 
-    Args:
-      source: The files.
-      empty: Row of zeros, [1, ...].
-      load: Maps positions [n] and indices [n] to a batch of n rows.
-      report: Called with the index of a file and what is wrong with it.
-    """
-    self._source = source
-    self._empty = empty
-    self._load = load
-    self._report = report
 
-  def load_chunk(self, positions: Any) -> dict[str, np.ndarray]:
-    """Loads a chunk row by row."""
-    rows = [self._load_row(positions[i : i + 1]) for i in range(len(positions))]
-    return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-
-  def _load_row(self, position: Any) -> dict[str, np.ndarray]:
-    index = min(int(position[0]), self._source.num_examples - 1)
-    try:
-      row = self._load(position, tf.constant([index], tf.int64))
-      return {name: value.numpy() for name, value in row.items()}
-    except tf.errors.OpError:
-      self._report(index, self._reason(index))
-    return self._empty
-
-  def _reason(self, index: int) -> str:
-    try:
-      return images.why_not_decoded(self._source.read(index))
-    except OSError as error:
-      return f'it cannot be read: {error.strerror}'
+def _reason(source: Source, index: int) -> str:
+  try:
+    return images.why_not_decoded(source.read(index))
+  except OSError as error:
+    return f'it cannot be read: {error.strerror}'

@@ -1,6 +1,7 @@
-"""Damaged examples: each is found, named, and replaced by the next good one."""
+"""Damaged examples: each is reported, and the next good one replaces it."""
 
 from collections.abc import Callable, Iterable
+import dataclasses
 import functools
 from typing import Any
 
@@ -16,7 +17,7 @@ class KnownCorrupt:
   """The corrupt images of a split that this and other processes know of."""
 
   def __init__(self, source: Source, max_fraction: float | None):
-    """Knows none yet.
+    """Starts with no known corrupt images.
 
     Args:
       source: The split.
@@ -48,7 +49,7 @@ class KnownCorrupt:
     warn(f'{name} is corrupt: {reason}; the next good image replaces it{count}')
 
   def has_news(self) -> bool:
-    """True if this process knows of images that it has not told yet."""
+    """True if `news` has images."""
     return bool(self._news)
 
   def news(self, count: int) -> list[int]:
@@ -78,77 +79,64 @@ class KnownCorrupt:
     return f' ({count} of {total})'
 
 
-class CorruptImageReplacement:
-  """Finds the corrupt images of a chunk and puts other images in their place.
+@dataclasses.dataclass(frozen=True)
+class Replacement:
+  """Loads examples one by one, and others in place of the corrupt ones.
 
   Which image replaces which depends on the data set alone, so a run that is
-  resumed, or read by more processes, sees the same images. A file that cannot
-  be read is another matter: it is tried again, and then ends the run.
+  resumed, or read by more processes, sees the same images. Unreadable files are
+  not counted as corrupt: reading is retried, and then the run ends.
+
+  Attributes:
+    source: Where the examples come from.
+    known: Told about every corrupt image.
+    retry_seconds: How long to try to read a file again.
+    indices_of: Maps positions [n] to indices [n] of examples.
+    load: Maps positions [n] and indices [n] to a batch of n rows.
   """
 
-  def __init__(
-    self,
-    source: Source,
-    known: KnownCorrupt,
-    retry_seconds: float,
-    indices_of: Callable[[Any], Any],
-    load: Callable[[Any, Any], dict[str, Any]],
-  ):
-    """Keeps what is needed to load a single example.
+  source: Source
+  known: KnownCorrupt
+  retry_seconds: float
+  indices_of: Callable[[Any], Any]
+  load: Callable[[Any, Any], dict[str, Any]]
 
-    Args:
-      source: Where the examples come from.
-      known: Told about every corrupt image.
-      retry_seconds: How long to try to read a file again.
-      indices_of: Maps positions [n] to indices [n] of examples.
-      load: Maps positions [n] and indices [n] to a batch of n rows.
-    """
-    self._source = source
-    self._known = known
-    self._retry_seconds = retry_seconds
-    self._indices_of = indices_of
-    self._load = load
-
-  def load_chunk(self, positions: Any) -> dict[str, np.ndarray]:
-    """Loads a chunk row by row, replacing corrupt images.
+  def load_row(self, position: Any) -> dict[str, np.ndarray]:
+    """Loads the row at an int64 position [1].
 
     Raises:
       UserError: More images are corrupt than are tolerated, or a file cannot be
-        read; names the last one.
+        read.
     """
-    rows = [self._load_row(positions[i : i + 1]) for i in range(len(positions))]
-    return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-
-  def _load_row(self, position: Any) -> dict[str, np.ndarray]:
-    index = int(self._indices_of(position)[0])
+    index = int(self.indices_of(position)[0])
     while True:
       try:
         return retry(
           functools.partial(self._load_example, position, index),
-          self._source.describe(index),
-          self._retry_seconds,
+          self.source.describe(index),
+          self.retry_seconds,
         )
       except DamagedError as error:
-        self._known.add(index, str(error))
+        self.known.add(index, str(error))
       except tf.errors.OpError:
-        self._known.add(index, self._why_not_loaded(index))
-      index = (index + 1) % self._source.num_examples
+        self.known.add(index, self._why_not_loaded(index))
+      index = (index + 1) % self.source.num_examples
 
   def _load_example(self, position: Any, index: int) -> dict[str, np.ndarray]:
     """Loads a row; raises OSError where its file cannot be read."""
-    self._source.read(index)
+    self.source.read(index)
     try:
-      row = self._load(position, tf.constant([index], tf.int64))
+      row = self.load(position, tf.constant([index], tf.int64))
     except tf.errors.OpError:
-      self._source.read(index)  # The file may have vanished since.
+      self.source.read(index)  # The file may have vanished since.
       raise
     return {name: value.numpy() for name, value in row.items()}
 
   def _why_not_loaded(self, index: int) -> str:
-    """Returns why an example whose bytes are as they were written is no use."""
-    classes = len(self._source.classes)
+    """Returns why an example is of no use, although its checksum is right."""
+    classes = len(self.source.classes)
     try:
-      label = int(self._source.load(tf.constant([index], tf.int64))[1][0])
+      label = int(self.source.load(tf.constant([index], tf.int64))[1][0])
     except tf.errors.OpError:
       return 'it has not the features of the data set'
     if not 0 <= label < classes:

@@ -17,8 +17,8 @@ import ml_collections
 import numpy as np
 
 from inception.data.batches import Batch, Batches, Chunks, HostShard, int64
-from inception.data.blanks import Blanks
-from inception.data.corrupt import CorruptImageReplacement, KnownCorrupt
+from inception.data.blanks import load_or_blank
+from inception.data.corrupt import KnownCorrupt, Replacement
 from inception.data.pixels import crops, decode, images
 from inception.data.sources import noise
 from inception.data.sources.source import Source
@@ -67,8 +67,7 @@ def eval_batches(
 ) -> Iterable[Batch]:
   """Returns batches of every example once, padded to whole batches.
 
-  They can be iterated over again and again: every iteration starts from the
-  first example, and all share one tf.data graph.
+  Every iteration starts from the first example; all share one tf.data graph.
 
   Args:
     source: The examples.
@@ -102,8 +101,8 @@ def file_batches(
 ) -> Iterable[Batch]:
   """Returns batches of every file once, as `eval_batches`.
 
-  What is not an image becomes a row of zeros, and is reported before its batch
-  is returned.
+  A file that is not an image becomes a row of zeros, and is reported before its
+  batch is returned.
 
   Args:
     source: The files.
@@ -113,25 +112,22 @@ def file_batches(
     squares: As that of `images.eval_images`.
   """
   examples = _EvalExamples(source, config, squares)
-  empty = {
+  blank = {
     name: rows[0] for name, rows in empty_batch(config, HostShard(1, 1)).items()
   }
   if squares > 1:
-    empty['image'] = np.stack([empty['image']] * squares, axis=1)
-  blanks = Blanks(source, empty, examples.load, report)
+    blank['image'] = np.stack([blank['image']] * squares, axis=1)
+  load_row = functools.partial(
+    load_or_blank, source, examples.load, blank, report
+  )
   chunks = Chunks(shard, 0, -(-source.num_examples // shard.batch_size))
-  return Batches(chunks, examples.indices_of, examples.load, blanks)
+  return Batches(chunks, examples.indices_of, examples.load, load_row)
 
 
 def empty_batch(
   config: ml_collections.ConfigDict, shard: HostShard
 ) -> dict[str, np.ndarray]:
-  """Returns a batch of zeros, which counts nothing in an evaluation.
-
-  Args:
-    config: `config.data`.
-    shard: The rows of each batch that this process reads.
-  """
+  """Returns a batch of zeros, which counts nothing in an evaluation."""
   side = config.image_size
   return {
     'image': np.zeros((*shard.shape, side, side, 3), np.uint8),
@@ -215,14 +211,12 @@ def _batches(
   chunks: Chunks,
   known: KnownCorrupt,
 ) -> Batches:
-  replacement = CorruptImageReplacement(
-    examples.source,
-    known,
-    examples.config.retry_seconds,
-    examples.indices_of,
-    examples.load,
+  indices_of, load = examples.indices_of, examples.load
+  retry_seconds = examples.config.retry_seconds
+  replacement = Replacement(
+    examples.source, known, retry_seconds, indices_of, load
   )
-  return Batches(chunks, examples.indices_of, examples.load, replacement)
+  return Batches(chunks, indices_of, load, replacement.load_row)
 
 
 def _labels(
