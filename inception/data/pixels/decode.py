@@ -15,7 +15,7 @@ from inception.data.tensorflow import tf
 
 WHITE = (255, 255, 255)
 
-# By EXIF's orientation, from 1: first transpose, then flip up-down, then flip
+# By EXIF orientation, from 1: first transpose, then flip up-down, then flip
 # left-right.
 _TURNS = (
   (False, False, False),
@@ -35,9 +35,9 @@ class Encoded:
 
   Attributes:
     data: The bytes, a string tensor.
-    kind: A `formats.Kind` each, int32.
-    orientation: EXIF's number of the pixels' orientation each, int32; 1 where
-      the kind is not JPEG, or it is to be ignored.
+    kind: A `signature.Kind` each, int32.
+    orientation: EXIF orientation of the pixels each, int32; 1 where the kind is
+      not JPEG, or it is ignored.
   """
 
   data: Any
@@ -47,28 +47,23 @@ class Encoded:
   def unstack(self, count: int) -> list['Encoded']:
     """Returns `count` single images."""
     parts = (self.data, self.kind, self.orientation)
-    return [
-      Encoded(*one) for one in zip(*(tf.unstack(part, count) for part in parts))
-    ]
+    return list(map(Encoded, *(tf.unstack(part, count) for part in parts)))
 
 
 def background_of(
   config: ml_collections.ConfigDict,
 ) -> tuple[int, int, int] | None:
-  """Returns the color under transparent pixels; None for the hidden one.
+  """Returns the color that `config.data` puts under transparent pixels.
 
-  Args:
-    config: `config.data`.
+  None keeps the color that is stored in them.
   """
-  if config.background is None:
-    return WHITE
-  red_green_blue = tuple(round(value) for value in config.background)
-  return red_green_blue or None
+  color = WHITE if config.background is None else config.background
+  return tuple(map(round, color)) or None
 
 
 def is_turned(config: ml_collections.ConfigDict) -> bool:
-  """True if pictures are turned upright; `config` is `config.data`."""
-  return config.exif_orientation is None or config.exif_orientation
+  """True if `config.data` has pictures turned upright."""
+  return config.exif_orientation in (None, True)
 
 
 def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
@@ -78,16 +73,16 @@ def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
     data: Encoded images, a string tensor [n].
     config: `config.data`.
   """
-  heads = tf.strings.substr(data, 0, signature.HEAD_BYTES)
 
-  def look(function: Any, content: Any) -> Any:
-    facts = tf.numpy_function(function, [content], tf.int32, stateful=False)
+  def look(whole: bool, content: Any) -> Any:
+    look_at = functools.partial(signature.inspect_all, whole)
+    facts = tf.numpy_function(look_at, [content], tf.int32, stateful=False)
     return tf.ensure_shape(facts, (*data.shape, 2))
 
-  facts = look(signature.inspect_heads, heads)
+  facts = look(False, tf.strings.substr(data, 0, signature.HEAD_BYTES))
   facts = tf.cond(
     tf.reduce_any(tf.equal(facts[:, 1], signature.UNKNOWN)),
-    lambda: look(signature.inspect_whole, data),
+    lambda: look(True, data),
     lambda: facts,
   )
   kind, orientation = tf.unstack(facts, axis=1)
@@ -106,15 +101,11 @@ def image_shape(
     config: `config.data`.
     jpeg: It is known to be a JPEG.
   """
-
-  def of_jpeg() -> Any:
-    return tf.io.extract_jpeg_shape(image.data)
-
   if jpeg:
-    return of_jpeg()
+    return tf.io.extract_jpeg_shape(image.data)
   return tf.cond(
     tf.equal(image.kind, Kind.JPEG),
-    of_jpeg,
+    lambda: tf.io.extract_jpeg_shape(image.data),
     lambda: tf.shape(decode_other(image, config)),
   )
 
@@ -140,7 +131,7 @@ def decode(
 
 
 def decode_other(image: Encoded, config: ml_collections.ConfigDict) -> Any:
-  """Returns the pixels of an image that is no JPEG; see `decode`."""
+  """Returns the pixels of an image that is not a JPEG; see `decode`."""
   background = background_of(config)
   with_pillow = functools.partial(
     _decode_with_pillow, background, is_turned(config)
@@ -253,6 +244,6 @@ def _decode_with_pillow(
       below = Image.new('RGBA', image.size, background)
       below.alpha_composite(image.convert('RGBA'))
       return np.asarray(below.convert('RGB'))
-  # Each decoder of Pillow has its own ways to fail; here, all are TensorFlow's.
+  # Pillow's decoders raise errors of many kinds; raise TensorFlow's for all.
   except Exception as error:
     raise tf.errors.InvalidArgumentError(None, None, str(error)) from error

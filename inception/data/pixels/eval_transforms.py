@@ -17,7 +17,6 @@ from inception.errors import lookup
 # samples at pixel corners instead of centers.
 INTERPOLATIONS = ('bilinear', 'bicubic', 'bilinear_tf1')
 
-
 # How `EvalTransform.short_side` rounds to whole pixels.
 _ROUNDINGS: dict[str, Callable[[float], int]] = {
   'round': round,
@@ -38,7 +37,7 @@ class EvalTransform:
     interpolation: A name in `INTERPOLATIONS`.
     antialias: Average over source pixels when shrinking.
     mean: Subtracted from pixels of 0 to 255; for red, green and blue.
-    std: Divides the difference; for red, green and blue.
+    std: Standard deviation of pixels of 0 to 255; for red, green and blue.
   """
 
   crop_pct: float = 0.875
@@ -52,8 +51,7 @@ class EvalTransform:
     """Returns the short side after resizing in pixels; None if not resized."""
     if self.short_side is None:
       return None
-    exact = image_size / self.crop_pct
-    return _ROUNDINGS[self.short_side](exact)
+    return _ROUNDINGS[self.short_side](image_size / self.crop_pct)
 
   @property
   def dct_method(self) -> str:
@@ -99,10 +97,7 @@ EVAL_TRANSFORMS = {
 
 
 def eval_transform(config: ml_collections.ConfigDict) -> EvalTransform:
-  """Returns the transform that a config names, with the config's overrides.
-
-  Args:
-    config: `config.data`.
+  """Returns the transform that `config.data` names, with its overrides.
 
   Raises:
     UserError: There is no such transform.
@@ -119,12 +114,7 @@ def eval_transform(config: ml_collections.ConfigDict) -> EvalTransform:
 
 
 def transform_name(project: str, architecture: str) -> str:
-  """Returns the name of the transform that a project's weights expect.
-
-  Args:
-    project: Name of the project that published the weights.
-    architecture: Name of the network here.
-  """
+  """Returns the name of the transform that a project's weights expect."""
   specific = f'{project}_{architecture}'
   return specific if specific in EVAL_TRANSFORMS else project
 

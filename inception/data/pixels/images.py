@@ -18,7 +18,7 @@ def load_image(path: str, config: ml_collections.ConfigDict) -> np.ndarray:
   """Reads one image file and prepares it as evaluation does.
 
   Args:
-    path: Path of an image file, see `formats.SUPPORTED`.
+    path: Path of an image file, see `signature.SUPPORTED`.
     config: `config.data`.
 
   Returns:

@@ -36,7 +36,8 @@ def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   The picture is resized so that its center is what the network usually sees.
   """
   transform = eval_transform(config)
-  if transform.crop_pct == 1:  # The whole has no corners: 224 of 256 pixels.
+  # A full crop leaves no margin; take 224 of 256 pixels.
+  if transform.crop_pct == 1:
     transform = dataclasses.replace(transform, crop_pct=0.875)
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)
@@ -44,8 +45,8 @@ def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
     sides = tf.constant([round(side / transform.crop_pct)] * 2, tf.int64)
   else:
     sides = with_short_side(pixels, transform.resized_side(side))
-  places = _corners_and_center(sides, side)
-  return tf.stack(windows(pixels, sides, places, (side, side), transform))
+  begins = _corners_and_center(sides, side)
+  return tf.stack(windows(pixels, sides, begins, (side, side), transform))
 
 
 def six(image: Encoded, config: ml_collections.ConfigDict) -> Any:
@@ -72,7 +73,7 @@ def _of_scales(
   scales: Sequence[int],
   thirds: Sequence[int],
 ) -> Any:
-  """Returns 6 squares for each scale and each of the three places."""
+  """Returns 6 squares for each scale and each third of the margin."""
   transform, side = eval_transform(config), config.image_size
   whole = decode.decode(image, config, transform.dct_method)
   squares = []
@@ -83,8 +84,8 @@ def _of_scales(
     begins = [(sides - short) * third // 2 for third in thirds]
     for square in windows(whole, sides, begins, (short, short), transform):
       squares += [
-        tf.image.crop_to_bounding_box(square, *tf.unstack(place), side, side)
-        for place in _corners_and_center(tf.constant([short, short]), side)
+        tf.image.crop_to_bounding_box(square, *tf.unstack(begin), side, side)
+        for begin in _corners_and_center(tf.constant([short, short]), side)
       ]
       squares.append(to_uint8(resize(square, (side, side), transform)))
   return tf.stack(squares)

@@ -22,8 +22,8 @@ def windows(
 ) -> list[Any]:
   """Resizes an image and cuts windows out of it.
 
-  A picture of 4 by 1,200 pixels becomes one of 342 by 102,600: of such, only
-  the windows are resized, which are then at most one level off.
+  A picture of 4 by 1,200 pixels would become one of 342 by 102,600. Then only
+  the windows are resized; they are at most one level off.
 
   Args:
     image: uint8 [height, width, 3].
@@ -98,16 +98,7 @@ def _window(
 
 
 def resize(image: Any, sides: Any, transform: EvalTransform) -> Any:
-  """Resizes as a transform says.
-
-  Args:
-    image: [height, width, 3], uint8 or float.
-    sides: Height and width of the result in pixels.
-    transform: Names the interpolation.
-
-  Returns:
-    float32 [*sides, 3].
-  """
+  """Resizes [height, width, 3] as a transform says; returns float32 pixels."""
   match transform.interpolation:
     case 'bilinear' | 'bicubic' as method:
       return tf.image.resize(

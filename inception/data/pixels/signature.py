@@ -4,15 +4,16 @@ Decoders need to know these before they start. Pure Python, one call for many
 images.
 """
 
+import contextlib
 import enum
 import re
 import struct
 
 import numpy as np
 
-# Bytes of each image to look at first; few headers end behind them.
+# Bytes of each image to look at first; few headers are longer.
 HEAD_BYTES = 16_384
-# Instead of an orientation: the header does not end within the head.
+# Instead of an orientation: the header is longer than the head.
 UNKNOWN = 0
 
 SUPPORTED = 'JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'
@@ -62,7 +63,7 @@ def is_supported(head: bytes) -> bool:
 
 
 def is_heic(head: bytes) -> bool:
-  """True if a file begins as the pictures of Apple's phones do."""
+  """True if a file begins as photos of Apple's phones do."""
   return _brand(head) in _HEIC
 
 
@@ -76,21 +77,16 @@ def is_jpeg(head: bytes) -> bool:
   return head.startswith(_JPEG)
 
 
-def inspect_heads(heads: np.ndarray) -> np.ndarray:
-  """Returns int32 [n, 2], kind and orientation, for heads [n] of images.
+def inspect_all(whole: bool, images: np.ndarray) -> np.ndarray:
+  """Returns int32 [n, 2], kind and orientation, for images [n] or their heads.
 
-  The orientation is `UNKNOWN` where a header is longer than `HEAD_BYTES`.
+  Args:
+    whole: These are whole images. Otherwise the orientation is `UNKNOWN` where
+      a header is longer than `HEAD_BYTES`.
+    images: Object array of bytes.
   """
-  return np.array(
-    [inspect(head, whole=len(head) < HEAD_BYTES) for head in heads], np.int32
-  ).reshape(-1, 2)
-
-
-def inspect_whole(images: np.ndarray) -> np.ndarray:
-  """Returns int32 [n, 2], kind and orientation, for whole images [n]."""
-  return np.array(
-    [inspect(image, whole=True) for image in images], np.int32
-  ).reshape(-1, 2)
+  found = [inspect(i, whole or len(i) < HEAD_BYTES) for i in images]
+  return np.array(found, np.int32).reshape(-1, 2)
 
 
 def inspect(head: bytes, whole: bool) -> tuple[Kind, int]:
@@ -104,16 +100,13 @@ def inspect(head: bytes, whole: bool) -> tuple[Kind, int]:
     The kind, and the orientation of a JPEG as EXIF or XMP count it, 1 to 8, or
     `UNKNOWN`. That of other kinds is 1: their decoder does it.
   """
-  is_jpeg = head.startswith(_JPEG)
+  kind = Kind.JPEG if is_jpeg(head) else Kind.OTHER
   try:
-    if is_jpeg:
-      return Kind.JPEG, _orientation_of_jpeg(head)
-    if head.startswith(_PNG):
-      return _inspect_png(head), 1
-  except (struct.error, IndexError):  # The header ends behind the head.
-    if not whole:
-      return Kind.JPEG if is_jpeg else Kind.OTHER, UNKNOWN
-  return Kind.JPEG if is_jpeg else Kind.OTHER, 1
+    if kind == Kind.JPEG:
+      return kind, _orientation_of_jpeg(head)
+    return _inspect_png(head) if head.startswith(_PNG) else kind, 1
+  except (struct.error, IndexError):  # The header is longer, or cut.
+    return kind, 1 if whole else UNKNOWN
 
 
 def _orientation_of_jpeg(head: bytes) -> int:
@@ -141,24 +134,17 @@ def _orientation_of_jpeg(head: bytes) -> int:
 
 
 def _orientation(tiff: bytes) -> int | None:
-  """Reads the orientation from EXIF data; None if there is none, or damage."""
-  try:
-    return _orientation_of_tiff(tiff)
-  except (struct.error, IndexError):
-    return None
-
-
-def _orientation_of_tiff(tiff: bytes) -> int | None:
   """Reads the orientation from EXIF data, which has the structure of TIFF."""
   order = '>' if tiff.startswith(b'MM') else '<'
-  (directory,) = struct.unpack_from(order + 'I', tiff, 4)
-  (count,) = struct.unpack_from(order + 'H', tiff, directory)
-  for field in range(directory + 2, directory + 2 + 12 * count, 12):
-    tag, number_type = struct.unpack_from(order + 'HH', tiff, field)
-    if tag == _ORIENTATION_TAG and number_type in _NUMBER_TYPES:
-      number = order + _NUMBER_TYPES[number_type]
-      (value,) = struct.unpack_from(number, tiff, field + 8)
-      return value if 1 <= value <= 8 else 1
+  with contextlib.suppress(struct.error):  # Damaged: as if there were none.
+    (directory,) = struct.unpack_from(order + 'I', tiff, 4)
+    (count,) = struct.unpack_from(order + 'H', tiff, directory)
+    for field in range(directory + 2, directory + 2 + 12 * count, 12):
+      tag, number_type = struct.unpack_from(order + 'HH', tiff, field)
+      if tag == _ORIENTATION_TAG and number_type in _NUMBER_TYPES:
+        number = order + _NUMBER_TYPES[number_type]
+        (value,) = struct.unpack_from(number, tiff, field + 8)
+        return value if 1 <= value <= 8 else 1
   return None
 
 
