@@ -81,32 +81,33 @@ def main() -> int:
 
 
 def _check_folder(data_dir: str | None) -> int:
-  """Checks a folder of images, prints what was found; returns the status."""
+  """Checks a folder of images and prints the report; returns the status."""
   from inception.data import check_folder  # Slow to import: after the flags.
 
   if data_dir is None:
     raise UserError(
       '--data_dir is missing; set it to a folder with <split>/<class>/'
     )
+  values = flags.FLAGS
   report = check_folder.check(
-    paths.resolve(data_dir, '--data_dir'),
-    flags.FLAGS.decode,
-    flags.FLAGS.max_broken,
+    paths.Path(data_dir), values.decode, values.max_broken
   )
   print('\n'.join(report.lines()))
-  if not flags.FLAGS.decode:
+  if not values.decode:
     print('images were not decoded; --decode finds damaged ones')
-  if flags.FLAGS.json:
+  if values.json:
     splits = {
       split: {'examples': len(found.files), 'classes': found.classes}
       for split, found in report.splits.items()
     }
-    findings = {
+    result = {
+      'dataset': 'folder',
+      'splits': splits,
       'errors': report.errors,
       'warnings': report.warnings,
       'broken': report.broken,
     }
-    print(json_text.dump({'dataset': 'folder', 'splits': splits, **findings}))
+    print(json_text.dump(result))
   return 1 if report.errors else 0
 
 
@@ -159,9 +160,7 @@ def prepare(
 def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:
   """Counts the examples of every labeled split and decodes some of them.
 
-  Args:
-    dataset: Name in TFDS.
-    data_dir: Folder of data sets; None takes TFDS's own.
+  Arguments are those of `prepare`.
 
   Returns:
     `examples`, `classes`, `first_class` and `decoded_each_end`, by split.

@@ -99,14 +99,9 @@ def training_images(
 def evaluation_images(
   config: ml_collections.ConfigDict, count: int
 ) -> LabeledImages:
-  """Returns the first images of the evaluation split.
+  """Returns the first `count` images of the evaluation split, or all.
 
-  Args:
-    config: The whole config of the run.
-    count: Largest number of images.
-
-  Returns:
-    Images, uint8 [height, width, 3], each with the name of its class.
+  As from `training_images`, each with the name of its class.
   """
   from inception.data import pipeline
   from inception.data.sources import catalog
@@ -126,11 +121,6 @@ def draw(
   training: LabeledImages, evaluation: LabeledImages, output: paths.Path
 ) -> None:
   """Draws a grid of labeled images, first those of training.
-
-  Args:
-    training: Training images.
-    evaluation: Evaluation images.
-    output: From `outputs.picture`.
 
   Raises:
     UserError: The file cannot be written.

@@ -83,7 +83,7 @@ def augment(
 def flip(key: Array, images: Array, rows: Array) -> Array:
   """Mirrors each image left to right with probability one half.
 
-  Arguments are as in `augment`. Shape and dtype do not change.
+  Arguments are those of `augment`. Shape and dtype do not change.
   """
   mirror = jax.vmap(jax.random.bernoulli)(_keys(key, rows))
   return jnp.where(mirror[:, None, None, None], images[:, :, ::-1], images)
@@ -99,14 +99,8 @@ def color_jitter(
   strengths, by proportionally less. The order is one of four, drawn for the
   step. Howard, 2013, and TF-slim's inception_preprocessing.
 
-  Args:
-    key: Random key.
-    images: [batch, height, width, 3], 0 to 255.
-    rows: Row of each image in the global batch, int32 [batch].
-    strength: From 0 to 1.
-
-  Returns:
-    float32 images of the same shape, clipped to 0 to 255 at the end.
+  The other arguments are those of `augment`. Returns float32 images, clipped to
+  0 to 255 at the end.
   """
   order_key, amount_key = jax.random.split(key)
   draw = functools.partial(
@@ -141,14 +135,8 @@ def random_erase(
   Its area is 2 to 33 % of the image, its aspect ratio 0.3 to 3.3, clipped to
   the image. Gray is mid-range: 0 for networks whose input is in [-1, 1].
 
-  Args:
-    key: Random key.
-    images: [batch, height, width, 3], 0 to 255.
-    rows: Row of each image in the global batch, int32 [batch].
-    probability: Probability that an image gets a rectangle.
-
-  Returns:
-    float32 images of the same shape.
+  `probability` is that an image gets a rectangle; the other arguments are those
+  of `augment`. Returns float32 images.
   """
   height, width = images.shape[1:3]
 
@@ -180,16 +168,8 @@ def mix_pairs(
   weight of an image comes from Beta(alpha, alpha), one draw per image. If both
   are enabled, each image gets one of them.
 
-  Args:
-    key: Random key of the step, the same on all devices.
-    images: This device's images, [batch, height, width, 3], 0 to 255.
-    targets: Probabilities of their classes, float32 [batch, classes].
-    rows: Row of each image in the global batch, int32 [batch].
-    config: `config.data`.
-    axis_name: The pmap axis that the batch is split over.
-
-  Returns:
-    float32 images and targets, mixed with the same weights.
+  Arguments are those of `augment`. Returns float32 images and targets, mixed
+  with the same weights.
   """
   devices = lax.axis_size(axis_name)
   opposite = [(i, devices - 1 - i) for i in range(devices)]

@@ -56,22 +56,18 @@ def prefetch(
     The batches, with the first axis split over this process's devices.
 
   Raises:
-    UserError: As `batches`, once the batches before have been used.
+    UserError: As `batches`, after the batches before have been yielded.
   """
   waiting: collections.deque[dict[str, Array]] = collections.deque()
   failure: UserError | None = None
-  batches = iter(batches)
-  while failure is None:
-    try:
-      arrays: dict[str, Any] = dict(next(batches))
-    except StopIteration:
-      break
-    except UserError as error:  # After the batches before it.
-      failure = error
-    else:
+  try:
+    for batch in batches:
+      arrays: dict[str, Any] = dict(batch)
       waiting.append(distributed.split(arrays, devices))
       if len(waiting) == depth:
         yield waiting.popleft()
+  except UserError as error:
+    failure = error
   yield from waiting
   if failure is not None:
     raise failure

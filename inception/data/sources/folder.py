@@ -7,6 +7,7 @@ split is 'images'.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 import hashlib
 import os
 from typing import Any
@@ -56,10 +57,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     name = images.files[i].removeprefix(str(root))
     digest.update(os.fsencode(f'{name} {images.sizes[i]}\0'))
 
-  def read(index: int) -> bytes:
-    with paths.open_file(files[index]) as file:
-      return file.read()
-
+  read = functools.partial(_read, files)
   return Source(
     name=f'{root} {split}',
     num_examples=len(files),
@@ -76,16 +74,8 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
 
 
 def open_files(files: Sequence[str]) -> Source:
-  """Returns a source of image files that belong to no class.
-
-  Args:
-    files: Their paths.
-  """
-
-  def read(index: int) -> bytes:
-    with paths.open_file(files[index]) as file:
-      return file.read()
-
+  """Returns a source of image files, given their paths, without classes."""
+  read = functools.partial(_read, files)
   return Source(
     name='files',
     num_examples=len(files),
@@ -96,6 +86,11 @@ def open_files(files: Sequence[str]) -> Source:
     digest='',
     ranges=(),
   )
+
+
+def _read(files: Sequence[str], index: int) -> bytes:
+  with paths.open_file(files[index]) as file:
+    return file.read()
 
 
 def split_names(root: paths.Path) -> list[str]:
@@ -121,8 +116,8 @@ def _folder_names(root: paths.Path) -> list[str]:
 def _is_whole(root: paths.Path) -> bool:
   """True if the folders in a folder are classes, not splits.
 
-  Most of them then hold images themselves. Classes may have sub-folders, too,
-  and then names decide.
+  Most of them then hold images themselves. If as many hold folders, their names
+  decide.
   """
   with_images = with_folders = 0
   for child in listing.folders(root):

@@ -1,6 +1,6 @@
-"""The 'fake' data set: one batch of noise, which measures the devices alone."""
+"""The 'fake' data set: one batch of noise, to benchmark the devices alone."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import ml_collections
 import numpy as np
@@ -18,7 +18,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     name='fake',
     num_examples=NUM_EXAMPLES,
     classes=tuple(f'class {label}' for label in range(NUM_CLASSES)),
-    load=_no_images,
+    load=_no_image,
     read=_no_image,
     describe=str,
     digest='',
@@ -46,9 +46,5 @@ def make_batch(
   return {'image': images, 'label': config.class_offset + labels}
 
 
-def _no_images(indices: Any) -> tuple[Any, Any]:
-  raise AssertionError(f'fake examples {indices} have no images')
-
-
-def _no_image(index: int) -> bytes:
+def _no_image(index: Any) -> NoReturn:
   raise AssertionError(f'fake example {index} has no image')

@@ -1,6 +1,7 @@
 """What every data set becomes: an array of encoded images with labels."""
 
-from collections.abc import Callable, Sequence
+import collections
+from collections.abc import Callable
 import dataclasses
 import threading
 from typing import Any
@@ -64,21 +65,12 @@ class Source:
 
   def __post_init__(self) -> None:
     """Raises UserError if two classes have one name."""
-    if repeated := repeated_name(self.classes):
-      raise UserError(
-        f'{self.name} has the class {repeated!r} twice; labels are matched by'
-        ' name'
-      )
-
-
-def repeated_name(names: Sequence[str]) -> str | None:
-  """Returns the first name that is there twice, or None."""
-  seen: set[str] = set()
-  for name in names:
-    if name in seen:
-      return name
-    seen.add(name)
-  return None
+    for name, times in collections.Counter(self.classes).items():
+      if name and times > 1:
+        raise UserError(
+          f'{self.name} has the class {name!r} twice; labels are matched by'
+          ' name'
+        )
 
 
 def overlap(one: Source, other: Source) -> int:
@@ -92,9 +84,9 @@ def overlap(one: Source, other: Source) -> int:
 
 
 def spread(source: Source, count: int) -> Source:
-  """Returns `count` examples at even distances; all if there are no more.
+  """Returns `count` evenly spaced examples, or all if there are fewer.
 
-  Folders and some data sets are sorted by class: so all classes are there.
+  Some data sets are sorted by class: this way, every class is there.
   """
   total = source.num_examples
   count = min(count, total)
@@ -133,20 +125,13 @@ def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
 def class_counts(source: Source) -> np.ndarray:
   """Returns the number of examples of each class, int64 [classes].
 
-  Reads every example where the labels are not known without.
+  Reads every example if the labels are not known.
   """
   labels = source.labels
   if labels is None:
-    parts = [
-      source.load(_span(i, min(i + _READ_AT_ONCE, source.num_examples)))[1]
-      for i in range(0, source.num_examples, _READ_AT_ONCE)
-    ]
-    labels = np.concatenate([part.numpy() for part in parts])
+    chunks = tf.data.Dataset.range(source.num_examples).batch(_READ_AT_ONCE)
+    labels = np.concatenate([source.load(chunk)[1] for chunk in chunks])
   return np.bincount(labels, minlength=len(source.classes))
-
-
-def _span(first: int, end: int) -> Any:
-  return tf.range(first, end, dtype=tf.int64)
 
 
 def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:
@@ -192,9 +177,7 @@ def cached(
 def relabel(source: Source, expected: tuple[str, ...], owner: str) -> Source:
   """Returns a source whose labels are indices into the expected classes.
 
-  Labels are matched by name, not by number.
-  The order of its own classes does not matter, and some may be missing: an
-  evaluation of fewer classes is still one.
+  Classes are matched by name, in any order, and some may be missing.
 
   Args:
     source: A split.
