@@ -69,11 +69,9 @@ def match(arrays: Arrays, project: str, architecture: str) -> Match:
 def _prefix(
   arrays: Arrays, published: PublishedNetwork, architecture: str
 ) -> str:
-  """Returns what a wrapper puts before each name of the network's arrays.
-
-  DataParallel puts 'module.', torch.compile '_orig_mod.', Lightning the name of
-  an attribute.
-  """
+  """Returns what a wrapper, such as DataParallel, puts before each name."""
+  # 'module.' by DataParallel, '_orig_mod.' by torch.compile, and the name of an
+  # attribute by Lightning.
   layers = network_layers(architecture, 0, False)
   first = published.name_tensors(layers, arrays)[0].name
   prefixes = {n.removesuffix(first) for n in arrays if n.endswith(first)}

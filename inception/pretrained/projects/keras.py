@@ -48,11 +48,8 @@ def _name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
 
 
 def _find_classifier(arrays: Arrays) -> str | None:
-  """Returns the name of the classifier's bias.
-
-  Keras's own is called 'predictions'; people put a `Dense` in its place. Of a
-  stack of several, none is the classifier of the pooled grid.
-  """
+  """Returns the bias of the only matrix; people replace 'predictions'."""
+  # Of a stack of several, none is the classifier of the pooled grid.
   dense = _dense_layers(arrays)
   return f'{dense[0]}/1' if len(dense) == 1 else None
 
@@ -78,10 +75,7 @@ def _is_of_head(name: str) -> bool:
 
 
 def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
-  """Yields the names of unnamed layers of a kind in the order of creation.
-
-  Where a file has too few of them, yields placeholders for error messages.
-  """
+  """Yields the unnamed layers of a kind as created, then placeholders."""
   numbers = sorted(
     int(match.group(1) or 0)
     for name in names
@@ -89,6 +83,7 @@ def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
   )
   for number in numbers:
     yield f'{kind}_{number}' if number else kind
+  # For error messages, where a file has too few of them.
   for missing in itertools.count(len(numbers) + 1):
     yield f'{kind} number {missing}'
 
