@@ -8,7 +8,6 @@ seconds in alternating rounds, as the median of the rounds' ratios. The FLOPs
 show what a fast device pays; the seconds are of this machine.
 """
 
-import dataclasses
 import json
 import statistics
 from typing import Any
@@ -17,7 +16,6 @@ from absl import flags
 import jax
 
 from inception.cli import commands
-from inception.config import default
 
 
 def define_flags() -> None:
@@ -35,7 +33,8 @@ def main() -> None:
   """Compiles both steps, runs them in turn, prints the ratios."""
   steps = {'plain': make_step(False), 'augmented': make_step(True)}
   flops = {
-    name: step.step.cost_analysis()['flops'] for name, step in steps.items()
+    name: step.compile().cost_analysis()['flops']
+    for name, step in steps.items()
   }
   seconds: dict[str, list[float]] = {name: [] for name in steps}
   for i in range(flags.FLAGS.rounds + 1):
@@ -57,24 +56,17 @@ def main() -> None:
 
 
 def make_step(augmented: bool) -> Any:
-  """Returns a `TimedStep` whose step is compiled ahead of time."""
+  """Returns a `TimedStep`."""
   from benchmarks import steps
 
   values = flags.FLAGS
-  config = default.get_config()
-  config.batch_size = values.batch_size
-  config.model.architecture = values.architecture
-  config.model.num_classes = 1000
-  config.data.dataset = 'fake'
+  config = steps.make_config(values.architecture, values.batch_size)
   config.data.image_size = values.image_size
   config.data.flip = augmented
   if augmented:
     config.data.color_jitter, config.data.random_erase_prob = 1.0, 0.25
     config.data.mixup_alpha, config.data.cutmix_alpha = 0.2, 1.0
-  timed: Any = steps.make_noise_step(config, jax.local_devices()[:1])
-  compiled = timed.step.lower(timed.state, timed.batch).compile()
-  timed.step = dataclasses.replace(timed.step, compiled=compiled)
-  return timed
+  return steps.make_noise_step(config, jax.local_devices()[:1])
 
 
 if __name__ == '__main__':

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 
 from inception.cli import commands
-from inception.config import default
 
 
 def define_flags() -> None:
@@ -49,15 +48,13 @@ def main() -> None:
 
 def compile_step(scan_blocks: bool) -> dict[str, Any]:
   """Compiles the training step; returns its seconds and the program's size."""
+  from benchmarks.steps import make_config
   from inception.training import check
   from inception.training.build import build
 
   values = flags.FLAGS
-  config = default.get_config()
-  config.batch_size = values.batch_size
-  config.model.architecture = values.architecture
+  config = make_config(values.architecture, values.batch_size)
   config.model.scan_blocks = scan_blocks
-  config.model.num_classes = 1000
   config.data.image_size = values.image_size
   devices = jax.local_devices()[:1]
   check.check_run(config, devices)

@@ -60,16 +60,7 @@ def _fetch(maker: str, folder: str) -> pathlib.Path:
 def write_pictures(
   archive: pathlib.Path, maker: str, folder: pathlib.Path
 ) -> int:
-  """Writes the pictures of a package to folder/<category>/.
-
-  Args:
-    archive: The package.
-    maker: Its maker.
-    folder: Folder to write to; made if missing.
-
-  Returns:
-    The number of pictures.
-  """
+  """Writes a package's pictures to folder/<category>/; returns how many."""
   count = 0
   with tarfile.open(archive) as package:
     for emoji in json.loads(_read(package, 'package/emoji.json')):
@@ -85,7 +76,6 @@ def write_pictures(
 
 
 def _read(package: tarfile.TarFile, name: str) -> bytes:
-  """Returns the content of a file of a package."""
   file = package.extractfile(name)
   if file is None:
     raise UserError(f'{name} is no file of the package')

@@ -42,11 +42,7 @@ def main() -> None:
 
 
 def measure(folder: str, steps: int) -> dict[int, int]:
-  """Trains on photographs.
-
-  Args:
-    folder: An empty folder for the photographs.
-    steps: Training steps.
+  """Trains on photographs, which are written to an empty folder.
 
   Returns:
     Resident bytes after 10 and after 90 percent of the steps.

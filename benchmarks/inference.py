@@ -22,6 +22,7 @@ from benchmarks import peers  # Before TensorFlow; see there.
 # isort: split
 from benchmarks import networks
 from inception import paths
+from inception.architectures import get_architecture
 from inception.cli import commands, outputs, shared
 from inception.errors import UserError, lookup
 from inception.files import json_text
@@ -137,7 +138,7 @@ def _cases() -> Iterator[Case]:
 def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
   installed = peers.installed(flags.FLAGS.what)
   for peer in installed if flags.FLAGS.peers is None else flags.FLAGS.peers:
-    size = networks.input_size(name)
+    size = get_architecture(name).input_size
     run = lookup(installed, peer, '--peers')(name, precision, rows, size)
     if run is not None:
       about = {

@@ -1,7 +1,6 @@
 """Compiled networks for benchmarks, with what the compiler says of them."""
 
 from collections.abc import Callable
-import dataclasses
 import math
 import time
 from typing import Any
@@ -10,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.steps import make_noise_step
+from benchmarks import steps
 from inception import architectures
-from inception.config import default
+from inception.data.sources import noise
 from inception.evaluation.members import Procedure
 from inception.evaluation.workdir import open_workdir
 from inception.modules.create import create_model
@@ -31,20 +30,17 @@ def device_name() -> str:
   return f'{len(devices)} {devices[0].device_kind}'
 
 
-def input_size(architecture: str) -> int:
-  """Returns height and width of a network's images in its paper, pixels."""
-  return architectures.get_architecture(architecture).input_size
-
-
 def random_network(architecture: str, precision: str, rows: int) -> Timed:
   """Compiles inference with random weights, for one device.
 
   Returns:
     What it is, as in results, and a function that runs it once.
   """
-  model = create_model(architecture, precision=_real(precision))
-  size = input_size(architecture)
-  images = _noise(rows, size)
+  real = 'float32' if precision == 'int8' else precision
+  model = create_model(architecture, precision=real)
+  size = model.architecture.input_size
+  generator = np.random.default_rng(0)
+  images = generator.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
   variables = _random_variables(model, images)
   if precision == 'int8':
     calibration = Calibration(method='max')
@@ -76,12 +72,11 @@ def trained_network(workdir: str, precision: str, rows: int) -> Timed:
   opened = open_workdir(workdir, protocol=Procedure(precision))
   (member,), scores = opened.members, opened.results()
   size = member.config.data.image_size
-  pixels = np.random.default_rng(0).integers(0, 256, (rows, size, size, 3))
   architecture = member.config.model.architecture
   return _compile(
     member.predictor,
     member.variables,
-    pixels.astype(np.uint8),
+    noise.make_batch(member.config.data, (1, rows))['image'][0],
     architecture=architecture,
     workdir=workdir,
     precision=precision,
@@ -104,16 +99,10 @@ def training_step(architecture: str, precision: str, rows: int) -> Timed:
 
   Arguments and result are those of `random_network`.
   """
-  config = default.get_config()
-  config.model.architecture = architecture
-  config.model.num_classes = 1000
-  config.data.image_size = input_size(architecture)
-  config.precision = precision
-  config.batch_size = rows
-  step = make_noise_step(config, jax.local_devices())
+  config = steps.make_config(architecture, rows, precision)
+  step = steps.make_noise_step(config, jax.local_devices())
   begin = time.perf_counter()
-  compiled = step.step.lower(step.state, step.batch).compile()
-  step.step = dataclasses.replace(step.step, compiled=compiled)
+  compiled = step.compile()
   about = {
     'project': 'ours',
     'kind': 'training',
@@ -150,7 +139,7 @@ def _compile(
 
 
 def _peak_bytes(compiled: Any) -> dict[str, int]:
-  """Returns what the compiler plans; CPUs do not measure it."""
+  # What the compiler plans; CPUs do not measure it.
   memory = compiled.memory_analysis()
   return {} if memory is None else {'peak_bytes': programs.peak_bytes(memory)}
 
@@ -165,16 +154,6 @@ def _cost(
   table = architectures.make_table(architecture, width, squeeze_excite)
   cost = network_cost(table, size, size, num_classes)
   return {'parameters': cost.parameters, 'macs': cost.macs}
-
-
-def _real(precision: str) -> str:
-  """Returns the precision of the network that is quantized, or its own."""
-  return 'float32' if precision == 'int8' else precision
-
-
-def _noise(rows: int, size: int) -> np.ndarray:
-  generator = np.random.default_rng(0)
-  return generator.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
 
 
 def _random_variables(model: Any, images: Any) -> Any:

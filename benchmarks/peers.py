@@ -104,7 +104,6 @@ def _timm_model(architecture: str) -> Any:
 
 
 def _torch(model: Any, precision: str, rows: int, size: int) -> Run | None:
-  """Returns a call of a network of PyTorch."""
   import torch
 
   if precision not in ('float32', 'bfloat16', 'float16'):
@@ -126,7 +125,6 @@ def _torch(model: Any, precision: str, rows: int, size: int) -> Run | None:
 
 
 def _torch_step(model: Any, precision: str, rows: int, size: int) -> Run | None:
-  """Returns a training step of a network of PyTorch."""
   import torch
 
   if precision not in ('float32', 'bfloat16'):
@@ -165,8 +163,6 @@ def _of(
   make: Callable[[str], Any],
   time: Callable[[Any, str, int, int], Run | None],
 ) -> Make:
-  """Returns how the networks of a project of PyTorch's are timed."""
-
   def peer(
     architecture: str, precision: str, rows: int, size: int
   ) -> Run | None:
@@ -213,11 +209,7 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
 
 
 def installed(what: str = 'inference') -> dict[str, Make]:
-  """Returns those whose packages are installed, by name.
-
-  Args:
-    what: 'inference' or 'training'.
-  """
+  """Returns those whose packages are installed, by name."""
   return {
     name: make
     for name, (packages, make) in _PEERS[what].items()

@@ -69,23 +69,13 @@ def main() -> None:
 
 
 def our_cycles(architecture: str, topology: Any, fuse: bool) -> int:
-  """Returns the estimated cycles of a training step of the default recipe.
-
-  Args:
-    architecture: Name of the network.
-    topology: One chip.
-    fuse: Value of `model.fuse`.
-  """
-  from inception.architectures import get_architecture
-  from inception.config import default
+  """Returns the estimated cycles of a training step of the default recipe."""
+  from benchmarks.steps import make_config
   from inception.planning.plan import make_plan
 
-  config = default.get_config()
-  config.model.architecture = architecture
+  config = make_config(architecture, flags.FLAGS.batch_size, 'bfloat16')
   config.model.fuse = fuse
-  config.data.image_size = get_architecture(architecture).input_size
-  config.precision = 'bfloat16'
-  config.batch_size = flags.FLAGS.batch_size
+  config.model.num_classes = None  # Those of the table.
   plan = make_plan(config, topology, 'train', num_examples=1_281_167)
   if plan.text is None:
     raise UserError(f'{architecture} does not fit; lower --batch_size')

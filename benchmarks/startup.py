@@ -44,10 +44,7 @@ def main() -> None:
 def start(given: list[str], folder: pathlib.Path, step: int) -> float:
   """Runs train.py up to a step; returns the seconds to its first step.
 
-  Args:
-    given: Flags that choose the config.
-    folder: Where workdir and compilation cache are.
-    step: Step to stop at.
+  The folder has the workdir and the compilation cache.
 
   Raises:
     UserError: It failed; its errors have been printed.

@@ -25,11 +25,10 @@ import jax.numpy as jnp
 from benchmarks import peers  # Before TensorFlow; see there.
 
 # isort: split
-from benchmarks.steps import make_noise_step
+from benchmarks.steps import make_config, make_noise_step
 from inception import create_model
 from inception.architectures import get_architecture
 from inception.cli import commands
-from inception.config import default
 from inception.modules import conv_gradient, convolution, pooling
 
 
@@ -80,13 +79,8 @@ def _by_xla_alone() -> Any:
 
 def _training(fuse: bool) -> Callable[[], object]:
   values = flags.FLAGS
-  config = default.get_config()
-  config.model.architecture = values.architecture
-  config.model.num_classes = 1000
+  config = make_config(values.architecture, values.batch_size, values.precision)
   config.model.fuse = fuse
-  config.data.image_size = get_architecture(values.architecture).input_size
-  config.precision = values.precision
-  config.batch_size = values.batch_size
   step = make_noise_step(config, jax.local_devices())
   step.take()
   return step.take

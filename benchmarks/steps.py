@@ -1,4 +1,4 @@
-"""Training steps and batches for benchmarks."""
+"""Training steps and batches for benchmarks, and the config of most."""
 
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 
+from inception.architectures import get_architecture
+from inception.config import default
 from inception.data import pipeline
 from inception.data.device import feed
+from inception.data.sources import noise
 from inception.data.sources.source import Source
 from inception.processes import distributed
 from inception.training import check
@@ -43,31 +45,37 @@ class TimedStep:
     jax.block_until_ready(self.state)
     return time.perf_counter() - start
 
+  def compile(self) -> Any:
+    """Compiles the step ahead of time; returns the compiled program."""
+    compiled = self.step.lower(self.state, self.batch).compile()
+    self.step = dataclasses.replace(self.step, compiled=compiled)
+    return compiled
+
+
+def make_config(
+  architecture: str, batch_size: int, precision: str = 'float32'
+) -> ml_collections.ConfigDict:
+  """Returns the default recipe for a network, on 1,000 classes of noise."""
+  config = default.get_config()
+  config.batch_size, config.precision = batch_size, precision
+  config.data.dataset = 'fake'
+  config.data.image_size = get_architecture(architecture).input_size
+  config.model.architecture, config.model.num_classes = architecture, 1000
+  return config
+
 
 def make_noise_step(
   config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
 ) -> TimedStep:
   """Builds the step of a config, with a batch of noise of its image size.
 
-  The first call of the step compiles it.
-
-  Args:
-    config: A config with `model.num_classes` set.
-    devices: Local devices.
+  The first call of the step compiles it. The config has `model.num_classes`.
   """
   check.check_run(config, devices)
   training = build(config, devices, config.batch_size)
   state = distributed.replicate(training.initial_state(), devices)
-  side, rows = config.data.image_size, config.batch_size // len(devices)
-  generator = np.random.default_rng(0)
-  batch = {
-    'image': generator.integers(
-      0, 256, (len(devices), rows, side, side, 3), np.uint8
-    ),
-    'label': generator.integers(
-      0, config.model.num_classes, (len(devices), rows), np.int32
-    ),
-  }
+  shape = len(devices), config.batch_size // len(devices)
+  batch = noise.make_batch(config.data, shape)
   return TimedStep(training.step, state, distributed.split(batch, devices))
 
 
