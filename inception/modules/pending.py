@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 import itertools
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -65,14 +66,10 @@ def _concatenate_first(
   parts: Sequence[Array | Pending], dtype: jnp.dtype
 ) -> Array:
   finished: list[Array] = []
-  kinds = itertools.groupby(
-    parts, lambda x: x.kind if isinstance(x, Pending) else None
-  )
-  for _, group in kinds:
-    alike = list(group)
-    if waiting := [x for x in alike if isinstance(x, Pending)]:
-      finished.append(finish(waiting, dtype))
-    finished += [x for x in alike if not isinstance(x, Pending)]
+  kinds = itertools.groupby(parts, lambda x: isinstance(x, Pending) and x.kind)
+  for is_pending, group in kinds:
+    alike: list[Any] = list(group)
+    finished += [finish(alike, dtype)] if is_pending else alike
   return _concatenate(finished)
 
 

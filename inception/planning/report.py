@@ -128,7 +128,8 @@ def shares(plan: Plan, by: str) -> dict[str, float]:
   if plan.text is None:
     return {}
   table = get_architecture(plan.config.model.architecture)
-  scopes = [part.name for part in (*table.stages, *table.aux_heads)]
+  scopes = [stage.name for stage in table.stages]
+  scopes += [head.name for head in table.aux_heads]
   scopes += ['Logits', *_STEP_SCOPES]
   group = {
     'stage': estimates.by_stage(scopes),
