@@ -1,4 +1,4 @@
-"""Damaged examples: each is reported, and the next good one replaces it."""
+"""Damaged examples: reported, and replaced by good ones or by zeros."""
 
 from collections.abc import Callable, Iterable
 import dataclasses
@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from inception.data.pixels import images
 from inception.data.sources.source import DamagedError, Source
 from inception.data.tensorflow import tf
 from inception.errors import UserError, are, warn
 from inception.files.retry import retry
+
+Row = dict[str, np.ndarray]
+# Maps positions [n] and indices [n] of examples to a batch of n rows.
+Load = Callable[[Any, Any], dict[str, Any]]
 
 
 class KnownCorrupt:
@@ -92,16 +97,16 @@ class Replacement:
     known: Told about every corrupt image.
     retry_seconds: How long to try to read a file again.
     indices_of: Maps positions [n] to indices [n] of examples.
-    load: Maps positions [n] and indices [n] to a batch of n rows.
+    load: Loads rows, and fails if an image is corrupt.
   """
 
   source: Source
   known: KnownCorrupt
   retry_seconds: float
   indices_of: Callable[[Any], Any]
-  load: Callable[[Any, Any], dict[str, Any]]
+  load: Load
 
-  def load_row(self, position: Any) -> dict[str, np.ndarray]:
+  def load_row(self, position: Any) -> Row:
     """Loads the row at an int64 position [1].
 
     Raises:
@@ -122,15 +127,14 @@ class Replacement:
         self.known.add(index, self._why_not_loaded(index))
       index = (index + 1) % self.source.num_examples
 
-  def _load_example(self, position: Any, index: int) -> dict[str, np.ndarray]:
+  def _load_example(self, position: Any, index: int) -> Row:
     """Loads a row; raises OSError where its file cannot be read."""
     self.source.read(index)
     try:
-      row = self.load(position, tf.constant([index], tf.int64))
+      return _load_one(self.load, position, index)
     except tf.errors.OpError:
       self.source.read(index)  # The file may have vanished since.
       raise
-    return {name: value.numpy() for name, value in row.items()}
 
   def _why_not_loaded(self, index: int) -> str:
     """Returns why an example is of no use, although its checksum is right."""
@@ -142,3 +146,37 @@ class Replacement:
     if not 0 <= label < classes:
       return f'its label {label} is none of {classes} classes'
     return 'it cannot be decoded'
+
+
+def load_or_blank(
+  source: Source,
+  load: Load,
+  blank: Row,
+  report: Callable[[int, str], None],
+  position: Any,
+) -> Row:
+  """Loads the row of a file, or a row of zeros if it cannot be decoded.
+
+  Args:
+    source: The files.
+    load: Loads rows, and fails if a file cannot be decoded.
+    blank: Row of zeros, [1, ...].
+    report: Called with the index of such a file and what is wrong with it.
+    position: int64 [1].
+  """
+  index = min(int(position[0]), source.num_examples - 1)
+  try:
+    return _load_one(load, position, index)
+  except tf.errors.OpError:
+    pass
+  try:
+    reason = images.why_not_decoded(source.read(index))
+  except OSError as error:
+    reason = f'it cannot be read: {error.strerror}'
+  report(index, reason)
+  return blank
+
+
+def _load_one(load: Load, position: Any, index: int) -> Row:
+  row = load(position, tf.constant([index], tf.int64))
+  return {name: value.numpy() for name, value in row.items()}

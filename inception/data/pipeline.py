@@ -17,8 +17,7 @@ import ml_collections
 import numpy as np
 
 from inception.data.batches import Batch, Batches, Chunks, HostShard, int64
-from inception.data.blanks import load_or_blank
-from inception.data.corrupt import KnownCorrupt, Replacement
+from inception.data.corrupt import KnownCorrupt, Replacement, load_or_blank
 from inception.data.pixels import crops, decode, images
 from inception.data.sources import noise
 from inception.data.sources.source import Source

@@ -9,6 +9,7 @@ crops. 10 crops are AlexNet's: corners and center of the picture.
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import ml_collections
@@ -30,7 +31,7 @@ _SCALES = (256, 288, 320, 352)
 _INPUT = 224
 
 
-def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
+def _five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   """Returns corners and center, uint8 [5, side, side, 3].
 
   The picture is resized so that its center is what the network usually sees.
@@ -47,24 +48,6 @@ def five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
     sides = with_short_side(pixels, transform.resized_side(side))
   begins = _corners_and_center(sides, side)
   return tf.stack(windows(pixels, sides, begins, (side, side), transform))
-
-
-def six(image: Encoded, config: ml_collections.ConfigDict) -> Any:
-  """Returns the squares of one scale and square, uint8 [6, side, side, 3]."""
-  return _of_scales(image, config, _SCALES[:1], (1,))
-
-
-def seventy_two(image: Encoded, config: ml_collections.ConfigDict) -> Any:
-  """Returns the squares of all scales, uint8 [72, side, side, 3]."""
-  return _of_scales(image, config, _SCALES, (0, 1, 2))
-
-
-# By the number of squares: from an image to uint8 [squares, side, side, 3].
-SQUARES: dict[int, Callable[[Encoded, ml_collections.ConfigDict], Any]] = {
-  5: five,
-  6: six,
-  72: seventy_two,
-}
 
 
 def _of_scales(
@@ -97,3 +80,11 @@ def _corners_and_center(sides: Any, side: int) -> list[Any]:
   return [end * factors for factors in ((0, 0), (0, 1), (1, 0), (1, 1))] + [
     end // 2
   ]
+
+
+# By the number of squares: from an image to uint8 [squares, side, side, 3].
+SQUARES: dict[int, Callable[[Encoded, ml_collections.ConfigDict], Any]] = {
+  5: _five,
+  6: functools.partial(_of_scales, scales=_SCALES[:1], thirds=(1,)),
+  72: functools.partial(_of_scales, scales=_SCALES, thirds=(0, 1, 2)),
+}

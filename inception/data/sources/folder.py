@@ -18,7 +18,7 @@ import numpy as np
 from inception import paths
 from inception.data.pixels import signature
 from inception.data.sources import listing, tfds
-from inception.data.sources.source import Source, cached, read_all
+from inception.data.sources.source import Source, cached, read_in_graph
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
@@ -166,12 +166,7 @@ def _make_load(
 
   def load(indices: Any) -> tuple[Any, Any]:
     if cache_bytes:
-      encoded = tf.numpy_function(
-        lambda chosen: read_all(read, chosen),
-        [indices],
-        tf.string,
-        stateful=False,
-      )
+      encoded = read_in_graph(read, indices)
     else:  # TensorFlow reads in parallel; the GIL would serialize Python.
       chosen = tf.unstack(tf.gather(all_files, indices))
       encoded = tf.stack([tf.io.read_file(path) for path in chosen])

@@ -134,12 +134,24 @@ def class_counts(source: Source) -> np.ndarray:
   return np.bincount(labels, minlength=len(source.classes))
 
 
-def read_all(read: Callable[[int], bytes], indices: np.ndarray) -> np.ndarray:
-  """Reads several examples; returns an object array of bytes [n]."""
-  encoded = np.empty(len(indices), object)
-  for row, index in enumerate(indices):
-    encoded[row] = read(int(index))
-  return encoded
+def read_in_graph(read: Callable[[int], bytes], indices: Any) -> Any:
+  """Reads examples in Python, within a tf.data graph.
+
+  Args:
+    read: Maps an index to the bytes of that example.
+    indices: int64 [n] tensor.
+
+  Returns:
+    String [n] tensor.
+  """
+
+  def read_all(indices: np.ndarray) -> np.ndarray:
+    encoded = np.empty(len(indices), object)
+    for row, index in enumerate(indices):
+      encoded[row] = read(int(index))
+    return encoded
+
+  return tf.numpy_function(read_all, [indices], tf.string, stateful=False)
 
 
 def cached(

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from inception.data.sources import builder, records
-from inception.data.sources.source import Range, Source, cached, read_all
+from inception.data.sources.source import Range, Source, cached, read_in_graph
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError, reason
 
@@ -124,14 +124,8 @@ def _make_load(
   read: Callable[[int], bytes], image: str, label: str
 ) -> Callable[[Any], tuple[Any, Any]]:
   def load(indices: Any) -> tuple[Any, Any]:
-    serialized = tf.numpy_function(
-      lambda chosen: read_all(read, chosen),
-      [indices],
-      tf.string,
-      stateful=False,
-    )
     examples = tf.io.parse_example(
-      tf.ensure_shape(serialized, [None]),
+      tf.ensure_shape(read_in_graph(read, indices), [None]),
       {
         image: tf.io.FixedLenFeature([], tf.string),
         label: tf.io.FixedLenFeature([], tf.int64),
