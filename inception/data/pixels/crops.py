@@ -33,7 +33,7 @@ def random_crops(
     encoded: Images.
     seeds: int64 [2] tensors that determine the crops, one per image.
     config: `config.data`.
-    jpeg: All are known to be JPEGs; others raise.
+    jpeg: Decode nothing but JPEGs; other images raise.
 
   Returns:
     uint8 [height, width, 3] tensors of any size, as their pixels are stored.

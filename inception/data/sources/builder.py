@@ -38,16 +38,16 @@ def base_name(name: str) -> str:
 
 
 def exists(name: str, data_dir: str | None) -> bool:
-  """True if TFDS can build a data set, or it was built by other code."""
+  """True if TFDS can build a data set, or other code has built it."""
   base = base_name(name)
   return base in names() or (root(data_dir) / base).is_dir()
 
 
 def make_builder(name: str, data_dir: str | None) -> Any:
-  """Returns TFDS's builder of a data set, which may have to be prepared yet.
+  """Returns TFDS's builder of a data set, which need not be prepared.
 
   Args:
-    name: Name in TFDS.
+    name: Name in TFDS, with or without version and config.
     data_dir: Folder that holds data sets; None takes TFDS's own.
 
   Raises:
@@ -63,7 +63,7 @@ def make_builder(name: str, data_dir: str | None) -> Any:
       f' {folder / base_name(name)} has the files dataset_info.json and'
       ' features.json; prepare it again'
     ) from error
-  # TFDS parses its JSON files without checks: whatever a damaged one leads to.
+  # TFDS parses its JSON files without checks; a damaged one raises anything.
   except Exception as error:
     raise UserError(
       f'cannot open the data set {name!r} in {folder}: {reason(error)}; if its'
@@ -99,7 +99,7 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
 
 
 def _build_digits(folder: paths.Path, builder: Any) -> Any:
-  """Builds the digits, unless another process is doing it; then waits."""
+  """Builds the digits; waits if another process is doing it."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
     with file_lock.locked(folder / '.digits.lock', wait=True):
@@ -161,9 +161,7 @@ def _only(kind: Any, features: Mapping[str, Any]) -> str:
 
 
 def check_shards(splits: Mapping[str, Any]) -> None:
-  """Checks that no shard counts as empty that is not.
-
-  TFDS leaves out shards of which its metadata says so.
+  """Checks that shards without records, which TFDS skips, are empty files.
 
   Raises:
     UserError: Names the shard.

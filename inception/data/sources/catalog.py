@@ -43,9 +43,7 @@ _NAME = re.compile(r'\w+(/[\w.=,+-]+)*(:[\w.*+-]+)?')
 def check_tfds_name(name: str, data_dir: str | None) -> None:
   """Checks that TFDS has a data set; TFDS itself would query the network.
 
-  Args:
-    name: Name in TFDS, with or without version and config.
-    data_dir: Folder that holds data sets; None takes TFDS's own.
+  Arguments are those of `builder.make_builder`.
 
   Raises:
     UserError: There is no such data set; suggests similar names.

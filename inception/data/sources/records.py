@@ -119,12 +119,7 @@ def index_records(
 
 
 def _find(part: FileSlice) -> np.ndarray:
-  """Returns int64 [records, 3]: offset, length and checksum of each record.
-
-  Raises:
-    OSError: The file cannot be read.
-    UserError: It is damaged.
-  """
+  """Returns int64 [records, 3]: offset, length and checksum of each record."""
   rows: list[tuple[int, int, int]] = []
   with paths.open_file(part.path) as file:
     descriptor, size = file.fileno(), os.path.getsize(part.path)

@@ -103,12 +103,7 @@ def spread(source: Source, count: int) -> Source:
 
 
 def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
-  """Returns a source whose labels are indices into other classes, by name.
-
-  Args:
-    source: Its classes are among `classes`.
-    classes: Name of each label.
-  """
+  """Returns a source whose labels are indices into more classes, by name."""
   if source.classes == classes:
     return source
   label_by_name = {name: label for label, name in enumerate(classes)}
