@@ -7,6 +7,7 @@ from inception.errors import count
 from inception.pretrained.projects import PROJECTS
 from inception.pretrained.tensors import (
   Arrays,
+  Project,
   PublishedNetwork,
   Tensor,
   network_layers,
@@ -91,12 +92,7 @@ def _attempt(
   published = project.networks[architecture]
   layers = network_layers(architecture, num_classes, with_aux)
   tensors = published.name_tensors(layers, arrays)
-  expected = {tensor.name for tensor in tensors}
-  others = [
-    name
-    for name in arrays
-    if name not in expected and not project.ignores(name, arrays)
-  ]
+  others = _surplus(arrays, tensors, project)
   aux = published.aux_prefixes
   left_out = [
     name
@@ -130,6 +126,17 @@ def _attempt(
     left_out=(*left_out, *outside),
     difference=next(iter(differences), None),
   )
+
+
+def _surplus(
+  arrays: Arrays, tensors: list[Tensor], project: Project
+) -> list[str]:
+  expected = {tensor.name for tensor in tensors}
+  return [
+    name
+    for name in arrays
+    if name not in expected and not project.ignores(name, arrays)
+  ]
 
 
 def _misfits(
