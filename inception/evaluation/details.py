@@ -81,7 +81,7 @@ def _merge(
       first + int(row),
       int(rows['label'][row]),
       int(rows['predicted'][row]),
-      rows['image'][row],
+      rows['image'][row].copy(),  # A view would keep the whole batch.
     )
     for row in wrong
   ]
