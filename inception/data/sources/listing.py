@@ -123,17 +123,18 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   Raises:
     UserError: A file cannot be read.
   """
+  root = os.fspath(split)
   names = [path.name for path in folders(split)]
-  found = (path for name in names for path in _walk(split, name))
-  files, dead_links, special = _sort_out(split, found)
+  found = (path for name in names for path in _walk(root, name))
+  files, dead_links, special = _sort_out(root, found)
   files.sort(key=lambda name: (_hash(name), name))
-  looked = _look_at_all(split, files, retry_seconds)
+  looked = _look_at_all(root, files, retry_seconds)
   images = [file for file in looked if file.is_image]
   class_of = [file.name.split(os.sep)[0] for file in images]
   classes = class_names.in_order(set(class_of))
   label_of = {name: label for label, name in enumerate(classes)}
   return ImageList(
-    files=tuple(os.path.join(split, file.name) for file in images),
+    files=tuple(os.path.join(root, file.name) for file in images),
     sizes=tuple(file.size for file in images),
     labels=tuple(label_of[name] for name in class_of),
     classes=classes,
@@ -192,7 +193,7 @@ def _is_hidden(name: str) -> bool:
   return name.startswith('.') or name.lower() in _LEFT_BEHIND
 
 
-def _walk(root: paths.PathLike, folder: str = '') -> Iterator[str]:
+def _walk(root: str, folder: str = '') -> Iterator[str]:
   """Yields names in `root` of what is in a folder and its sub-folders."""
   seen = set()
   for parent, children, names in paths.walk(os.path.join(root, folder)):
@@ -210,7 +211,7 @@ def _walk(root: paths.PathLike, folder: str = '') -> Iterator[str]:
 
 
 def _sort_out(
-  root: paths.PathLike, names: Iterable[str]
+  root: str, names: Iterable[str]
 ) -> tuple[list[str], list[str], list[str]]:
   """Returns the files, the dead links, and the pipes and devices."""
   files, dead_links, special = [], [], []
@@ -230,7 +231,7 @@ def _hash(name: str) -> bytes:
 
 
 def _look_at_all(
-  root: paths.PathLike, names: list[str], retry_seconds: float
+  root: str, names: list[str], retry_seconds: float
 ) -> list[_File]:
   def look_at(name: str) -> _File:
     path = os.path.join(root, name)
