@@ -78,7 +78,7 @@ def write_pictures(
 def _read(package: tarfile.TarFile, name: str) -> bytes:
   file = package.extractfile(name)
   if file is None:
-    raise UserError(f'{name} is no file of the package')
+    raise UserError(f'{name} is not a file of the package')
   return file.read()
 
 

@@ -1,4 +1,4 @@
-"""Claim: a run that starts again takes its first step sooner.
+"""Claim: a restarted run reaches its first step earlier.
 
 Run:  python -m benchmarks.startup --config=configs/inception_v3.py \
         --config.data.dataset=digits --config.data.eval_split=test \

@@ -52,6 +52,15 @@ NUMBERS = ('', 'nan', 'inf', '-1', '1e300', '9' * 5000, '9' * 15, '1\n2')
 TEXTS = ('', 'a\nb', 'a\udcff', 'a' * 5000, '[$a$]*?', '/dev/zero')
 
 
+@pytest.fixture(autouse=True)
+def environment():
+  """Takes back what commands set for their own process."""
+  before = dict(os.environ)
+  yield
+  os.environ.clear()
+  os.environ.update(before)
+
+
 def values(flag, folder):
   """Returns odd values for a flag."""
   if isinstance(flag.parser, flags.IntegerParser | flags.FloatParser):

@@ -77,8 +77,8 @@ class RealLabels:
     found = _NAME.search(name)
     if found is None or not 0 < int(found[1]) <= len(self.labels):
       raise UserError(
-        f'{name} is no file of the validation split of ImageNet, whose names'
-        ' are ILSVRC2012_val_00000001.JPEG to ILSVRC2012_val_00050000.JPEG'
+        f'{name} is not in the validation split of ImageNet, whose files are'
+        ' ILSVRC2012_val_00000001.JPEG to ILSVRC2012_val_00050000.JPEG'
       )
     return self.labels[int(found[1]) - 1]
 

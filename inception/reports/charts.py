@@ -23,7 +23,7 @@ _LEGEND = {
   'bgcolor': 'rgba(0,0,0,0)',
 }
 
-_MOST_POINTS = 100  # Of a curve; more cannot be told apart.
+_MOST_POINTS = 100  # Of a curve; the eye sees no more.
 
 
 def check_installed() -> None:

@@ -87,7 +87,7 @@ class AdaptiveAvgPool:
   """Average pooling of any grid to a square grid, as PyTorch does it.
 
   Row i of the `size` output rows averages the input rows from floor(i * height
-  / size) to ceil((i + 1) * height / size); columns likewise. Windows overlap.
+  / size) to ceil((i + 1) * height / size), and so for columns. Windows overlap.
   """
 
   size: int

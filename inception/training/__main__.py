@@ -39,7 +39,7 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'compile_only',
     False,
-    'Compile for the next start, which then begins sooner; train nothing.',
+    'Compile the step and keep it for the next start; train nothing.',
   )
 
 

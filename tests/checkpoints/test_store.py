@@ -403,7 +403,7 @@ def test_a_last_checkpoint_that_failed_ends_the_run_with_an_error(
       raise error
 
   saver.save(state(1), {}, {}, is_last=True)
-  # What the background has written is taken back, as when the disk was full.
+  # Delete what the background thread wrote, as when the disk was full.
   checkpoints.wait()
   shutil.rmtree(checkpoints.folder / '1')
   monkeypatch.setattr(module.OrbaxIO, 'wait', wait)

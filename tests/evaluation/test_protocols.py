@@ -220,7 +220,7 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
   assert results([[0, 1]] * 13)['top1'] == 1
   fewer = results([[]] * 6 + [[1]] * 7)
   assert fewer['examples'] == 7
-  with pytest.raises(UserError, match='is no file of the validation split'):
+  with pytest.raises(UserError, match='is not in the validation split'):
     results(own[:5])
   path.write_text('{"a": 1}')
   with pytest.raises(UserError, match='not a list of lists'):

@@ -97,9 +97,9 @@ def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
 @pytest.mark.parametrize(
   'call, message',
   [
-    (lambda n, f: n.predict([]), 'there are no files'),
-    (lambda n, f: n.features([]), 'there are no files'),
-    (lambda n, f: n.read([]), 'there are no files'),
+    (lambda n, f: n.predict([]), 'the list of files is empty'),
+    (lambda n, f: n.features([]), 'the list of files is empty'),
+    (lambda n, f: n.read([]), 'the list of files is empty'),
     (lambda n, f: n.predict(f[0]), 'is one path; give a list'),
     (lambda n, f: n.predict(f, crops=3), 'crops=3 is not one of 1, 10'),
     (lambda n, f: n.predict(f, top=0), 'top=0 must be at least 1'),

@@ -90,7 +90,7 @@ def list_split(
     retry_seconds: As that of `list_images`.
 
   Raises:
-    UserError: There are no images, or too many other files.
+    UserError: The folder has no images, or too many other files.
   """
   images = list_images(split, retry_seconds)
   others = len(images.no_images)

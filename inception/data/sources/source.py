@@ -46,7 +46,7 @@ class Source:
     labels: Label of each example, int64 [num_examples], where it is known
       without reading them.
     jpeg: All images are expected to be JPEGs.
-    fake: There are no images; batches are noise.
+    fake: Batches are noise, not images.
     file_name: Maps an index to the name that the image's file had, if known.
   """
 
