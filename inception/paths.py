@@ -21,6 +21,7 @@ __all__ = [
   'NotAFileError',
   'Path',
   'PathLike',
+  'cache',
   'check_name',
   'entries',
   'exists',
@@ -57,6 +58,17 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
       f' {scheme[0]}; mount the bucket (gcsfuse, s3fs) or copy its files'
     )
   return Path(text).expanduser()
+
+
+def cache() -> Path:
+  """Returns the folder for what can be made or downloaded again.
+
+  $INCEPTION_HOME, else $XDG_CACHE_HOME/inception, else ~/.cache/inception.
+  """
+  if home := os.environ.get('INCEPTION_HOME'):
+    return Path(home).expanduser()
+  caches = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+  return Path(caches).expanduser() / 'inception'
 
 
 def check_name(folder: Path) -> None:
@@ -202,7 +214,7 @@ def replace(path: Path) -> Iterator[io.BufferedWriter]:
 def write_atomically(path: Path, content: str | bytes) -> None:
   """Writes a file as `replace` does."""
   with replace(path) as file:
-    # What is not Unicode are bytes of paths.
+    # Bytes of paths that are not Unicode are kept.
     file.write(
       content.encode(errors='backslashreplace')
       if isinstance(content, str)

@@ -28,12 +28,11 @@ def use_compilation_cache() -> None:
   """Lets JAX keep compiled programs for the next start.
 
   In the folder that JAX_COMPILATION_CACHE_DIR names, nowhere if it is empty,
-  and by default in ~/.cache/inception/compiled.
+  and by default in `compiled` of `paths.cache`.
   """
   if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
-  caches = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  folder = os.path.join(caches, 'inception', 'compiled')
+  folder = os.fspath(paths.cache() / 'compiled')
   try:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:

@@ -33,9 +33,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Unset: never.
   config.early_stopping_patience = placeholder(int)
 
-  # Training starts from these weights: a folder that `python -m
-  # inception.pretrained` wrote, or the workdir of a run. Heads start anew where
-  # the number of classes differs. Unset: random weights.
+  # Training starts from these weights: a name such as 'inception_v3.tv_in1k', a
+  # folder that `python -m inception.pretrained` wrote, or the workdir of a run.
+  # Heads start anew where the number of classes differs. Unset: random weights.
   config.pretrained = placeholder(str)
   # The last stage whose parameters and statistics stay fixed, such as
   # 'Mixed_6e'. Unset: all stages learn.

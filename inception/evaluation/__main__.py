@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from inception import paths
-from inception.cli import commands, shared
+from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
@@ -27,7 +27,10 @@ _DIGITS = 9  # Of an index; far above any number of classes.
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string(
-    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+    'workdir',
+    None,
+    'Workdir of a run, a folder of imported weights, or a name of published'
+    ' ones, such as inception_v3.tv_in1k.',
   )
   flags.DEFINE_list(
     'ensemble', None, 'Workdirs of several networks to average instead.'
@@ -62,6 +65,12 @@ def define_flags() -> None:
     'classes', None, 'File with indices of classes to choose from.'
   )
   flags.DEFINE_string(
+    'output',
+    None,
+    'Folder for the results; by default the workdir, or the current folder for'
+    ' published weights.',
+  )
+  flags.DEFINE_string(
     'report', None, 'HTML page of classes, confusions and mistakes to write.'
   )
   shared.define_processes()
@@ -81,6 +90,7 @@ def main() -> None:
 
   values = flags.FLAGS
   page = shared.output('report')
+  output = _output(workdirs[0])
   with session.session(
     values.coordinator,
     values.num_processes,
@@ -104,7 +114,7 @@ def main() -> None:
       print(json_text.dump(results))
     # Last: the results of a workdir that cannot be written are not lost.
     sys.stdout.flush()
-    path = files.write_results(workdirs[0], results)
+    path = files.write_results(output, results)
     if not values.json:
       print(f'written to {path}')
     if page is not None:
@@ -112,16 +122,27 @@ def main() -> None:
       print(f'page: {page}', file=sys.stderr if values.json else sys.stdout)
 
 
-def _workdirs() -> list[paths.Path]:
-  """Returns the workdir, or those of an ensemble."""
+def _workdirs() -> list[str]:
+  """Returns --workdir, or those of an ensemble."""
   ensemble = flags.FLAGS.ensemble
   if ensemble == []:
     raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
   if ensemble is None:
-    return [paths.resolve(shared.require('workdir'))]
+    return [shared.require('workdir')]
   if flags.FLAGS.workdir is not None:
     raise UserError('--ensemble replaces --workdir; give one of them')
-  return [paths.resolve(folder, '--ensemble') for folder in ensemble]
+  return ensemble
+
+
+def _output(workdir: str) -> paths.Path:
+  """Returns the folder for the results: beside what is in no cache."""
+  from inception.pretrained import by_name
+
+  output = shared.output('output', outputs.folder)
+  if output is not None:
+    paths.make_writable(output)
+    return output
+  return paths.resolve('.' if by_name.is_name(workdir) else workdir)
 
 
 def _protocol() -> Any:

@@ -16,6 +16,7 @@ from inception.data.sources.source import Source, relabel
 from inception.errors import UserError, count, warn
 from inception.predict import Predictor, make_predictor
 from inception.predict.predictor import average_crops, choose_precision
+from inception.pretrained import by_name
 from inception.processes import distributed
 from inception.quantization.int8 import QuantizedNetwork, network_from_config
 from inception.quantization.int8_check import warn_of_wrong_integers
@@ -111,7 +112,7 @@ def open_member(
     UserError: There is no such checkpoint, split or data set, or it is damaged;
       or the network cannot be evaluated this way.
   """
-  loaded = load_variables(paths.resolve(folder), step)
+  loaded = load_variables(by_name.find(folder), step)
   config = loaded.config.copy_and_resolve_references()
   data = config.data
   data.dataset = data.dataset if dataset is None else dataset

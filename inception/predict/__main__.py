@@ -30,7 +30,10 @@ _OF_FEATURES = ('normalize', 'output')
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string(
-    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+    'workdir',
+    None,
+    'Workdir of a run, a folder of imported weights, or a name of published'
+    ' ones, such as inception_v3.tv_in1k.',
   )
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_multi_string(
@@ -59,7 +62,7 @@ def define_flags() -> None:
 
 def main() -> int:
   """Reads the flags and the images; returns the exit status."""
-  workdir = paths.resolve(shared.require('workdir'))
+  workdir = shared.require('workdir')
   shared.require('images', 'pictures')
   shared.use_compilation_cache()
   from inception import predict  # Slow imports come after the flags.

@@ -20,6 +20,7 @@ from inception.modules.network import Outputs
 from inception.predict import tasks
 from inception.predict.failure import Failure
 from inception.predict.predictor import CROPS, Model, choose_precision
+from inception.pretrained import by_name
 from inception.quantization.int8 import QuantizedNetwork, network_from_config
 from inception.quantization.int8_check import warn_of_wrong_integers
 
@@ -182,7 +183,7 @@ def _names(files: Sequence[paths.PathLike]) -> list[str]:
   if isinstance(files, str | os.PathLike):
     raise UserError(f'{str(files)!r} is one path; give a list of paths')
   if not len(files):
-    raise UserError('there are no files')
+    raise UserError('the list of files is empty')
   return [os.fspath(file) for file in files]
 
 
@@ -197,20 +198,21 @@ def load_pretrained(
   step: str | int = 'latest',
   precision: str | None = None,
 ) -> Pretrained:
-  """Loads a network from a folder with checkpoints.
+  """Loads a network with its weights.
 
   Args:
-    folder: A folder that `python -m inception.pretrained` wrote, or a run's
-      workdir.
+    folder: A run's workdir, a folder that `python -m inception.pretrained`
+      wrote, or the name of published weights, such as 'inception_v3.tv_in1k',
+      which are fetched at their first use.
     step: A number, 'best' (by top-1 in training) or 'latest'.
     precision: Arithmetic, see `create_model`; None: float32, or int8 for a
       quantized network.
 
   Raises:
-    UserError: There is no such checkpoint, it is damaged, or it is quantized
-      and another precision was asked for.
+    UserError: There is no such checkpoint, it is damaged or cannot be fetched,
+      or it is quantized and another precision was asked for.
   """
-  loaded = restore.load_variables(paths.resolve(folder), str(step))
+  loaded = restore.load_variables(by_name.find(folder), str(step))
   config = loaded.config.copy_and_resolve_references()
   config.precision = choose_precision(folder, config.precision, precision)
   model = network_from_config(config)

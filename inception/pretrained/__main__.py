@@ -1,9 +1,14 @@
-"""Converts another project's weights file to a checkpoint.
+"""Turns the weights of other projects into checkpoints.
 
-Run:  python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
+Run:  python -m inception.pretrained --list
+      python -m inception.pretrained --name=inception_v3.tv_in1k
+      python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
         --output=weights/inception_v3
 
-The project and the network are detected from the content of the file. What a
+Published weights are fetched by their names, which other commands take too, as
+in --workdir=inception_v3.tv_in1k.
+
+The project and the network of a file are detected from its content. What a
 Keras model says about its input and output is recorded.
 Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
 as the weights expect them, and `--config.pretrained=weights/inception_v3`
@@ -15,16 +20,20 @@ from typing import Any
 from absl import flags
 import ml_collections
 
-from inception import architectures, paths
+from inception import paths
 from inception.cli import commands, outputs, shared
-from inception.config import checks, default
-from inception.data import class_names
 from inception.data.device import feed
 from inception.data.pixels import eval_transforms
 from inception.errors import UserError, count, some, warn
 from inception.files import json_text
-from inception.pretrained.formats.content import Statement
+from inception.pretrained import published
 from inception.pretrained.projects import PROJECTS
+
+# Flags that say what is known of a file.
+_OF_FILES = (
+  *('file', 'from', 'copy', 'architecture', 'preprocessing', 'mean', 'std'),
+  *('channel_order', 'class_offset', 'classes'),
+)
 
 
 def define_flags() -> None:
@@ -56,10 +65,12 @@ def define_flags() -> None:
   flags.DEFINE_list(
     'mean',
     None,
-    'Subtracted from pixels of 0 to 255, a number or one per channel; the'
+    'Mean of pixels of 0 to 255, one number or one per channel; the'
     " preprocessing's if unset.",
   )
-  flags.DEFINE_list('std', None, 'Divides the difference; likewise.')
+  flags.DEFINE_list(
+    'std', None, 'Standard deviation of pixels, one number or one per channel.'
+  )
   flags.DEFINE_enum(
     'channel_order', 'RGB', list(feed.CHANNEL_ORDERS), 'Order of channels.'
   )
@@ -73,51 +84,129 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'classes', None, 'File with the names of the classes, one per line.'
   )
-  flags.DEFINE_string('output', None, 'Folder to write the checkpoint to.')
+  flags.DEFINE_string(
+    'name',
+    None,
+    'Published weights to fetch, of --list, or hf:OWNER/NAME; not with --file.',
+  )
+  flags.DEFINE_bool('list', False, 'List the published weights.')
+  flags.DEFINE_bool(
+    'check_published', False, 'Fetch and verify all of the published weights.'
+  )
+  flags.DEFINE_string(
+    'output',
+    None,
+    'Folder to write the checkpoint to; with --name, the cache if unset.',
+  )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
-def main() -> None:
-  """Imports the file and writes the checkpoint."""
+def main() -> int:
+  """Does what the flags ask for; returns the exit status."""
+  values = flags.FLAGS
+  if values.list:
+    _list()
+    return 0
+  if values.check_published:
+    return _check_published()
+  if values.name is not None:
+    _import_name(values.name)
+  else:
+    _import_file()
+  return 0
+
+
+def _import_file() -> None:
+  """Imports the file of --file and writes the checkpoint."""
   path = paths.resolve(shared.require('file', 'inception_v3.ckpt'))
   output = outputs.folder(
     shared.require('output', 'weights/inception_v3'), '--output'
   )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
-  from inception.pretrained import conversion
-  from inception.pretrained.formats import files
+  from inception.pretrained.import_file import Choices, import_file
 
   values = flags.FLAGS
   weights.check_new(output)
-  content, file_format = files.read_content(path, values.copy)
-  projects = [values['from'].value] if values['from'].value else None
-  imported = conversion.import_arrays(
-    content.arrays, projects or file_format.projects, values.architecture
+  choices = Choices(
+    values['from'].value,
+    values.architecture,
+    values.copy,
+    values.preprocessing,
   )
-  statement = files.read_statement(path, content, file_format)
-  provenance = {
-    'project': imported.project,
-    'file': str(path),
-    'sha256': files.sha256(path),
-    'preprocessing': values.preprocessing
-    or eval_transforms.transform_name(imported.project, imported.architecture),
-  }
-  config = make_config(imported, provenance, statement)
-  _apply_flags(config)
-  weights.write(output, imported.variables, config)
-  if projects is None:
-    others = conversion.alternatives(imported, content.arrays)
-    if others:
-      warn(
-        f'the weights may also be those of {" or ".join(others)}, which prepare'
-        f' images differently; if so, import them with --from={others[0]}'
-      )
-  _report(imported, content, {**provenance, 'output': str(output)})
+  report = import_file(path, output, choices, _apply_flags)
+  if others := report.alternatives:
+    warn(
+      f'the weights may also be those of {" or ".join(others)}, which prepare'
+      f' images differently; if so, import them with --from={others[0]}'
+    )
+  _report(report, output)
 
 
-def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
+def _import_name(name: str) -> None:
+  """Fetches published weights, into the cache or to --output."""
+  for other in _OF_FILES:
+    if flags.FLAGS[other].present:
+      raise UserError(f'--{other} describes a file; leave it out with --name')
+  from inception.checkpoints import weights
+  from inception.pretrained import by_name
+
+  output = shared.output('output', outputs.folder)
+  if output is None:
+    folder = by_name.load(name)
+    print(f'{name}: {folder}')
+    if flags.FLAGS.json:
+      print(json_text.dump({'name': name, 'output': str(folder)}))
+  else:
+    weights.check_new(output)
+    _report(by_name.save(name, output), output)
+
+
+def _list() -> None:
+  """Prints all published weights."""
+  rows = published.rows().values()
+  print(
+    outputs.format_table(
+      ('name', 'network', 'classes', 'top-1', 'license'),
+      [
+        (
+          row.name,
+          row.architecture or '',
+          row.num_classes or 'none',
+          '' if row.top1 is None else f'{row.top1:.1f} %',
+          row.license,
+        )
+        for row in rows
+      ],
+    )
+  )
+  if flags.FLAGS.json:
+    print(json_text.dump([row.facts() for row in rows]))
+
+
+def _check_published() -> int:
+  """Fetches and verifies all published weights; 1 if some cannot be."""
+  from inception.pretrained import by_name, fetch
+
+  rows = []
+  for name in published.rows():
+    try:
+      with fetch.alone(name):
+        _, fetched = by_name.fetch_row(name)
+      by_name.load(name)
+      state = f'good, {fetched.verified or "not verified"}'
+    except UserError as error:
+      state = str(error)
+    rows.append((name, state))
+    print(f'{name}: {state}', flush=True)
+  failed = sum(not state.startswith('good') for _, state in rows)
+  print(f'{len(rows) - failed} of {len(rows)} are good')
+  return 1 if failed else 0
+
+
+def _report(report: Any, output: paths.Path) -> None:
   """Prints what was imported, and what was left out."""
+  imported, content = report.imported, report.content
   left_out = imported.left_out
   for kind, names in (('tensor', left_out), ('entry', content.left_out)):
     if names:
@@ -134,18 +223,19 @@ def _report(imported: Any, content: Any, origin: dict[str, str]) -> None:
       'no classifier was found: the weights give features, and a start for'
       ' training with --config.pretrained'
     )
-  report = {
+  facts = {
     'architecture': imported.architecture,
     'num_classes': imported.num_classes,
     'auxiliary_heads': imported.with_aux,
     'tensors': len(content.arrays) - len(left_out),
-    **origin,
+    **report.provenance,
+    'output': str(output),
   }
-  print('\n'.join(f'{name}: {value}' for name, value in report.items()))
+  print('\n'.join(f'{name}: {value}' for name, value in facts.items()))
   if flags.FLAGS.json:
     everything = (*left_out, *content.left_out)
     print(
-      json_text.dump({**report, 'copy': content.copy, 'left_out': everything})
+      json_text.dump({**facts, 'copy': content.copy, 'left_out': everything})
     )
 
 
@@ -164,7 +254,6 @@ def _apply_flags(config: ml_collections.ConfigDict) -> None:
     config.data.class_names = _read_names(
       values.classes, config.model.num_classes - config.data.class_offset
     )
-  checks.check_ranges(config)
 
 
 def _channels(name: str, given: list[str]) -> tuple[float, ...]:
@@ -188,43 +277,6 @@ def _read_names(name: str, count: int) -> tuple[str, ...]:
       f' network has {count} classes'
     )
   return names
-
-
-def make_config(
-  imported: Any, provenance: dict[str, str], statement: Statement
-) -> ml_collections.ConfigDict:
-  """Returns the config that is stored with the weights.
-
-  Args:
-    imported: Result of `conversion.import_arrays`.
-    provenance: Origin of the weights: `project`, `file`, `sha256`, and
-      `preprocessing`, a name in `EVAL_TRANSFORMS`.
-    statement: What the file says about the model's input and output.
-  """
-  project = PROJECTS[provenance['project']]
-  table = architectures.get_architecture(imported.architecture)
-  config = default.get_config()
-  config.model.architecture = imported.architecture
-  config.model.num_classes = imported.num_classes
-  config.model.aux_heads = imported.with_aux
-  config.model.batch_norm_scale = imported.batch_norm_scale
-  config.model.activation = statement.activation or 'softmax'
-  names = class_names.imagenet()
-  # With one class more, a background class comes first: in TF-slim's weights,
-  # and in those that others have converted from them.
-  offset = imported.num_classes - len(names)
-  if project.of_imagenet and offset in (0, 1):
-    config.data.class_offset, config.data.class_names = offset, names
-  eval_transforms.record(
-    config.data,
-    provenance['preprocessing'],
-    statement.image_size or table.input_size,
-  )
-  if statement.mean is not None:
-    config.data.mean, config.data.std = statement.mean, statement.std
-  with config.unlocked():
-    config.provenance = ml_collections.ConfigDict(provenance)
-  return config
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ and `load_pretrained` read it like any other.
 
 from absl import flags
 
-from inception import paths
 from inception.cli import commands, outputs, shared
 from inception.files import json_text
 
@@ -16,7 +15,10 @@ from inception.files import json_text
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string(
-    'workdir', None, 'Workdir of a run, or a folder of imported weights.'
+    'workdir',
+    None,
+    'Workdir of a run, a folder of imported weights, or a name of published'
+    ' ones, such as inception_v3.tv_in1k.',
   )
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_string('output', None, 'Folder to write the checkpoint to.')
@@ -35,18 +37,19 @@ def define_flags() -> None:
 
 def main() -> None:
   """Quantizes the weights and writes the checkpoint."""
-  workdir = paths.resolve(shared.require('workdir', 'runs/v3'))
+  workdir = shared.require('workdir', 'runs/v3')
   output = outputs.folder(
     shared.require('output', 'weights/v3_int8'), '--output'
   )
   # Slow imports come after the flags.
   from inception.checkpoints import weights
   from inception.checkpoints.restore import load_variables
+  from inception.pretrained import by_name
   from inception.quantization import quantize
 
   values = flags.FLAGS
   weights.check_new(output)
-  loaded = load_variables(workdir, values.step)
+  loaded = load_variables(by_name.find(workdir), values.step)
   data = loaded.config.data.copy_and_resolve_references()
   data.dataset = values.dataset or data.dataset
   data.data_dir = values.data_dir or data.data_dir

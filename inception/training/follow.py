@@ -6,6 +6,7 @@ from inception import paths
 from inception.checkpoints.restore import load_config
 from inception.config import compare
 from inception.errors import UserError
+from inception.pretrained import by_name
 
 # Fields that are those of the weights where they are None.
 FOLLOWED = (
@@ -53,7 +54,7 @@ def follow_weights(
       ' --config.pretrained=DIR, to a folder that python -m'
       ' inception.pretrained wrote or the workdir of a run'
     )
-  source = workdir if resumed else paths.resolve(config.pretrained)
+  source = workdir if resumed else by_name.find(config.pretrained)
   theirs = load_config(source)
   config = config.copy_and_resolve_references()
   unset += [

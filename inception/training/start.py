@@ -20,6 +20,7 @@ from inception.data import class_names
 from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError, warn
 from inception.modules.network import Network
+from inception.pretrained import by_name
 from inception.processes import distributed
 from inception.training.build import Training, heads_of
 from inception.training.recipe.state import TrainState
@@ -88,7 +89,7 @@ def find_start(
 
 def _load_pretrained(config: ml_collections.ConfigDict) -> Loaded:
   """Loads the weights of `config.pretrained`, checked against the config."""
-  pretrained = load_variables(paths.resolve(config.pretrained))
+  pretrained = load_variables(by_name.find(config.pretrained))
   if pretrained.config.precision == 'int8':
     raise UserError(
       f'pretrained={config.pretrained} is quantized, which cannot be trained;'

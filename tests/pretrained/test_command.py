@@ -19,8 +19,8 @@ from inception.data.sources import listing
 from inception.errors import UserError
 from inception.evaluation import workdir
 from inception.pretrained import conversion
-from inception.pretrained.__main__ import make_config
 from inception.pretrained.formats.content import Statement
+from inception.pretrained.import_file import make_config
 from tests import warm
 from tests.parity import peers
 from tests.pretrained.formats.test_detect import write_checkpoint

@@ -1,0 +1,264 @@
+"""Downloading a file from the web, so that it can be resumed.
+
+Bytes go to a temporary file, and stay there when the connection is cut or the
+process is killed: the next call asks for the rest alone (`Range`), of the same
+file (`If-Range`). It uses the standard library: of the libraries that fetch
+weights, none resumes, verifies, and lets several processes share a download.
+"""
+
+from collections.abc import Iterator
+import http.client
+import os
+import time
+from typing import Any
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import tqdm
+
+from inception import paths
+from inception.errors import FULL, UserError, reason
+
+HUB = 'https://huggingface.co'
+
+_TIMEOUT = 30.0  # Seconds without an answer or a byte.
+_ATTEMPTS = 5  # In a row without a new byte.
+_FIRST_PAUSE = 0.5  # Seconds; doubled after each failure.
+_BLOCK = 2**18  # Bytes that are read at once.
+
+_HEADERS = {'User-Agent': 'inception-jax', 'Accept-Encoding': 'identity'}
+
+# HTTP statuses that another attempt may survive.
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class NotThereError(UserError):
+  """The host has no such file."""
+
+
+class _CutError(Exception):
+  """The transfer ended early; another attempt resumes it."""
+
+
+def hub() -> str:
+  """Returns the address of the Hugging Face Hub, or of its mirror."""
+  return os.environ.get('HF_ENDPOINT', HUB).rstrip('/')
+
+
+def download(url: str, part: paths.Path, show: bool = True) -> str | None:
+  """Downloads a file, going on with what an earlier call has left.
+
+  Args:
+    url: Where it is.
+    part: File to write; whole when this returns.
+    show: Show progress on a terminal.
+
+  Returns:
+    The sha256 that Hugging Face states for the file; None for other hosts.
+
+  Raises:
+    NotThereError: The host has no such file.
+    UserError: It cannot be downloaded; what has arrived stays in `part`.
+  """
+  _refuse_offline(url)
+  failures = 0
+  while True:
+    before = _size(part)
+    try:
+      return _transfer(url, part, show)
+    except urllib.error.HTTPError as error:
+      if error.code == 416:  # There is no rest: the file has changed.
+        part.unlink()
+      elif error.code not in _TEMPORARY:
+        raise _refused(url, error) from error
+      failure = f'the host answers {error.code} {error.reason}'
+    except urllib.error.URLError as error:
+      failure = reason(error.reason)
+    except (http.client.HTTPException, _CutError, OSError) as error:
+      failure = reason(error)
+    failures = 1 if _size(part) > before else failures + 1
+    if failures == _ATTEMPTS:
+      raise UserError(
+        f'cannot download {url}: {failure}; start again to go on with it, or'
+        ' give a file that you have with --file'
+      )
+    time.sleep(_FIRST_PAUSE * 2 ** (failures - 1))
+
+
+def _transfer(url: str, part: paths.Path, show: bool) -> str | None:
+  """Appends to `part` until the file is whole."""
+  request = urllib.request.Request(url, headers=_HEADERS)
+  token = os.environ.get('HF_TOKEN')
+  if token and _origin(url) == _origin(hub()):
+    request.add_unredirected_header('Authorization', f'Bearer {token}')
+  size, validator = _size(part), _read_validator(url, part)
+  if size and validator:
+    request.add_header('Range', f'bytes={size}-')
+    request.add_header('If-Range', validator)
+  redirects = _Redirects()
+  opener = urllib.request.build_opener(redirects)
+  with opener.open(request, timeout=_TIMEOUT) as response:
+    if response.headers.get_content_type() == 'text/html':
+      raise UserError(
+        f'{url} is answered with a web page, not a file; is there a login page'
+        ' between this machine and the host?'
+      )
+    if response.status == 206:
+      _check_continues(response, size, validator, part)
+    else:
+      size = 0
+      _write_validator(url, part, _validator(response))
+    _append(response, part, size, show)
+  stated = redirects.linked or response.headers.get('X-Linked-ETag')
+  return sha256_of(stated) if _origin(url) == _origin(hub()) else None
+
+
+def _append(response: Any, part: paths.Path, size: int, show: bool) -> None:
+  """Writes the answer behind the first `size` bytes of a file."""
+  length = response.headers.get('Content-Length')
+  total = None if length is None else size + int(length)
+  try:
+    with (
+      open(part, 'ab') as file,
+      tqdm.tqdm(
+        total=total,
+        initial=size,
+        unit='B',
+        unit_scale=True,
+        desc=part.name,
+        disable=None if show else True,  # None: where there is no terminal.
+      ) as bar,
+    ):
+      file.truncate(size)
+      for block in _blocks(response):
+        file.write(block)
+        bar.update(len(block))
+      file.flush()
+      os.fsync(file.fileno())
+  except OSError as error:
+    advice = 'free some space' if error.errno in FULL else 'see INCEPTION_HOME'
+    raise UserError(
+      f'cannot write {part}: {error.strerror}; {advice}'
+    ) from error
+  if total is not None and _size(part) != total:
+    raise _CutError(f'{_size(part):,} of {total:,} bytes arrived')
+
+
+def _blocks(response: Any) -> Iterator[bytes]:
+  """Yields the content of an answer."""
+  try:
+    while block := response.read(_BLOCK):
+      yield block
+  except (OSError, http.client.HTTPException) as error:
+    raise _CutError(reason(error)) from error
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+  """Follows redirects; a token stays with the host that it was given for.
+
+  Attributes:
+    linked: The ETag of the file behind a link, as the Hub states it.
+  """
+
+  linked: str | None = None
+
+  def redirect_request(
+    self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+  ) -> Any:
+    self.linked = self.linked or headers.get('X-Linked-ETag')
+    following = super().redirect_request(req, fp, code, msg, headers, newurl)
+    token = req.unredirected_hdrs.get('Authorization')
+    if following and token and _origin(newurl) == _origin(req.full_url):
+      following.add_unredirected_header('Authorization', token)
+    return following
+
+
+def _origin(url: str) -> tuple[str, str]:
+  parts = urllib.parse.urlsplit(url)
+  return parts.scheme, parts.netloc
+
+
+def _refuse_offline(url: str) -> None:
+  names = ['INCEPTION_OFFLINE']
+  if _origin(url) == _origin(hub()):
+    names.append('HF_HUB_OFFLINE')
+  for name in names:
+    if os.environ.get(name, '').lower() in ('1', 'on', 'true', 'yes'):
+      raise UserError(
+        f'{url} is not on this machine, and {name} forbids to download it;'
+        f' unset {name}'
+      )
+
+
+def _refused(url: str, error: urllib.error.HTTPError) -> UserError:
+  if error.code in (404, 410):
+    return NotThereError(f'{url} does not exist')
+  if error.code in (401, 403) and _origin(url) == _origin(hub()):
+    page = url.partition('/resolve/')[0]
+    return UserError(
+      f'{url} may not be read: accept its license at {page} where it asks for'
+      ' that, and give a token of yours in HF_TOKEN'
+    )
+  return UserError(
+    f'cannot download {url}: the host answers {error.code} {error.reason}'
+  )
+
+
+def _size(part: paths.Path) -> int:
+  return os.path.getsize(part) if part.exists() else 0
+
+
+def _validator(response: Any) -> str | None:
+  """Returns what identifies this version of a file to its host."""
+  etag = response.headers.get('ETag')
+  if etag and not etag.startswith('W/'):
+    return etag
+  return response.headers.get('Last-Modified')
+
+
+def _validator_file(part: paths.Path) -> paths.Path:
+  return part.with_name(f'{part.name}.version')
+
+
+def _read_validator(url: str, part: paths.Path) -> str | None:
+  file = _validator_file(part)
+  if not file.exists():
+    return None
+  written_for, _, validator = paths.read_text(file).partition('\n')
+  return validator if written_for == url else None
+
+
+def _write_validator(url: str, part: paths.Path, validator: str | None) -> None:
+  """Records which version `part` holds, before its first byte."""
+  file = _validator_file(part)
+  part.unlink(missing_ok=True)
+  if validator is None:
+    file.unlink(missing_ok=True)
+  else:
+    paths.write_atomically(file, f'{url}\n{validator}')
+
+
+def _check_continues(
+  response: Any, size: int, validator: str | None, part: paths.Path
+) -> None:
+  """Checks that a partial answer is the rest of what is there."""
+  starts = response.headers.get('Content-Range', '').startswith(
+    f'bytes {size}-'
+  )
+  if not starts or _validator(response) not in (None, validator):
+    part.unlink()
+    raise _CutError('the file changes while it is downloaded')
+
+
+def sha256_of(etag: str | None) -> str | None:
+  """Returns the hash that an ETag of the Hub, or a name in its cache, is."""
+  text = (etag or '').removeprefix('W/').strip('"').lower()
+  is_hash = len(text) == 64 and not set(text) - set('0123456789abcdef')
+  return text if is_hash else None
+
+
+def discard(part: paths.Path) -> None:
+  """Deletes what was downloaded, and what is known of it."""
+  part.unlink(missing_ok=True)
+  _validator_file(part).unlink(missing_ok=True)
