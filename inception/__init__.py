@@ -10,7 +10,7 @@ _EXPORTS = {
   'Architecture': 'inception.spec.vocabulary',
   'create_model': 'inception.modules.create',
   'get_architecture': 'inception.architectures',
-  'load_pretrained': 'inception.predict',
+  'load_pretrained': 'inception.predict.load',
 }
 
 __all__ = [

@@ -15,6 +15,8 @@ import warnings
 
 from absl import app, flags, logging
 
+from inception.cli import near_misses
+from inception.cli.help_text import help_text
 from inception.errors import (
   FULL,
   USER_ERROR,
@@ -24,6 +26,7 @@ from inception.errors import (
   reason,
 )
 
+_HELP = {'-h', '-help', '--help', '--helpfull', '--helpshort'}
 _FIELD = re.compile(r'config(\.[A-Za-z_]\w*)+')
 _LONGEST = 4096  # Of the system's paths.
 _LARGEST = 2**31 - 1  # Of JAX's integers.
@@ -74,7 +77,11 @@ def _parse(
 ) -> Sequence[str]:
   try:
     _check_config(argv)
+    before = set(flags.FLAGS)
     define_flags()
+    if not _HELP.isdisjoint(argv[1:]):
+      print(help_text([name for name in flags.FLAGS if name not in before]))
+      sys.exit()
     others = flags.FLAGS(argv)[1:]
     if others:
       raise UserError(f'unexpected argument {others[0]!r}; flags begin with --')
@@ -88,6 +95,9 @@ def _parse(
     _use_onednn()
   except (UserError, OSError) as error:
     sys.exit(_report(error))
+  except flags.UnrecognizedFlagError as error:
+    hint = near_misses.field(error.flagname) if 'config' in flags.FLAGS else ''
+    sys.exit(_report(f'{error}{hint}'))
   except flags.Error as error:
     # The error of a config file contains its whole traceback.
     place, traceback, rest_of_it = str(error).partition('Error whilst parsing')
@@ -103,8 +113,8 @@ def _parse(
       text = text.args[0]
     sys.exit(
       _report(
-        f'no such config field: {text} See inception/config/default.py for'
-        ' all fields.'
+        f'no such config field: {near_misses.unknown_field(argv) or text} See'
+        ' inception/config/default.py for all fields.'
       )
     )
   return argv
@@ -125,8 +135,10 @@ def _check_config(argv: Sequence[str]) -> None:
     name, is_one, value = argument.lstrip('-').partition('=')
     if name == 'config':
       file = (value if is_one else following).partition(':')[0]
-      if os.path.exists(file) and not os.path.isfile(file):
-        raise UserError(f'--config={file} is not a file')
+      if not os.path.isfile(file):
+        what = 'is not a file' if os.path.exists(file) else 'does not exist'
+        hint = near_misses.config_file(file)
+        raise UserError(f'--config={file} {what}{hint}')
     elif name.startswith('config.') and not _FIELD.fullmatch(name):
       raise UserError(
         f'--{name}: fields are set as a whole, such as --config.model.width=0.5'

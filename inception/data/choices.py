@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from inception.data.device.feed import CHANNEL_ORDERS
 from inception.data.pixels.eval_transforms import (
+  CHANNEL_ORDERS,
   EVAL_TRANSFORMS,
   INTERPOLATIONS,
 )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from inception.evaluation import score
 from inception.modules.activations import ACTIVATIONS
-from inception.predict import Predictor
+from inception.predict.predictor import Predictor
 
 Array = jax.Array
 

@@ -10,7 +10,7 @@ from inception import paths
 from inception.errors import UserError
 from inception.evaluation.members import Member, Procedure, open_member
 from inception.modules.activations import ACTIVATIONS
-from inception.predict import Predictor
+from inception.predict.predictor import Predictor
 
 Array = jax.Array
 

@@ -8,7 +8,7 @@ from jax import lax
 
 from inception.errors import UserError
 from inception.evaluation import score
-from inception.predict import Predictor
+from inception.predict.predictor import Predictor
 from inception.processes.device_program import DeviceProgram
 from inception.processes.distributed import AXIS
 

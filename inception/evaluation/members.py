@@ -14,8 +14,12 @@ from inception.data import class_names
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, relabel
 from inception.errors import UserError, count, warn
-from inception.predict import Predictor, make_predictor
-from inception.predict.predictor import average_crops, choose_precision
+from inception.predict.predictor import (
+  Predictor,
+  average_crops,
+  choose_precision,
+  make_predictor,
+)
 from inception.pretrained import by_name
 from inception.processes import distributed
 from inception.quantization.int8 import QuantizedNetwork, network_from_config

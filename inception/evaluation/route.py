@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inception.modules.activations import ACTIVATIONS
-from inception.predict import Predictor
+from inception.predict.predictor import Predictor
 from inception.processes import distributed
 
 Array = jax.Array

@@ -22,8 +22,7 @@ from inception.evaluation.ensemble import (
 )
 from inception.evaluation.members import DEFAULT, Member, Procedure
 from inception.evaluation.real_labels import RealLabels
-from inception.predict import Predictor
-from inception.predict.predictor import CROPS
+from inception.predict.predictor import CROPS, Predictor
 from inception.processes import distributed
 
 

@@ -12,7 +12,7 @@ import ml_collections
 
 from inception.errors import UserError, reason
 from inception.evaluation.evaluate import eval_program
-from inception.predict import make_predictor
+from inception.predict.predictor import make_predictor
 from inception.processes.device_program import DeviceProgram
 from inception.training import check, limits
 from inception.training.build import build

@@ -65,13 +65,14 @@ def main() -> int:
   workdir = shared.require('workdir')
   shared.require('images', 'pictures')
   shared.use_compilation_cache()
-  from inception import predict  # Slow imports come after the flags.
+  # Slow imports come after the flags.
   from inception.predict import stream
+  from inception.predict.load import load_pretrained
 
   values = flags.FLAGS
   _check_flags()
   files = stream.find_files(values.images)
-  network = predict.load_pretrained(workdir, values.step, values.precision)
+  network = load_pretrained(workdir, values.step, values.precision)
   if values.endpoint is not None:
     results, failures = _write_features(network, files)
   else:

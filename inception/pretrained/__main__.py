@@ -22,7 +22,6 @@ import ml_collections
 
 from inception import paths
 from inception.cli import commands, outputs, shared
-from inception.data.device import feed
 from inception.data.pixels import eval_transforms
 from inception.errors import UserError, count, some, warn
 from inception.files import json_text
@@ -72,7 +71,10 @@ def define_flags() -> None:
     'std', None, 'Standard deviation of pixels, one number or one per channel.'
   )
   flags.DEFINE_enum(
-    'channel_order', 'RGB', list(feed.CHANNEL_ORDERS), 'Order of channels.'
+    'channel_order',
+    'RGB',
+    list(eval_transforms.CHANNEL_ORDERS),
+    'Order of channels.',
   )
   flags.DEFINE_integer(
     'class_offset',

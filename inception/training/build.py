@@ -15,7 +15,7 @@ import numpy as np
 from inception.evaluation import evaluate
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
-from inception.predict import make_predictor
+from inception.predict.predictor import make_predictor
 from inception.processes import distributed
 from inception.processes.distributed import AXIS
 from inception.training.recipe import schedule as schedules

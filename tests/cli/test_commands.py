@@ -1,6 +1,7 @@
 """Commands with wrong input: one line and exit status 2."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def run(*command):
       'data.dataset=folder needs --data_dir=DIR',
     ),
     (['-m', 'inception.reports.curves', '--workdir=W'], 'there is no'),
+    # What was meant.
+    (
+      ['train.py', '--workdir=W', '--config=inception_v3'],
+      'did you mean configs/inception_v3.py?',
+    ),
+    (['train.py', '--workdir=W', '--batch_size=8'], '--config.batch_size?'),
+    (['train.py', '--workdir=W', '--config.lr=1'], 'base_learning_rate?'),
+    (['train.py', '--workdir=W', '--epochs=1'], '--config.num_epochs?'),
   ],
 )
 def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):
@@ -118,3 +127,39 @@ commands.run(
   found = run('-c', program).stdout.split()
   assert found[: len(before)] == before
   assert found[len(before) :] == ([] if wanted is None else [name + wanted])
+
+
+def commands():
+  for path in sorted((warm.ROOT / 'inception').rglob('*.py')):
+    if 'commands.run(main' in path.read_text() and path.parent.name != 'cli':
+      name = '.'.join(path.relative_to(warm.ROOT).with_suffix('').parts)
+      yield name.removesuffix('.__main__')
+
+
+HELP = """
+import runpy, sys
+from absl import flags
+sys.argv = ['x', '--help']
+try:
+  runpy.run_module('{module}', run_name='__main__', alter_sys=True)
+finally:
+  slow = {{'jax', 'tensorflow', 'flax'}} & set(sys.modules)
+  modules = flags.FLAGS.flags_by_module_dict().items()
+  names = [f.name for m, defined in modules if 'absl' not in m for f in defined]
+  print(*slow, *names, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize('module', list(commands()))
+def test_help_shows_every_flag_and_waits_for_no_jax(module):
+  """JAX and TensorFlow would take seconds."""
+  result = subprocess.run(
+    [sys.executable, '-c', HELP.format(module=module)],
+    cwd=warm.ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert result.returncode == 0, result.stderr
+  assert str(warm.ROOT) not in result.stdout
+  shown = re.findall(r'^  --(\w+)', result.stdout, re.MULTILINE)
+  assert shown and sorted(shown) == sorted(result.stderr.split())

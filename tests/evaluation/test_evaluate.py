@@ -11,7 +11,7 @@ from inception.data.sources.catalog import open_source
 from inception.evaluation import evaluate, score
 from inception.evaluation.results import format_results
 from inception.modules.create import model_from_config
-from inception.predict import make_predictor
+from inception.predict.predictor import make_predictor
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from inception import create_model, load_pretrained
 from inception.config import default
 from inception.errors import UserError
 from inception.modules.options import Options
-from inception.predict import make_predictor
+from inception.predict.predictor import make_predictor
 
 WEIGHTS = pathlib.Path(__file__).parents[1] / 'checkpoints/old/imported_0_1'
 

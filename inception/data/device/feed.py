@@ -19,9 +19,6 @@ from inception.processes import distributed
 
 Array = jax.Array
 
-# `data.channel_order`: the index into red, green, blue.
-CHANNEL_ORDERS = {'RGB': slice(None), 'BGR': slice(None, None, -1)}
-
 
 def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
   """Maps images to what the network sees.
@@ -34,7 +31,9 @@ def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
     float32 (pixel - mean) / std, with the channels in the network's order.
   """
   transform = eval_transforms.eval_transform(config)
-  order = lookup(CHANNEL_ORDERS, config.channel_order, 'data.channel_order')
+  order = lookup(
+    eval_transforms.CHANNEL_ORDERS, config.channel_order, 'data.channel_order'
+  )
   mean = jnp.array(config.mean or transform.mean, jnp.float32)
   std = jnp.array(config.std or transform.std, jnp.float32)
   return ((images.astype(jnp.float32) - mean) / std)[..., order]

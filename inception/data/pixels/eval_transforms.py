@@ -17,6 +17,9 @@ from inception.errors import lookup
 # samples at pixel corners instead of centers.
 INTERPOLATIONS = ('bilinear', 'bicubic', 'bilinear_tf1')
 
+# `data.channel_order`: how red, green and blue are indexed.
+CHANNEL_ORDERS = {'RGB': slice(None), 'BGR': slice(None, None, -1)}
+
 # How `EvalTransform.short_side` rounds to whole pixels.
 _ROUNDINGS: dict[str, Callable[[float], int]] = {
   'round': round,
