@@ -1,6 +1,8 @@
-"""Evaluates a checkpoint: python eval.py --workdir=DIR [--step=best] [--json].
+"""Evaluates a checkpoint; the same as python -m inception.evaluation.
 
-The same as python -m inception.evaluation.
+Run:  python eval.py --workdir=runs/digits --step=best
+      python eval.py --workdir=inception_v3.tv_in1k --dataset=folder
+        --data_dir=imagenet --split=val --crops=10
 """
 
 import signal

@@ -1,6 +1,10 @@
-"""Trains a network: python train.py --config=FILE --workdir=DIR.
+"""Trains a network; the same as python -m inception.training.
 
-The same as python -m inception.training.
+Run:  python train.py --workdir=runs/digits
+      python train.py --config=configs/inception_v3.py --workdir=runs/v3
+        --config.precision=bfloat16 --config.batch_size=512
+
+Start it again with the same workdir to resume.
 """
 
 import signal

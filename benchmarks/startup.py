@@ -1,7 +1,7 @@
 """Claim: a restarted run reaches its first step earlier.
 
-Run:  python -m benchmarks.startup --config=configs/inception_v3.py \
-        --config.data.dataset=digits --config.data.eval_split=test \
+Run:  python -m benchmarks.startup --config=configs/inception_v3.py
+        --config.data.dataset=digits --config.data.eval_split=test
         --config.batch_size=8
 
 Starts train.py with an empty compilation cache, and again to go on with the

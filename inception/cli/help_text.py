@@ -1,6 +1,7 @@
 """What --help prints: what a command does, and every flag that it has."""
 
 from collections.abc import Sequence
+import re
 import sys
 import textwrap
 
@@ -31,11 +32,11 @@ def help_text(names: Sequence[str]) -> str:
 def _describe(name: str) -> str:
   flag = flags.FLAGS[name]
   text = ' '.join((flag.help or '').split())
-  if isinstance(flag.parser, flags.EnumParser):
-    text = text.partition('>: ')[2]  # absl puts the names before it.
+  # What absl adds is said by `_value`.
+  text = re.sub(r'^<[^>]*>: |;? repeat this option .*$', '', text)
   if name == 'config':
     text += ' --config.FIELD=VALUE sets one of inception/config/default.py.'
-  elif flag.default not in (None, False):
+  elif flag.default:
     text += f' (default: {str(flag.default_as_str).strip("'")})'
   body = textwrap.indent(textwrap.fill(text, _WIDTH - 6), 6 * ' ')
   return f'  --{name}{_value(flag)}\n{body}'

@@ -1,7 +1,12 @@
-"""Evaluates a checkpoint: python -m inception.evaluation --workdir=DIR.
+"""Evaluates a checkpoint, or published weights.
 
-The checkpoint contains its config; nothing else is needed. Also several crops,
-several networks, and int8: see docs/evaluation.md.
+Run:  python -m inception.evaluation --workdir=runs/digits --step=best
+      python -m inception.evaluation --workdir=inception_v3.tv_in1k
+        --dataset=folder --data_dir=imagenet --split=val --crops=10
+      python -m inception.evaluation --ensemble=runs/a,runs/b --precision=int8
+
+A checkpoint contains its config; nothing else is needed. docs/evaluation.md has
+more.
 """
 
 import signal

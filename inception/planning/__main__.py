@@ -1,11 +1,10 @@
 """Plans a run: compiles its step for a chip that is not here, and reads it.
 
-Run:  python -m inception.planning --config=configs/inception_v3.py \
+Run:  python -m inception.planning --config=configs/inception_v3.py
         --topology=v5e:2x2 --batch_size=512
       python -m inception.planning --config=... --by=stage --chart=plan.png
-      python -m inception.planning --config=... \
+      python -m inception.planning --config=...
         --topology=v5e:2x2,v5e:4x4,v5e:8x8 --chart=scale.png
-
       python -m inception.planning --config=... --topology=h100:8
 
 Needs no chip, only its compiler: pip install 'jax[tpu]' or 'jax[cuda12]'.

@@ -1,4 +1,8 @@
-"""Trains a network: python -m inception.training --config=FILE --workdir=DIR.
+"""Trains a network.
+
+Run:  python -m inception.training --workdir=runs/digits
+      python -m inception.training --config=configs/inception_v3.py
+        --workdir=runs/v3 --config.precision=bfloat16 --config.batch_size=512
 
 Start it again with the same workdir to resume.
 """
