@@ -1,6 +1,7 @@
 """README and docs: sizes, numbers, and every command in them is run.
 
-A block of shell commands that the tests cannot run says why in its first line.
+A block of shell commands that the tests cannot run says why behind its fence,
+where pages do not show it: ```sh not-run: needs a GPU.
 Blocks of a page run in order in one folder that holds what a reader has: the
 project, a folder of pictures, and the workdir of a run as `weights/v3`.
 """
@@ -20,6 +21,7 @@ from inception import get_architecture, paths
 from inception.checkpoints import weights as checkpoint
 from inception.config import default
 from inception.modules.create import model_from_config
+from inception.pretrained import published
 from inception.spec.cost import network_cost
 from tests import warm
 from tests.variables import random_variables
@@ -28,15 +30,18 @@ from tests.warm import ROOT
 pytestmark = pytest.mark.usefixtures('python')
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-NOT_RUN = '# Not run by the tests: '
+BLOCK = re.compile(
+  r'^```(\w+)( not-run: [^\n]+)?\n(.*?)^```$', re.MULTILINE | re.DOTALL
+)
 STRICT = 'import warnings\nwarnings.simplefilter("error", UserWarning)\n'
 # A few steps take less time than optimizing their program.
 FAST_COMPILATION = '--xla_backend_optimization_level=0'
 
 
 def blocks(page):
-  return BLOCK.findall(page.read_text())
+  """Returns language and code of the blocks that tests run."""
+  found = BLOCK.findall(page.read_text())
+  return [(language, code) for language, not_run, code in found if not not_run]
 
 
 @pytest.fixture
@@ -76,6 +81,15 @@ def test_pages_are_short_and_narrow(page):
 def test_the_first_screen_of_the_readme_is_short():
   first_screen = (ROOT / 'README.md').read_text().split('## Read on')[0]
   assert first_screen.count('\n') <= 60
+
+
+def test_pages_name_published_weights_that_there_are():
+  rows = published.rows()
+  tags = '|'.join({re.escape(name.partition('.')[2]) for name in rows})
+  name = re.compile(rf'\b(?:googlenet|inception_\w+)\.(?:{tags})\b')
+  found = {page.stem: set(name.findall(page.read_text())) for page in PAGES}
+  assert set().union(*found.values()) <= rows.keys()
+  assert len(found['weights']) > 10 and len(found['README']) == 7
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
@@ -133,7 +147,7 @@ def with_commands():
 @pytest.mark.parametrize('page', list(with_commands()))
 def test_every_shell_command_runs_or_says_why_not(page, folder):
   for language, code in blocks(page):
-    if language == 'sh' and not code.startswith(NOT_RUN):
+    if language == 'sh':
       run(['bash', '-euc', code], folder)
 
 

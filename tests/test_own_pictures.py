@@ -11,7 +11,6 @@ import skimage
 
 from tests import warm
 from tests.test_docs import (
-  NOT_RUN,
   ROOT,
   STRICT,
   blocks,
@@ -99,11 +98,7 @@ def pictures(folder, weights):
 
 @pytest.mark.slow
 def test_the_page_leads_to_a_named_picture(pictures):
-  code = [
-    block
-    for language, block in blocks(PAGE)
-    if language == 'sh' and not block.startswith(NOT_RUN)
-  ]
+  code = [block for language, block in blocks(PAGE) if language == 'sh']
   check, train, evaluate, predict = code
   done = start(['bash', '-euc', check], pictures)
   assert done.returncode == 0, done.stdout + done.stderr
