@@ -106,6 +106,8 @@ def _check_flags() -> None:
 
 def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
   """Prints a table, and writes the CSV file and the explanations."""
+  from inception.predict import explain
+
   values = flags.FLAGS
   crops = int(values.crops)
   function = (
@@ -130,7 +132,12 @@ def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
         if table is not None:
           table.writerow([file, rank, name, probability])
       if values.explain:
-        rows[-1]['explanation'] = _explain(file, prediction, result, len(rows))
+        shape = explain.proportions(file, network.config.data)
+        output = _explanation(file, len(rows))
+        explain.draw(
+          result['image'], result['heat'], _title(prediction), output, shape
+        )
+        rows[-1]['explanation'] = str(output)
   return {'images': rows}, failures
 
 
@@ -212,16 +219,17 @@ def _printable(name: str) -> str:
   )
 
 
-def _explain(file: str, prediction: Any, result: Any, number: int) -> str:
-  """Draws an explanation; returns its file."""
-  from inception.predict import explain
-
+def _explanation(file: str, number: int) -> paths.Path:
+  """Returns the file for the explanation of a picture."""
   folder = paths.resolve(flags.FLAGS.explain, '--explain')
   paths.make_writable(folder)
-  output = folder / f'{number:04d}_{paths.resolve(file).stem}.png'
-  title = f'{prediction.classes[0]}, {prediction.probabilities[0]:.1%}'
-  explain.draw(result['image'], result['heat'], title, output)
-  return str(output)
+  return folder / f'{number:04d}_{paths.resolve(file).stem}.png'
+
+
+def _title(prediction: Any) -> str:
+  name = paths.resolve(prediction.file).name
+  likeliest = prediction.classes[0], prediction.probabilities[0]
+  return f'{_printable(name)}: {likeliest[0]}, {likeliest[1]:.1%}'
 
 
 if __name__ == '__main__':

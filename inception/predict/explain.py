@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from PIL import ExifTags, Image
 
 from inception import paths
 from inception.cli import outputs
 from inception.data.device import feed
+from inception.data.pixels import eval_transforms
 from inception.modules.heads import Classifier
 from inception.modules.network import Network
 
@@ -64,34 +66,61 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
   return explain
 
 
+def proportions(file: str, data: ml_collections.ConfigDict) -> float:
+  """Returns width over height of the part of a picture that the network sees.
+
+  Some transforms crop a square, others resize what they crop to one.
+
+  Args:
+    file: A picture that Pillow can open.
+    data: `config.data`.
+  """
+  if eval_transforms.eval_transform(data).short_side is not None:
+    return 1.0
+  with Image.open(file) as image:
+    width, height = image.size
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+  if orientation > 4 and data.exif_orientation is not False:  # Lies on a side.
+    width, height = height, width
+  return width / height
+
+
 def draw(
-  image: np.ndarray, heat: np.ndarray, title: str, output: paths.Path
+  image: np.ndarray,
+  heat: np.ndarray,
+  title: str,
+  output: paths.Path,
+  proportions: float = 1.0,
 ) -> None:
   """Draws a picture, and beside it the regions that support its class.
 
   Args:
-    image: uint8 [height, width, 3].
+    image: uint8 [height, width, 3], the square that the network sees.
     heat: float32 [rows, columns], from 0 to 1.
-    title: The class, in words.
+    title: The file and its class, in words.
     output: PNG file to write.
+    proportions: Width over height to draw with.
 
   Raises:
     UserError: The file cannot be written.
   """
-  picture = outputs.figure(2 * _INCHES, 1.15 * _INCHES, dpi=110)
-  left, right = picture.subplots(1, 2)
-  height, width = image.shape[:2]
-  for axis in (left, right):
-    axis.imshow(image, extent=(0, width, height, 0))
+  width = _INCHES * min(max(proportions, 0.4), 2.5)
+  picture = outputs.figure(2 * width + 0.9, _INCHES + 0.4, dpi=110)
+  axes = picture.subplots(1, 2)
+  for axis in axes:
+    axis.imshow(image, extent=(0, proportions, 0, 1))
     axis.axis('off')
-  right.imshow(
+  colors = axes[1].imshow(
     heat,
     cmap='inferno',
     alpha=0.55,
     vmin=0,
     vmax=1,
     interpolation='bilinear',
-    extent=(0, width, height, 0),
+    extent=(0, proportions, 0, 1),
+  )
+  picture.colorbar(
+    colors, ax=axes, label='support (Grad-CAM)', ticks=[0, 1], shrink=0.8
   )
   picture.suptitle(outputs.label(title), fontsize=9)
   outputs.save(picture, output)

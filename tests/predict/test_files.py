@@ -7,14 +7,14 @@ import subprocess
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 import pytest
 
 from inception import load_pretrained
 from inception.data import class_names
 from inception.data.pixels.eval_transforms import eval_transform
 from inception.errors import UserError
-from inception.predict import stream
+from inception.predict import explain, stream
 from inception.predict.explain import make_explainer
 from tests import warm
 from tests.predict.test_pretrained import WEIGHTS
@@ -250,3 +250,19 @@ def test_wrong_input_is_one_line(arguments, message):
   done = command(*arguments)
   assert done.returncode == 2 and done.stderr.count('\n') == 1
   assert message in done.stderr
+
+
+def test_explanations_have_the_proportions_of_what_is_seen(tmp_path, config):
+  picture = Image.new('RGB', (60, 20))
+  exif = picture.getexif()
+  exif[ExifTags.Base.Orientation] = 6
+  picture.save(tmp_path / 'wide.png')
+  picture.save(tmp_path / 'turned.jpg', exif=exif)
+  data = config.data
+  data.eval_transform = 'inception'
+  assert explain.proportions(tmp_path / 'wide.png', data) == 3
+  assert explain.proportions(tmp_path / 'turned.jpg', data) == 1 / 3
+  data.exif_orientation = False
+  assert explain.proportions(tmp_path / 'turned.jpg', data) == 3
+  data.eval_transform = 'torchvision'
+  assert explain.proportions(tmp_path / 'wide.png', data) == 1
