@@ -192,8 +192,7 @@ def test_every_python_snippet_runs(name, folder):
   page = next(page for page in PAGES if page.stem == name)
   snippets = [code for language, code in blocks(page) if language == 'python']
   assert snippets
-  for code in snippets:
-    run([warm.python(), '-c', code], folder)
+  run([warm.python(), '-c', '\n'.join(snippets)], folder)
 
 
 def test_the_snippet_about_weights_runs(folder, weights):
