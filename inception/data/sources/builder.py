@@ -87,8 +87,9 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
   if not builder.info.splits:
     raise UserError(
       f'data set {name!r} is not prepared in {builder.data_dir}; run'
-      f' python -m inception.data.prepare --dataset={name.split(":")[0]},'
-      ' or set --config.data.data_dir'
+      f' python -m inception.data.prepare --dataset={name.split(":")[0]}, set'
+      ' --config.data.data_dir, or take a folder of images with'
+      ' --config.data.dataset=folder --config.data.data_dir=DIR'
     )
   if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
     raise UserError(
