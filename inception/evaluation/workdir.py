@@ -133,7 +133,9 @@ class Evaluation:
     return {**results, **scores}
 
   def details(self) -> dict[str, Any]:
-    """Returns what `details.collect` does.
+    """Returns what `details.collect` does, and what was evaluated.
+
+    The latter are `network` and `workdir`, of all, and `image_size`.
 
     Raises:
       UserError: There are several processes.
@@ -144,7 +146,7 @@ class Evaluation:
     names = class_names.of_logits(
       first.config.data, first.config.model.num_classes
     )
-    return details.collect(
+    found = details.collect(
       self.predictor,
       self.variables,
       self.batches(),
@@ -153,6 +155,12 @@ class Evaluation:
       first.source.describe,
       first.activation,
     )
+    return {
+      'network': ' + '.join(m.config.model.architecture for m in self.members),
+      'workdir': ', '.join(member.folder for member in self.members),
+      'image_size': first.config.data.image_size,
+      **found,
+    }
 
 
 def open_workdir(

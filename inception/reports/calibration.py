@@ -46,6 +46,8 @@ def diagram(bins: Bins) -> str:
       f' height="{_y(0) - top:.1f}" fill="var(--mark)"><title>{count:,.0f}'
       f' examples, confidence {confidence / count:.1%}, right'
       f' {right / count:.1%}</title></rect>'
+      f'<text font-size="9" transform="translate({left + width / 2 + 3:.1f}'
+      f' {top - 3:.1f}) rotate(-90)">{count:,.0f}</text>'
     )
   ticks = ''.join(
     f'<text x="{_x(share):.0f}" y="{_y(0) + 16:.0f}" text-anchor="middle">'
@@ -56,9 +58,9 @@ def diagram(bins: Bins) -> str:
   error = page.number(expected_error(bins), '.2%')
   size = _SIDE + 2 * _MARGIN
   return (
-    f'<p>Expected calibration error {error}. Bars: share of'
-    ' predictions that are right, by confidence; on the line, confidence can be'
-    ' believed.</p>'
+    f'<p>Expected calibration error {error}. Bars: share of predictions that'
+    ' are right, by confidence, with the number of predictions; bars that end'
+    ' on the line are well calibrated.</p>'
     f'<svg width="{size}" height="{size}" font-size="12" fill="currentColor"'
     f' role="img" aria-label="reliability diagram">{"".join(bars)}'
     f'<path d="M{_x(0)} {_y(0)}H{_x(1)}M{_x(0)} {_y(0)}V{_y(1)}"'

@@ -4,24 +4,24 @@
 """
 
 from collections.abc import Mapping, Sequence
+import datetime
 import math
+import os
 from typing import Any
-
-import numpy as np
 
 from inception import errors
 from inception.reports import calibration, page
 
 _LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
 _PAIRS = 15
-_RESAMPLES = 10_000  # Of the bootstrap.
+_SHORT = 3  # Letters of a label that is not turned.
 
 _STYLE = """
 .bar { width: 12rem; background: var(--soft); padding: 0; }
 .bar div { background: var(--mark); height: 0.8rem; }
 .pairs td:nth-child(2), .pairs th:nth-child(2) { text-align: left; }
 .matrix td { min-width: 1.6rem; border: 1px solid var(--faint); }
-.matrix thead th + th { writing-mode: vertical-rl; rotate: 180deg; border: 0;
+.long thead th + th { writing-mode: vertical-rl; rotate: 180deg; border: 0;
   border-top: 1px solid var(--line); text-align: left; padding: 0.6rem 0.2rem; }
 .worst { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
@@ -33,8 +33,11 @@ img { width: 100%; image-rendering: auto; background: var(--faint); }
 def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
   """Returns the page as HTML, from `Evaluation.results` and `details`."""
   classes, confusion = details['classes'], details['confusion']
-  title = f'{results["dataset"]} {results["split"]}, step {results["step"]}'
+  title = f'{details["network"]}: {results["dataset"]} {results["split"]}'
+  size, today = details['image_size'], datetime.date.today()
   parts = [
+    f'<p>{page.text(details["workdir"])}, step {results["step"]},'
+    f' {results["precision"]}, {size} x {size} pixels, {today}</p>',
     _summary(results),
     '<h2>Confidence</h2>',
     calibration.diagram(details['bins']),
@@ -53,28 +56,13 @@ def _summary(results: Mapping[str, Any]) -> str:
   share, count = results['top1'], results['examples']
   if not count:
     return '<p>No example was counted.</p>'
-  low, high = bootstrap(share, count)
   least, most = interval(share, count)
   loss = page.number(results['loss'], '.4f')
   return (
     f'<p>{errors.count(count, "example")}. Top-1 {share:.2%}, top-5'
-    f' {results["top5"]:.2%}, loss {loss}. 95 % confidence of top-1: {low:.1%}'
-    f' to {high:.1%} by bootstrap, {least:.1%} to {most:.1%} by Wilson.</p>'
+    f' {results["top5"]:.2%}, loss {loss}. 95 % confidence interval of top-1'
+    f' (Wilson): {least:.1%} to {most:.1%}.</p>'
   )
-
-
-def bootstrap(share: float, count: int) -> tuple[float, float]:
-  """Returns the bootstrap's 95 % interval of a share of `count` examples.
-
-  Examples that are drawn again, with replacement, have a binomial number of
-  right ones. Of no example: everything is possible.
-  """
-  if not count:
-    return 0.0, 1.0
-  generator = np.random.default_rng(0)
-  drawn = generator.binomial(count, share, _RESAMPLES) / count
-  low, high = np.quantile(drawn, (0.025, 0.975))
-  return float(low), float(high)
 
 
 def interval(share: float, count: int) -> tuple[float, float]:
@@ -136,6 +124,7 @@ def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
 
 def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
   head = ''.join(f'<th>{page.text(name)}</th>' for name in classes)
+  is_long = max(map(len, classes)) > _SHORT
   rows = []
   for label, counts in enumerate(confusion):
     total = max(1, sum(counts))
@@ -146,7 +135,8 @@ def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     )
     rows.append(f'<tr><th>{page.text(classes[label])}</th>{cells}</tr>')
   return (
-    '<table class="matrix"><thead><tr><th>class, taken for</th>'
+    f'<table class="matrix{" long" if is_long else ""}"><thead><tr>'
+    '<th>class, taken for</th>'
     f'{head}</tr></thead>' + ''.join(rows) + '</table>'
   )
 
@@ -159,12 +149,15 @@ def _color(share: float, right: bool) -> str:
 def _worst(worst: Sequence[Mapping[str, Any]]) -> str:
   if not worst:
     return '<p>None.</p>'
+  folder = os.path.commonpath([os.path.dirname(w['name']) for w in worst])
+  names = [w['name'].removeprefix(f'{folder}/') for w in worst]
   figures = [
     f'<figure><img alt="" src="data:image/png;base64,{entry["png"]}">'
     f'<figcaption><b>{page.text(entry["label"])}</b> taken for'
     f' <b>{page.text(entry["predicted"])}</b>,'
     f' {page.number(entry["probability"], ".1%")}<br>'
-    f'{page.text(entry["name"])}</figcaption></figure>'
-    for entry in worst
+    f'{page.text(name)}</figcaption></figure>'
+    for name, entry in zip(names, worst)
   ]
-  return f'<div class="worst">{"".join(figures)}</div>'
+  where = f'<p>In {page.text(folder)}:</p>' if folder else ''
+  return f'{where}<div class="worst">{"".join(figures)}</div>'
