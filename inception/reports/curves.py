@@ -30,7 +30,7 @@ def main() -> None:
   """Reads the flags and draws."""
   workdir = paths.resolve(shared.require('workdir'))
   output = shared.output('output', outputs.picture) or workdir / 'curves.png'
-  draw(read_rows(workdir), output, title=str(workdir))
+  draw(read_rows(workdir), output, title=workdir.absolute().name)
   print(f'curves: {output}')
   if flags.FLAGS.json:
     print(json_text.dump({'output': str(output)}))
@@ -42,6 +42,8 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   Raises:
     UserError: The file cannot be written.
   """
+  from matplotlib import ticker  # Slow to import.
+
   splits = list(dict.fromkeys(row['split'] for row in rows))
   picture = outputs.figure(10, 4)
   loss, accuracy = picture.subplots(1, 2)
@@ -59,6 +61,9 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
     ylabel='nats',
     yscale='log',
   )
+  loss.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  loss.yaxis.set_major_formatter('{x:g}')
+  loss.yaxis.set_minor_formatter(ticker.NullFormatter())
   accuracy.set(title='Top-1 accuracy', ylabel='percent', ylim=(0, 102))
   for axes in (loss, accuracy):
     axes.set(xlabel='step')
