@@ -3,11 +3,10 @@
 Run:  python -m inception.evaluation.cascade --a=runs/small --b=runs/large
         [--share=0.5 | --confidence=0.8 | --curve] [--output=F.json] [--json]
 
-Sending a random share of the images to A and the others to B reaches every
-point of the chord between both in accuracy and in time per image. Asking A
-first, and B only where A is not confident, should do better: `--curve` measures
-by how much, on half of the images; the other half chooses thresholds and the
-temperature of A.
+Sending a random share of the images to A and the rest to B mixes both in
+accuracy and in time per image. Asking A first, and B only where A is not
+confident, should do better: `--curve` measures by how much, on half of the
+images; the other half chooses thresholds and the temperature of A.
 """
 
 from typing import Any
@@ -102,7 +101,7 @@ def _table(report: dict[str, Any]) -> str:
       off = f'{100 * (point["top1"] - chord):+.2f}'
     text = '' if chord is None else f'{chord:.2%}'
     rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
-  heading = ('network', 'asked B', 'top-1', 'images/s', 'chord', 'above it')
+  heading = ('network', 'asked B', 'top-1', 'images/s', 'random mix', 'better by')
   return outputs.format_table(heading, rows)
 
 
