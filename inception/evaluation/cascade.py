@@ -101,7 +101,7 @@ def _table(report: dict[str, Any]) -> str:
       off = f'{100 * (point["top1"] - chord):+.2f}'
     text = '' if chord is None else f'{chord:.2%}'
     rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
-  heading = ('network', 'asked B', 'top-1', 'images/s', 'random mix', 'better by')
+  heading = ('network', 'asked B', 'top-1', 'images/s', 'random mix', 'gain')
   return outputs.format_table(heading, rows)
 
 
