@@ -170,6 +170,30 @@ def test_other_repositories_are_refused(server, content, words):
     by_name.load('hf:owner/net')
 
 
+@pytest.mark.usefixtures('python')
+def test_the_command_lists_and_fetches(server, slim, tmp_path):
+  def run(*flags):
+    return subprocess.run(
+      [warm.python(), '-m', 'inception.pretrained', *flags],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+  listed = run('--list', '--json').stdout.splitlines()
+  assert len(listed) == 1 + 21 + 1
+  assert json.loads(listed[-1])[0]['name'] == 'googlenet.torchvision'
+  for flags, words in (
+    (['--name=inception_v3.tv_in2k'], 'did you mean inception_v3.tv_in1k'),
+    (['--name=inception_v3.slim', '--file=a'], '--file describes a file'),
+    (['--name=hf:a/b', f'--output={tmp_path}/out'], 'config.json does not'),
+  ):
+    done = run(*flags)
+    assert done.returncode == 2 and words in done.stderr
+    assert done.stderr.count('\n') == 1
+  assert not (tmp_path / 'out').exists()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures('python')
 def test_commands_take_names(server, timm, tmp_path, image_folder):
