@@ -66,6 +66,16 @@ def define_processes() -> None:
   )
 
 
+def define_workdir() -> None:
+  """Defines --workdir of commands that read weights."""
+  flags.DEFINE_string(
+    'workdir',
+    None,
+    'Workdir of a run, a folder of imported weights, or a name of published'
+    ' ones, such as inception_v3.tv_in1k.',
+  )
+
+
 def define_batch_size(default: int | None, description: str) -> None:
   """Defines --batch_size, with the range of the config field."""
   flags.DEFINE_integer('batch_size', default, description, 1, 2**20)

@@ -31,12 +31,7 @@ _DIGITS = 9  # Of an index; far above any number of classes.
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string(
-    'workdir',
-    None,
-    'Workdir of a run, a folder of imported weights, or a name of published'
-    ' ones, such as inception_v3.tv_in1k.',
-  )
+  shared.define_workdir()
   flags.DEFINE_list(
     'ensemble', None, 'Workdirs of several networks to average instead.'
   )

@@ -29,12 +29,7 @@ _OF_FEATURES = ('normalize', 'output')
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_string(
-    'workdir',
-    None,
-    'Workdir of a run, a folder of imported weights, or a name of published'
-    ' ones, such as inception_v3.tv_in1k.',
-  )
+  shared.define_workdir()
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_multi_string(
     'images', None, 'Files, folders or patterns, with commas between.'

@@ -18,20 +18,19 @@ trains from it.
 from typing import Any
 
 from absl import flags
-import ml_collections
 
 from inception import paths
 from inception.cli import commands, outputs, shared
 from inception.data.pixels import eval_transforms
 from inception.errors import UserError, count, some, warn
 from inception.files import json_text
-from inception.pretrained import published
+from inception.pretrained import input_flags, published
 from inception.pretrained.projects import PROJECTS
 
 # Flags that say what is known of a file.
 _OF_FILES = (
-  *('file', 'from', 'copy', 'architecture', 'preprocessing', 'mean', 'std'),
-  *('channel_order', 'class_offset', 'classes'),
+  *('file', 'from', 'copy', 'architecture', 'preprocessing'),
+  *input_flags.NAMES,
 )
 
 
@@ -61,31 +60,7 @@ def define_flags() -> None:
     list(eval_transforms.EVAL_TRANSFORMS),
     "How images are cropped, resized and normalized; the project's if unset.",
   )
-  flags.DEFINE_list(
-    'mean',
-    None,
-    'Mean of pixels of 0 to 255, one number or one per channel; the'
-    " preprocessing's if unset.",
-  )
-  flags.DEFINE_list(
-    'std', None, 'Standard deviation of pixels, one number or one per channel.'
-  )
-  flags.DEFINE_enum(
-    'channel_order',
-    'RGB',
-    list(eval_transforms.CHANNEL_ORDERS),
-    'Order of channels.',
-  )
-  flags.DEFINE_integer(
-    'class_offset',
-    None,
-    'Logit of the first class: 1 behind a background class, which TF-slim has'
-    ' for ImageNet.',
-    lower_bound=0,
-  )
-  flags.DEFINE_string(
-    'classes', None, 'File with the names of the classes, one per line.'
-  )
+  input_flags.define()
   flags.DEFINE_string(
     'name',
     None,
@@ -136,7 +111,7 @@ def _import_file() -> None:
     values.copy,
     values.preprocessing,
   )
-  report = import_file(path, output, choices, _apply_flags)
+  report = import_file(path, output, choices, input_flags.apply)
   if others := report.alternatives:
     warn(
       f'the weights may also be those of {" or ".join(others)}, which prepare'
@@ -239,46 +214,6 @@ def _report(report: Any, output: paths.Path) -> None:
     print(
       json_text.dump({**facts, 'copy': content.copy, 'left_out': everything})
     )
-
-
-def _apply_flags(config: ml_collections.ConfigDict) -> None:
-  """Records how images are scaled, and the names of classes, where given."""
-  values = flags.FLAGS
-  for name in ('mean', 'std'):
-    given = values[name].value
-    if given is not None:
-      config.data[name] = _channels(name, given)
-  config.data.channel_order = values.channel_order
-  if values.class_offset not in (None, config.data.class_offset):
-    config.data.class_offset = values.class_offset
-    config.data.class_names = None  # Of another offset.
-  if values.classes is not None:
-    config.data.class_names = _read_names(
-      values.classes, config.model.num_classes - config.data.class_offset
-    )
-
-
-def _channels(name: str, given: list[str]) -> tuple[float, ...]:
-  try:
-    numbers = tuple(float(text) for text in given)
-  except ValueError:
-    numbers = ()
-  if len(numbers) not in (1, 3):
-    raise UserError(
-      f'--{name}={",".join(given)} must be a number, or three with commas'
-    )
-  return numbers * 3 if len(numbers) == 1 else numbers
-
-
-def _read_names(name: str, count: int) -> tuple[str, ...]:
-  path = paths.resolve(name, '--classes')
-  names = tuple(paths.read_text(path).splitlines())
-  if len(names) != count or len(set(names)) != count:
-    raise UserError(
-      f'{path} has {len(set(names))} different names in {len(names)} lines; the'
-      f' network has {count} classes'
-    )
-  return names
 
 
 if __name__ == '__main__':

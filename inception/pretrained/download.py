@@ -19,6 +19,7 @@ import tqdm
 
 from inception import paths
 from inception.errors import FULL, UserError, reason
+from inception.pretrained import partial
 
 HUB = 'https://huggingface.co'
 
@@ -64,7 +65,7 @@ def download(url: str, part: paths.Path, show: bool = True) -> str | None:
   _refuse_offline(url)
   failures = 0
   while True:
-    before = _size(part)
+    before = partial.size(part)
     try:
       return _transfer(url, part, show)
     except urllib.error.HTTPError as error:
@@ -77,7 +78,7 @@ def download(url: str, part: paths.Path, show: bool = True) -> str | None:
       failure = reason(error.reason)
     except (http.client.HTTPException, _CutError, OSError) as error:
       failure = reason(error)
-    failures = 1 if _size(part) > before else failures + 1
+    failures = 1 if partial.size(part) > before else failures + 1
     if failures == _ATTEMPTS:
       raise UserError(
         f'cannot download {url}: {failure}; start again to go on with it, or'
@@ -92,7 +93,7 @@ def _transfer(url: str, part: paths.Path, show: bool) -> str | None:
   token = os.environ.get('HF_TOKEN')
   if token and _origin(url) == _origin(hub()):
     request.add_unredirected_header('Authorization', f'Bearer {token}')
-  size, validator = _size(part), _read_validator(url, part)
+  size, validator = partial.size(part), partial.version(url, part)
   if size and validator:
     request.add_header('Range', f'bytes={size}-')
     request.add_header('If-Range', validator)
@@ -108,7 +109,7 @@ def _transfer(url: str, part: paths.Path, show: bool) -> str | None:
       _check_continues(response, size, validator, part)
     else:
       size = 0
-      _write_validator(url, part, _validator(response))
+      partial.begin(url, part, _validator(response))
     _append(response, part, size, show)
   stated = redirects.linked or response.headers.get('X-Linked-ETag')
   return sha256_of(stated) if _origin(url) == _origin(hub()) else None
@@ -141,8 +142,8 @@ def _append(response: Any, part: paths.Path, size: int, show: bool) -> None:
     raise UserError(
       f'cannot write {part}: {error.strerror}; {advice}'
     ) from error
-  if total is not None and _size(part) != total:
-    raise _CutError(f'{_size(part):,} of {total:,} bytes arrived')
+  if total is not None and partial.size(part) != total:
+    raise _CutError(f'{partial.size(part):,} of {total:,} bytes arrived')
 
 
 def _blocks(response: Any) -> Iterator[bytes]:
@@ -205,38 +206,12 @@ def _refused(url: str, error: urllib.error.HTTPError) -> UserError:
   )
 
 
-def _size(part: paths.Path) -> int:
-  return os.path.getsize(part) if part.exists() else 0
-
-
 def _validator(response: Any) -> str | None:
   """Returns what identifies this version of a file to its host."""
   etag = response.headers.get('ETag')
   if etag and not etag.startswith('W/'):
     return etag
   return response.headers.get('Last-Modified')
-
-
-def _validator_file(part: paths.Path) -> paths.Path:
-  return part.with_name(f'{part.name}.version')
-
-
-def _read_validator(url: str, part: paths.Path) -> str | None:
-  file = _validator_file(part)
-  if not file.exists():
-    return None
-  written_for, _, validator = paths.read_text(file).partition('\n')
-  return validator if written_for == url else None
-
-
-def _write_validator(url: str, part: paths.Path, validator: str | None) -> None:
-  """Records which version `part` holds, before its first byte."""
-  file = _validator_file(part)
-  part.unlink(missing_ok=True)
-  if validator is None:
-    file.unlink(missing_ok=True)
-  else:
-    paths.write_atomically(file, f'{url}\n{validator}')
 
 
 def _check_continues(
@@ -256,9 +231,3 @@ def sha256_of(etag: str | None) -> str | None:
   text = (etag or '').removeprefix('W/').strip('"').lower()
   is_hash = len(text) == 64 and not set(text) - set('0123456789abcdef')
   return text if is_hash else None
-
-
-def discard(part: paths.Path) -> None:
-  """Deletes what was downloaded, and what is known of it."""
-  part.unlink(missing_ok=True)
-  _validator_file(part).unlink(missing_ok=True)

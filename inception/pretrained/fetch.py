@@ -17,7 +17,7 @@ from inception import paths
 from inception.errors import UserError, warn
 from inception.files import json_text
 from inception.files.file_lock import locked
-from inception.pretrained import download
+from inception.pretrained import download, partial
 
 Known = dict[str, str]
 
@@ -142,7 +142,7 @@ def _download_from(
   try:
     fetched = _check(remote, part, stated, known)
   except OtherContentError:
-    download.discard(part)
+    partial.discard(part)
     if not resumed:
       raise
     # It may have been put together from two files.
@@ -150,7 +150,7 @@ def _download_from(
   kept = _kept(fetched.sha256)
   kept.parent.mkdir(exist_ok=True)
   os.replace(part, kept)
-  download.discard(part)
+  partial.discard(part)
   if not fetched.verified:
     warn(
       f'nobody states a hash of {url}; from now on it has to have the sha256'

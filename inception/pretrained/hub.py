@@ -12,7 +12,7 @@ import ml_collections
 from inception import paths
 from inception.errors import UserError
 from inception.files import json_text
-from inception.pretrained import download
+from inception.pretrained import download, partial
 from inception.pretrained.published import Published
 
 PREFIX = 'hf:'
@@ -41,7 +41,7 @@ def read(name: str, own: paths.Path) -> Published:
   if not file.exists():
     download.download(f'{base}/config.json', part)
     part.replace(file)
-    download.discard(part)
+    partial.discard(part)
   fields = json_text.read(file)
   if not isinstance(fields, dict):
     fields = {}

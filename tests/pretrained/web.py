@@ -15,7 +15,7 @@ class Page:
 
   Attributes:
     content: The file.
-    status: HTTP status, where it is no file.
+    status: HTTP status; other than 200 for errors.
     ranges: Serve parts of the file.
     etag: ETag; '' for that of the content, None for none.
     cuts: Bytes after which the next connections are cut.
