@@ -168,9 +168,9 @@ def _check_published() -> int:
   rows = []
   for name in published.rows():
     try:
+      by_name.load(name)
       with fetch.alone(name):
         _, fetched = by_name.fetch_row(name)
-      by_name.load(name)
       state = f'good, {fetched.verified or "not verified"}'
     except UserError as error:
       state = str(error)

@@ -9,6 +9,7 @@ The cache then has a folder with a checkpoint, like any imported weights.
 from collections.abc import Iterator
 import contextlib
 import difflib
+import gzip
 import os
 import shutil
 import tarfile
@@ -26,18 +27,17 @@ from inception.pretrained.published import Published
 _VERSION = 1
 
 
-def find(workdir: paths.PathLike, name: str = 'the path') -> paths.Path:
+def find(workdir: paths.PathLike) -> paths.Path:
   """Returns the folder of a checkpoint that a user names.
 
   Args:
     workdir: A folder, or, where there is no such path, a name of weights.
-    name: What it was given for, such as '--workdir'.
 
   Raises:
     UserError: The weights cannot be fetched, or there are none of this name but
       of a similar one.
   """
-  path = paths.resolve(workdir, name)
+  path = paths.resolve(workdir)
   return load(os.fspath(workdir)) if is_name(workdir) else path
 
 
@@ -56,6 +56,7 @@ def load(name: str) -> paths.Path:
   Raises:
     UserError: There are no such weights, or they cannot be fetched.
   """
+  _check(name)
   converted = fetch.folder(name) / f'v{_VERSION}'
   if not converted.exists():
     temporary = converted.with_name('converting')
@@ -75,8 +76,17 @@ def save(name: str, output: paths.Path) -> Report:
     UserError: There are no such weights, they cannot be fetched, or the folder
       cannot be written.
   """
+  _check(name)
   with fetch.alone(name):
     return _import(name, output)
+
+
+def _check(name: str) -> None:
+  """Checks a name before the cache gets a folder for it."""
+  if name.startswith(hub.PREFIX):
+    hub.base_url(name)
+  else:
+    published.lookup(name)
 
 
 def fetch_row(name: str) -> tuple[Published, Fetched]:
@@ -98,7 +108,10 @@ def _import(name: str, output: paths.Path) -> Report:
   row, fetched = fetch_row(name)
   choices = Choices(row.project, row.architecture, transform=row.transform)
   with _unpacked(fetched.path, row.urls[0]) as file:
-    return import_file(file, output, choices, row.adjust, row.urls[0])
+    report = import_file(file, output, choices, row.adjust, row.urls[0])
+  # A file that nobody vouches for, and that cannot be read, is fetched again.
+  fetch.remember(fetched, fetch.folder(name))
+  return report
 
 
 @contextlib.contextmanager
@@ -119,7 +132,7 @@ def _unpacked(path: paths.Path, url: str) -> Iterator[paths.Path]:
           for member in archive.getmembers()
           if member.isfile() and '.ckpt' in os.path.basename(member.name)
         ]
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
       raise UserError(f'{url} is damaged: {reason(error)}') from error
     if not names:
       raise UserError(f'{url} holds no checkpoint of TensorFlow')

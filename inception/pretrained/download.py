@@ -34,10 +34,6 @@ _HEADERS = {'User-Agent': 'inception-jax', 'Accept-Encoding': 'identity'}
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class NotThereError(UserError):
-  """The host has no such file."""
-
-
 class _CutError(Exception):
   """The transfer ended early; another attempt resumes it."""
 
@@ -47,19 +43,17 @@ def hub() -> str:
   return os.environ.get('HF_ENDPOINT', HUB).rstrip('/')
 
 
-def download(url: str, part: paths.Path, show: bool = True) -> str | None:
+def download(url: str, part: paths.Path) -> str | None:
   """Downloads a file, going on with what an earlier call has left.
 
   Args:
     url: Where it is.
     part: File to write; whole when this returns.
-    show: Show progress on a terminal.
 
   Returns:
     The sha256 that Hugging Face states for the file; None for other hosts.
 
   Raises:
-    NotThereError: The host has no such file.
     UserError: It cannot be downloaded; what has arrived stays in `part`.
   """
   _refuse_offline(url)
@@ -67,7 +61,7 @@ def download(url: str, part: paths.Path, show: bool = True) -> str | None:
   while True:
     before = partial.size(part)
     try:
-      return _transfer(url, part, show)
+      return _transfer(url, part)
     except urllib.error.HTTPError as error:
       if error.code == 416:  # There is no rest: the file has changed.
         part.unlink()
@@ -87,7 +81,7 @@ def download(url: str, part: paths.Path, show: bool = True) -> str | None:
     time.sleep(_FIRST_PAUSE * 2 ** (failures - 1))
 
 
-def _transfer(url: str, part: paths.Path, show: bool) -> str | None:
+def _transfer(url: str, part: paths.Path) -> str | None:
   """Appends to `part` until the file is whole."""
   request = urllib.request.Request(url, headers=_HEADERS)
   token = os.environ.get('HF_TOKEN')
@@ -110,12 +104,12 @@ def _transfer(url: str, part: paths.Path, show: bool) -> str | None:
     else:
       size = 0
       partial.begin(url, part, _validator(response))
-    _append(response, part, size, show)
+    _append(response, part, size, url.rpartition('/')[2])
   stated = redirects.linked or response.headers.get('X-Linked-ETag')
   return sha256_of(stated) if _origin(url) == _origin(hub()) else None
 
 
-def _append(response: Any, part: paths.Path, size: int, show: bool) -> None:
+def _append(response: Any, part: paths.Path, size: int, name: str) -> None:
   """Writes the answer behind the first `size` bytes of a file."""
   length = response.headers.get('Content-Length')
   total = None if length is None else size + int(length)
@@ -127,8 +121,8 @@ def _append(response: Any, part: paths.Path, size: int, show: bool) -> None:
         initial=size,
         unit='B',
         unit_scale=True,
-        desc=part.name,
-        disable=None if show else True,  # None: where there is no terminal.
+        desc=name,
+        disable=None,  # Where there is no terminal.
       ) as bar,
     ):
       file.truncate(size)
@@ -194,7 +188,7 @@ def _refuse_offline(url: str) -> None:
 
 def _refused(url: str, error: urllib.error.HTTPError) -> UserError:
   if error.code in (404, 410):
-    return NotThereError(f'{url} does not exist')
+    return UserError(f'{url} does not exist')
   if error.code in (401, 403) and _origin(url) == _origin(hub()):
     page = url.partition('/resolve/')[0]
     return UserError(

@@ -21,6 +21,8 @@ from inception.pretrained import download, partial
 
 Known = dict[str, str]
 
+_RECORD = 'fetched.json'
+
 
 @dataclasses.dataclass(frozen=True)
 class Remote:
@@ -94,13 +96,18 @@ def fetch(remote: Remote, own: paths.Path) -> Fetched:
     UserError: It cannot be downloaded, or differs from what was published, or
       from what was fetched before.
   """
-  record = own / 'fetched.json'
+  record = own / _RECORD
   known: Known = json_text.read(record) if record.exists() else {}
   fetched = _here(remote, known) or _download(remote, own / 'part', known)
-  found = {'sha256': fetched.sha256, 'verified': fetched.verified}
-  if found != known:
-    paths.write_atomically(record, json_text.dump(found))
+  if fetched.verified:
+    remember(fetched, own)
   return fetched
+
+
+def remember(fetched: Fetched, own: paths.Path) -> None:
+  """Records the hash that the file has to have from now on."""
+  found = {'sha256': fetched.sha256, 'verified': fetched.verified}
+  paths.write_atomically(own / _RECORD, json_text.dump(found))
 
 
 def _here(remote: Remote, known: Known) -> Fetched | None:
@@ -153,8 +160,8 @@ def _download_from(
   partial.discard(part)
   if not fetched.verified:
     warn(
-      f'nobody states a hash of {url}; from now on it has to have the sha256'
-      f' {fetched.sha256}'
+      f'nobody states a hash of {url}; if the file can be read, its sha256 has'
+      f' to stay {fetched.sha256}'
     )
   return dataclasses.replace(fetched, path=kept)
 

@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 
 from inception import paths
-from inception.errors import UserError
+from inception.errors import UserError, reason
 from inception.files import json_text
 from inception.pretrained import download, partial
 from inception.pretrained.published import Published
@@ -31,26 +31,16 @@ def read(name: str, own: paths.Path) -> Published:
   Raises:
     UserError: There is no such repository, or it holds another kind of network.
   """
-  match = _NAME.fullmatch(name)
-  if match is None:
-    raise UserError(f'{name} must be hf:owner/name, or hf:owner/name@revision')
-  owner, repository, revision = match.groups()
-  base = f'{download.hub()}/{owner}/{repository}/resolve/{revision or "main"}'
-  part = own / 'config.part'
-  file = own / 'config.json'
+  base = base_url(name)
+  file, part = own / 'config.json', own / 'config.part'
   if not file.exists():
     download.download(f'{base}/config.json', part)
-    part.replace(file)
-    partial.discard(part)
-  fields = json_text.read(file)
-  if not isinstance(fields, dict):
-    fields = {}
-  architecture = fields.get('architecture')
-  if 'inception' not in str(architecture):
-    raise UserError(
-      f'{name} holds {architecture or "no model of timm"}, which is not an'
-      ' Inception network'
-    )
+    try:
+      _parse(part, name)
+      part.replace(file)
+    finally:
+      partial.discard(part)
+  fields = _parse(file, name)
 
   def adjust(config: ml_collections.ConfigDict) -> None:
     _adjust(config, fields, name)
@@ -64,21 +54,48 @@ def read(name: str, own: paths.Path) -> Published:
   )
 
 
+def base_url(name: str) -> str:
+  """Returns the address of a repository's files.
+
+  Raises:
+    UserError: The name has another form.
+  """
+  match = _NAME.fullmatch(name)
+  if match is None:
+    raise UserError(f'{name} must be hf:owner/name, or hf:owner/name@revision')
+  owner, repository, revision = match.groups()
+  return f'{download.hub()}/{owner}/{repository}/resolve/{revision or "main"}'
+
+
+def _parse(file: paths.Path, name: str) -> dict[str, Any]:
+  """Reads a config.json, on one level, of an Inception network."""
+  fields = json_text.read(file)
+  if not isinstance(fields, dict):
+    fields = {}
+  architecture = fields.get('architecture')
+  if 'inception' not in str(architecture):
+    raise UserError(
+      f'{name} holds {architecture or "no model of timm"}, which is not an'
+      ' Inception network'
+    )
+  # Repositories of timm before version 0.9 have one level.
+  inner = fields.get('pretrained_cfg')
+  return {**fields, **inner} if isinstance(inner, dict) else fields
+
+
 def _adjust(
-  config: ml_collections.ConfigDict, fields: dict[str, Any], name: str
+  config: ml_collections.ConfigDict, stated: dict[str, Any], name: str
 ) -> None:
   """Records how the weights want their images, and the names of classes."""
-  # Repositories of timm before version 0.9 have one level.
-  stated = {**fields, **fields.get('pretrained_cfg', {})}
   try:
     size = int(stated['input_size'][-1])
     mean = tuple(255 * float(number) for number in stated['mean'])
     std = tuple(255 * float(number) for number in stated['std'])
     crop_pct = float(stated['crop_pct'])
-  except (KeyError, TypeError, ValueError, IndexError) as error:
+  except (LookupError, TypeError, ValueError, OverflowError) as error:
     raise UserError(
-      f'the config.json of {name} has no usable {error}: it has to say how'
-      ' images are prepared'
+      f'the config.json of {name} does not say how images are prepared, in'
+      f' input_size, mean, std and crop_pct: {reason(error)}'
     ) from error
   interpolation = stated.get('interpolation')
   crop_mode = stated.get('crop_mode', 'center')

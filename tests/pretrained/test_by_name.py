@@ -155,6 +155,7 @@ def test_a_repository_says_how_it_wants_images(server, timm, home):
   ('content', 'words'),
   [
     ({'architecture': 'resnet50'}, 'holds resnet50'),
+    ({**TIMM, 'pretrained_cfg': 'x'}, 'model.bin does not exist'),
     ([], 'not an Inception network'),
     ('{', 'is not JSON'),
     (None, 'does not exist'),
@@ -168,6 +169,38 @@ def test_other_repositories_are_refused(server, content, words):
   server.pages['/owner/net/resolve/main/config.json'] = page
   with pytest.raises(UserError, match=words):
     by_name.load('hf:owner/net')
+
+
+@pytest.mark.parametrize(
+  'fault', ['x', {'mean': 'abc'}, {'input_size': [float('inf')]}]
+)
+def test_a_repository_that_does_not_say_how_it_wants_images(
+  server, timm, fault
+):
+  base = '/owner/net/resolve/main'
+  cfg = fault if fault == 'x' else {**TIMM['pretrained_cfg'], **fault}
+  fields = json.dumps({**TIMM, 'pretrained_cfg': cfg})
+  server.pages[f'{base}/config.json'] = Page(fields.encode())
+  server.pages[f'{base}/model.safetensors'] = Page(timm)
+  with pytest.raises(UserError, match='does not say how images are prepared'):
+    by_name.load('hf:owner/net')
+
+
+def test_a_damaged_file_and_a_wrong_name_leave_nothing(server, timm, home):
+  for name in ('..', 'runs/x', 'hf:a/../b'):
+    with pytest.raises(UserError):
+      by_name.load(name)
+  assert not home.exists()
+  base = '/owner/net/resolve/main'
+  server.pages[f'{base}/config.json'] = Page(b'{')
+  with pytest.raises(UserError, match='is not JSON'):
+    by_name.load('hf:owner/net')
+  server.pages[f'{base}/config.json'] = Page(json.dumps(TIMM).encode())
+  server.pages[f'{base}/model.safetensors'] = Page(timm[:1_000_000])
+  with pytest.raises(UserError, match='cannot read'):
+    by_name.load('hf:owner/net')
+  server.pages[f'{base}/model.safetensors'] = Page(timm)
+  assert load_config(by_name.load('hf:owner/net')).data.image_size == 75
 
 
 @pytest.mark.usefixtures('python')

@@ -158,14 +158,24 @@ def test_a_full_disk_keeps_what_has_arrived(server, home, monkeypatch):
 
 
 def test_without_a_published_hash_the_first_one_holds(server, home, capsys):
+  server.pages['/f'] = Page(OTHER)
+  get(f'{server.url}/f', None)  # It could not be read.
   server.pages['/f'] = Page(FILE)
   fetched = get(f'{server.url}/f', None)
   assert fetched.verified == ''
   assert fetched.sha256 in capsys.readouterr().err
+  fetch.remember(fetched, fetch.folder('net.tag'))
   fetched.path.unlink()
   server.pages['/f'] = Page(OTHER)
   with pytest.raises(UserError, match='that of the first download'):
     get(f'{server.url}/f', None)
+
+
+def test_a_whole_file_that_was_not_taken_over_is_fetched(server, home):
+  server.pages['/f'] = Page(FILE)
+  with fetch.alone('net.tag') as own:
+    download.download(f'{server.url}/f', own / 'part')
+  assert get(f'{server.url}/f').path.read_bytes() == FILE
 
 
 def as_hub(server, monkeypatch, content=FILE, linked=None):

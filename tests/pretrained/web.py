@@ -107,7 +107,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, page: Page) -> None:
   same = handler.headers.get('If-Range') in (None, etag)
   if page.ranges and wanted and same:
     first = int(wanted.removeprefix('bytes=').removesuffix('-'))
-  if first > len(content):
+  if first >= len(content):
     handler.send_error(416)
     return
   handler.send_response(206 if first else 200)
