@@ -1,4 +1,4 @@
-"""From positions in a stream of examples to batches."""
+"""Builds batches from positions in a stream of examples."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
@@ -15,8 +15,8 @@ from inception.processes import distributed
 Batch = Mapping[str, np.ndarray]
 
 _PREFETCHED_BATCHES = 2
-# Images per call. The GIL serializes calls into Python, so fewer are better,
-# but the graph grows with the number of images.
+# Images per call. The GIL serializes calls into Python, so fewer calls are
+# better, but the graph grows with the number of images.
 _CHUNK = 32
 _PARALLEL_CALLS = os.cpu_count() or 1
 
@@ -67,7 +67,7 @@ def host_shard(batch_size: int, devices: Sequence[jax.Device]) -> HostShard:
 class Chunks:
   """This process's rows of batches [first_batch, end_batch), in equal chunks.
 
-  A chunk is what one call of the pipeline loads.
+  One call of the pipeline loads one chunk.
   """
 
   shard: HostShard
@@ -95,7 +95,7 @@ class Chunks:
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-  """Batches that can be iterated over again, each time from the first.
+  """Batches that can be iterated more than once, each time from the first.
 
   All iterations share one tf.data graph, which takes seconds to build.
 
@@ -135,7 +135,7 @@ class Batches:
     options.autotune.enabled = False
     dataset = dataset.with_options(options).map(self.chunks.positions)
 
-    # AutoGraph would rewrite the code of conditions, of which there are none.
+    # No AutoGraph: no Python control flow depends on tensors.
     @tf.autograph.experimental.do_not_convert
     def load(positions: Any) -> dict[str, Any]:
       return self.load(positions, self.indices_of(positions))

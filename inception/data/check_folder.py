@@ -1,4 +1,4 @@
-"""Checks every image of a folder of images, before a run does."""
+"""Checks all images in a folder before a run uses them."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -23,18 +23,18 @@ from inception.data.sources.listing import ImageList
 from inception.data.tensorflow import tf
 from inception.errors import UserError, are, count, some
 
-_TRAIN = 'train'  # The split that has to have all classes.
-_NAMED = 5  # Files named per finding.
+_TRAIN = 'train'  # The split that must have all classes.
+_NAMED = 5  # Names listed per finding.
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What was found.
+  """Findings of a check.
 
   Attributes:
     splits: The images of every split.
-    errors: What would stop a run, or make it meaningless.
-    warnings: What should be looked at.
+    errors: Problems that would stop a run or make it meaningless.
+    warnings: Problems worth a look.
     broken: Every file that is broken or not an image, and why.
   """
 
@@ -60,9 +60,9 @@ class Report:
 @dataclasses.dataclass(frozen=True)
 class _Image:
   split: str
-  name: str  # Path in the root.
+  name: str  # Path relative to the root.
   label: str
-  content: bytes  # Its hash.
+  content: bytes  # Hash of the file.
   damage: str | None
   uniform: bool
 
@@ -74,8 +74,8 @@ def check(
 
   Args:
     root: Folder of splits, or of classes.
-    decode_all: Decode every image, which takes as long as an epoch of training
-      without a network. Otherwise damage inside of images is not found.
+    decode_all: Decode every image, to find damage inside images. Takes as long
+      as one epoch of the input pipeline alone.
     max_broken: `data.max_broken` of the run.
 
   Raises:
@@ -135,7 +135,7 @@ def _look_at_all(
   look = functools.partial(_look_at, root, config if decode_all else None)
   with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
     found = pool.map(look, *zip(*jobs))
-    # On a terminal only.
+    # Shows progress on a terminal only.
     return list(tqdm.tqdm(found, total=len(jobs), unit='image', disable=None))
 
 
@@ -187,7 +187,7 @@ def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
 def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
   if [*splits] != folder.WHOLE:
     names = listing.loose_images(root)
-    yield from _counted('are in no split and no class', names)
+    yield from _counted('are not in any split or class', names)
 
 
 def _too_many_broken(
@@ -200,7 +200,7 @@ def _too_many_broken(
     if number > max_broken * total:
       share = math.ceil(1000 * number / total) / 1000
       yield (
-        f'{number} of {total} files of {split}'
+        f'{number} of {total} files in {split}'
         f' {are(number)} broken or not images; remove them, or train with'
         f' --config.data.max_broken={share}'
       )

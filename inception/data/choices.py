@@ -1,4 +1,4 @@
-"""Names that fields of `config.data` may take, for the check of a config."""
+"""Allowed values of fields of `config.data`, for the config check."""
 
 from collections.abc import Collection
 

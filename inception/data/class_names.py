@@ -1,7 +1,7 @@
-"""Names of classes: their order, those of a config, and ImageNet's.
+"""Class names: their order, those in a config, and ImageNet's.
 
-ImageNet's classes are synsets of WordNet 3.0 (Princeton University). In data
-sets and folders they are named by their numbers, such as 'n01440764'.
+ImageNet's classes are synsets of WordNet 3.0 (Princeton University). Data
+sets and folders use their IDs, such as 'n01440764'.
 """
 
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ _FILE = pathlib.Path(__file__).with_name('imagenet.tsv')
 def configured(data: ml_collections.ConfigDict) -> tuple[str, ...] | None:
   """Returns the class names in `config.data`, in the order of their labels.
 
-  None where they are unknown, as for most imported weights.
+  None if they are unknown, as for most imported weights.
   """
   return None if data.class_names is None else tuple(data.class_names)
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-  """Returns the names of classes in the order of their labels.
+  """Returns class names in the order of their labels.
 
-  Sorted, unless they are all the integers from 0: then '2' is class 2, even
-  where there is a '10'.
+  Sorted as strings, unless they are exactly the integers from 0: those are
+  sorted as numbers, so '2' is class 2 even if there is a '10'.
   """
   ordered = sorted(names)
   numbers = [str(i) for i in range(len(ordered))]
@@ -35,7 +35,7 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 def of_logits(
   data: ml_collections.ConfigDict, num_classes: int
 ) -> tuple[str, ...]:
-  """Returns a readable name per logit; 'class 7' where names are unknown."""
+  """Returns a readable name per logit; 'class 7' if names are unknown."""
   known = configured(data)
   if known is None:
     return tuple(f'class {i}' for i in range(num_classes))
@@ -49,10 +49,10 @@ def _words() -> dict[str, str]:
 
 
 def imagenet() -> tuple[str, ...]:
-  """Returns the 1000 classes of ImageNet's challenge, in order of labels."""
+  """Returns the 1000 classes of the ImageNet challenge, in label order."""
   return tuple(_words())
 
 
 def readable(name: str) -> str:
-  """Returns the words of a synset; another name as it is."""
+  """Returns the words for a synset ID; any other name unchanged."""
   return _words().get(name, name)

@@ -1,4 +1,4 @@
-"""Damaged examples: reported, and replaced by good ones or by zeros."""
+"""Corrupt examples: reported, and replaced with good ones or with zeros."""
 
 from collections.abc import Callable, Iterable
 import dataclasses
@@ -19,7 +19,7 @@ Load = Callable[[Any, Any], dict[str, Any]]
 
 
 class KnownCorrupt:
-  """The corrupt images of a split that this and other processes know of."""
+  """Corrupt images of a split that this or another process has found."""
 
   def __init__(self, source: Source, max_fraction: float | None):
     """Starts with no known corrupt images.
@@ -54,22 +54,22 @@ class KnownCorrupt:
     warn(f'{name} is corrupt: {reason}; the next good image replaces it{count}')
 
   def has_news(self) -> bool:
-    """True if `news` has images."""
+    """True if there are indices that `news` has not returned."""
     return bool(self._news)
 
   def news(self, count: int) -> list[int]:
-    """Returns indices, at most `count`, that were not returned before."""
+    """Returns at most `count` indices that it has not returned before."""
     told, self._news = self._news[:count], self._news[count:]
     return told
 
   def learn(self, indices: Iterable[int]) -> None:
-    """Adds what other processes have found.
+    """Adds the corrupt images that other processes have found.
 
     Raises:
       UserError: More images are corrupt than are tolerated.
     """
     self._known.update(indices)
-    self._check(f'images in {self._source.name} are corrupt')
+    self._check('the processes found corrupt images')
 
   def _check(self, what: str) -> str:
     """Returns how many are corrupt, for a message, or raises."""
@@ -77,7 +77,7 @@ class KnownCorrupt:
     if self._max_fraction is not None and count > self._max_fraction * total:
       raise UserError(
         f'{what}; {count} of {total} images in {self._source.name}'
-        f' {are(count)} now known to be, more than'
+        f' {are(count)} known to be corrupt, more than'
         f' data.max_broken={self._max_fraction} allows; replace them or raise'
         ' the limit'
       )
@@ -86,16 +86,16 @@ class KnownCorrupt:
 
 @dataclasses.dataclass(frozen=True)
 class Replacement:
-  """Loads examples one by one, and others in place of the corrupt ones.
+  """Loads examples one by one, replacing corrupt ones with others.
 
-  Which image replaces which depends on the data set alone, so a run that is
-  resumed, or read by more processes, sees the same images. Unreadable files are
-  not counted as corrupt: reading is retried, and then the run ends.
+  The replacement depends only on the data set, so a run that is resumed, or
+  uses more processes, sees the same images. Unreadable files are not counted as
+  corrupt: reading is retried, and if that fails, the run ends.
 
   Attributes:
     source: Where the examples come from.
-    known: Told about every corrupt image.
-    retry_seconds: How long to try to read a file again.
+    known: Collects the corrupt images.
+    retry_seconds: How long to retry reading a file.
     indices_of: Maps positions [n] to indices [n] of examples.
     load: Loads rows, and fails if an image is corrupt.
   """
@@ -137,14 +137,14 @@ class Replacement:
       raise
 
   def _why_not_loaded(self, index: int) -> str:
-    """Returns why an example is of no use, although its checksum is right."""
+    """Returns why an example with a correct checksum cannot be used."""
     classes = len(self.source.classes)
     try:
       label = int(self.source.load(tf.constant([index], tf.int64))[1][0])
     except tf.errors.OpError:
-      return 'it has not the features of the data set'
+      return 'it lacks the features of the data set'
     if not 0 <= label < classes:
-      return f'its label {label} is none of {classes} classes'
+      return f'its label {label} is not one of {classes} classes'
     return 'it cannot be decoded'
 
 

@@ -1,7 +1,7 @@
-"""What ImageNet's archives and splits are, checked before and after preparing.
+"""Checks ImageNet's archives before preparation, and its splits after it.
 
 ImageNet must be downloaded by hand. TFDS builds a data set from whatever it
-finds, also from half a download.
+finds, even from half a download.
 """
 
 import os
@@ -22,7 +22,7 @@ _EXAMPLES = {'train': 1_281_167, 'validation': 50_000}
 
 
 def check_counts(found: dict[str, dict[str, Any]]) -> None:
-  """Checks that all of ImageNet is there, given the result of `verify`.
+  """Checks that ImageNet is complete, given the result of `verify`.
 
   Raises:
     UserError: A split is missing or incomplete.
@@ -45,7 +45,7 @@ def check_archives(folder: paths.Path | None, sample: bool) -> None:
     sample: Accept archives of any size.
 
   Raises:
-    UserError: An archive is missing, incomplete, or another file.
+    UserError: An archive is missing, incomplete, or a different file.
   """
   names = ' and '.join(name for name, _, _ in _ARCHIVES)
   if folder is None:
@@ -84,5 +84,5 @@ def _check_members(path: paths.Path, pattern: str) -> None:
     name = first.name if first is not None else 'nothing'
     raise UserError(
       f'{path} begins with {name}, not with a file like {pattern}; it is'
-      ' a different archive, or damaged'
+      ' damaged or a different archive: download it again'
     )

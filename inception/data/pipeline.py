@@ -1,4 +1,4 @@
-"""The host pipeline: examples to uint8 batches in an order that can be resumed.
+"""The host pipeline: turns examples into uint8 batches in a resumable order.
 
 Training reads an infinite sequence of positions. Position p is in epoch p // n,
 where n is the number of examples, and is the example shuffle(p % n) under a
@@ -43,11 +43,11 @@ def train_batches(
     shard: Which rows of each batch to read.
     seed: Seed of order and crops.
     first_step: Number of steps already taken; their batches are skipped.
-    known: Told about corrupt images; None: only this process counts them.
+    known: Collects corrupt images. None: only this process counts them.
 
   Returns:
     Batches of `image` uint8 [devices, rows per device, height, width, 3] and
-    `label` int32 [devices, rows per device]. Reading one raises UserError where
+    `label` int32 [devices, rows per device]. Reading one raises UserError if
     more images are corrupt than `config.max_broken` allows.
   """
   if source.fake:
@@ -72,11 +72,11 @@ def eval_batches(
     source: The examples.
     config: `config.data`.
     shard: Which rows of each batch to read.
-    squares: As that of `images.eval_images`.
+    squares: As in `images.eval_images`.
 
   Returns:
     Batches as from `train_batches`, with `mask` float32 [devices, rows per
-    device]: 1 for an example, 0 for padding. Reading one raises UserError where
+    device]: 1 for an example, 0 for padding. Reading one raises UserError if
     an image is corrupt.
   """
   num_batches = -(-source.num_examples // shard.batch_size)
@@ -98,7 +98,7 @@ def file_batches(
   report: Callable[[int, str], None],
   squares: int = 1,
 ) -> Iterable[Batch]:
-  """Returns batches of every file once, as `eval_batches`.
+  """Returns batches of every file once, like `eval_batches`.
 
   A file that is not an image becomes a row of zeros, and is reported before its
   batch is returned.
@@ -108,7 +108,7 @@ def file_batches(
     config: `config.data`.
     shard: Which rows of each batch to read.
     report: Called with the index of a file and what is wrong with it.
-    squares: As that of `images.eval_images`.
+    squares: As in `images.eval_images`.
   """
   examples = _EvalExamples(source, config, squares)
   blank = {
@@ -126,7 +126,7 @@ def file_batches(
 def empty_batch(
   config: ml_collections.ConfigDict, shard: HostShard
 ) -> dict[str, np.ndarray]:
-  """Returns a batch of zeros, which counts nothing in an evaluation."""
+  """Returns a batch of zeros, which does not count in an evaluation."""
   side = config.image_size
   return {
     'image': np.zeros((*shard.shape, side, side, 3), np.uint8),
@@ -160,7 +160,7 @@ class _TrainExamples:
     """Returns the rows of a batch, given positions and indices [n]."""
     encoded, labels = self.source.load(indices)
     seeds = tf.stack([self._seeds(positions), positions], axis=1)
-    # Eager calls follow a failure, which may be an image in another format.
+    # Eager calls follow a failure, which may be due to a non-JPEG.
     jpeg = self.source.jpeg and not tf.executing_eagerly()
     count, side = positions.shape[0], self.config.image_size
     inspected = decode.inspect(tf.ensure_shape(encoded, (count,)), self.config)
@@ -221,7 +221,7 @@ def _batches(
 def _labels(
   labels: Any, source: Source, config: ml_collections.ConfigDict
 ) -> Any:
-  # An invalid label would count as no class at all.
+  # An invalid label would silently match no class.
   valid = (labels >= 0) & (labels < len(source.classes))
   with tf.control_dependencies(
     [tf.debugging.Assert(tf.reduce_all(valid), [labels])]

@@ -7,9 +7,9 @@ Run:  python -m inception.data.prepare --dataset=imagenet2012 --manual_dir=DIR
 ImageNet must be downloaded by hand: log in at image-net.org and download the
 archives of the 2012 challenge, ILSVRC2012_img_train.tar (148 GB) and
 ILSVRC2012_img_val.tar (6.7 GB), into DIR; do not unpack them. The data set
-needs as much disk again in --data_dir. A folder of images,
+needs the same disk space again in --data_dir. A folder of images,
 DIR/<split>/<class>/<image>, needs no preparation; it is only checked. The exit
-status is 1 if a run would stop at what was found.
+status is 1 if it finds errors that would stop a run.
 """
 
 import tarfile
@@ -26,6 +26,9 @@ from inception.files import json_text
 
 # Images decoded from each end of every split, as a check.
 _CHECKED = 8
+# TFDS's own 10 would retry for three minutes without a connection; these take
+# three seconds.
+_DOWNLOAD_RETRIES = 4
 
 
 def define_flags() -> None:
@@ -33,16 +36,16 @@ def define_flags() -> None:
   flags.DEFINE_string('dataset', imagenet.NAME, "Name in TFDS, or 'folder'.")
   flags.DEFINE_string('manual_dir', None, 'Folder of the ImageNet archives.')
   flags.DEFINE_string(
-    'data_dir', None, "Folder of data sets. Unset: TFDS's own."
+    'data_dir', None, "Folder of data sets. Unset: TFDS's default."
   )
   flags.DEFINE_bool(
-    'decode', False, 'Decode every image of a folder: finds damaged ones.'
+    'decode', False, 'Decode every image of a folder, to find damaged ones.'
   )
   shared.define_fraction(
-    'max_broken', 0.0, 'Fraction of broken files that a run would go on with.'
+    'max_broken', 0.0, 'Fraction of broken files that a run would tolerate.'
   )
   flags.DEFINE_bool(
-    'sample', False, 'Accept archives of any size: a part of ImageNet.'
+    'sample', False, 'Accept archives of any size, for a part of ImageNet.'
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -81,7 +84,7 @@ def main() -> int:
 
 
 def _check_folder(data_dir: str | None) -> int:
-  """Checks a folder of images and prints the report; returns the status."""
+  """Checks a folder of images, prints a report and returns the exit status."""
   from inception.data import check_folder  # Slow to import: after the flags.
 
   if data_dir is None:
@@ -94,7 +97,7 @@ def _check_folder(data_dir: str | None) -> int:
   )
   print('\n'.join(report.lines()))
   if not values.decode:
-    print('images were not decoded; --decode finds damaged ones')
+    print('images were not decoded; pass --decode to find damaged ones')
   if values.json:
     splits = {
       split: {'examples': len(found.files), 'classes': found.classes}
@@ -127,8 +130,8 @@ def prepare(
 
   Args:
     dataset: Name in TFDS.
-    manual_dir: Folder of files downloaded by hand, if there are any.
-    data_dir: Folder of data sets; None takes TFDS's own.
+    manual_dir: Folder of files downloaded by hand, if any.
+    data_dir: Folder of data sets; None means TFDS's default.
 
   Raises:
     UserError: There is no such data set, or TFDS cannot build it.
@@ -137,6 +140,7 @@ def prepare(
   from inception.data.tensorflow import tf, tfds
 
   catalog.check_tfds_name(dataset, data_dir)
+  _limit_retries()
   try:
     builder = tfds.builder(dataset, data_dir=data_dir)
     builder.download_and_prepare(
@@ -155,6 +159,13 @@ def prepare(
     tfds.download.DownloadError,
   ) as error:
     raise UserError(f'cannot prepare {dataset!r}: {reason(error)}') from error
+
+
+def _limit_retries() -> None:
+  # Only after inception.data.tensorflow, which imports TFDS quietly.
+  from tensorflow_datasets.core.download import downloader
+
+  downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
 
 
 def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Draws what the network sees: augmented training images, evaluation images.
+"""Draws what the network sees: augmented training and evaluation images.
 
 Run:  python -m inception.data.show --config=configs/digits.py --output=F.png
 """
@@ -41,8 +41,8 @@ def main() -> None:
   for name in ('image_size', 'eval_transform', 'channel_order'):
     if config.data[name] is None:
       raise UserError(
-        f'data.{name} follows from pretrained weights; set it for this command,'
-        f' with --config.data.{name}=...'
+        f'data.{name} is not set (a run takes it from its pretrained weights);'
+        f' set --config.data.{name}=...'
       )
   checks.check(config, DATA_CHOICES)
   training = training_images(config, _COLUMNS * _TRAINING_ROWS)
@@ -58,8 +58,8 @@ def training_images(
 ) -> LabeledImages:
   """Returns the first images of a run, augmented as in its first step.
 
-  Only mixing differs: these images are mixed with each other, those of a step
-  with its whole batch.
+  Only mixup and cutmix differ: these images are mixed with each other, not with
+  the whole batch of the step.
 
   Args:
     config: The whole config of the run.
@@ -99,9 +99,9 @@ def training_images(
 def evaluation_images(
   config: ml_collections.ConfigDict, count: int
 ) -> LabeledImages:
-  """Returns the first `count` images of the evaluation split, or all.
+  """Returns the first `count` images of the evaluation split, or all if fewer.
 
-  As from `training_images`, each with the name of its class.
+  In the form of `training_images`, each with the name of its class.
   """
   from inception.data import pipeline
   from inception.data.sources import catalog
@@ -120,7 +120,7 @@ def evaluation_images(
 def draw(
   training: LabeledImages, evaluation: LabeledImages, output: paths.Path
 ) -> None:
-  """Draws a grid of labeled images, first those of training.
+  """Draws a grid of labeled images, training images first.
 
   Raises:
     UserError: The file cannot be written.

@@ -7,14 +7,14 @@ TensorFlow is initialized it is too late.
 
 import os
 
-# Drop C++ messages: what matters is raised. TF_CPP_MIN_LOG_LEVEL=0 shows them.
-# Where JAX was imported before, it has set 1.
+# Drop C++ log messages; real errors are raised. TF_CPP_MIN_LOG_LEVEL=0 shows
+# them. JAX sets it to 1 if imported first.
 if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '1') == '1':
   os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 from inception.errors import standard_error_closed
 
-# Its C++ code prints a page of messages before it reads any setting.
+# TensorFlow's C++ code prints a page of messages before it reads any setting.
 with standard_error_closed():
   import tensorflow as tf
   import tensorflow_datasets as tfds

@@ -1,4 +1,4 @@
-"""Labels are matched by the names of their classes."""
+"""Labels are matched by class name."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def names_of(source):
   return [source.classes[label] for label in labels]
 
 
-def test_another_order_gives_the_same_names_other_labels(source):
+def test_another_order_changes_labels_but_not_names(source):
   matched = relabel(source, ('dog', 'cat'), 'the network')
   assert matched.classes == ('dog', 'cat')
   assert names_of(matched) == names_of(source)
@@ -38,13 +38,13 @@ def test_classes_may_be_missing_but_not_unknown(source, capsys):
     relabel(source, ('cat', 'dingo'), 'the network')
 
 
-def test_the_names_of_imagenet_are_those_of_tfds():
+def test_the_names_of_imagenet_match_tfds():
   synsets = class_names.imagenet()
   labels = tf.io.gfile.glob(f'{tfds_folder()}/datasets/imagenet2012/labels.txt')
   assert list(synsets) == tf.io.gfile.GFile(labels[0]).read().split()
   assert class_names.readable('n01440764').startswith('tench')
   assert class_names.readable('cat') == 'cat'
-  # Two kinds of cranes have the same word in WordNet.
+  # In WordNet, the crane that flies and the one that lifts share a name.
   assert len({class_names.readable(name) for name in synsets}) == 1000
 
 

@@ -1,4 +1,4 @@
-"""Corrupt images: named, refused, or replaced the same way in every run."""
+"""Corrupt images are reported, refused, or replaced deterministically."""
 
 import dataclasses
 import itertools
@@ -35,7 +35,7 @@ def test_training_refuses_more_than_the_config_allows(config, corrupt_source):
     first_batch(corrupt_source, config)
 
 
-def test_evaluation_refuses_any_however_often_it_is_run(config, corrupt_source):
+def test_every_evaluation_refuses_corrupt_images(config, corrupt_source):
   config.data.max_broken = 0.5
   batches = pipeline.eval_batches(
     corrupt_source, config.data, pipeline.HostShard(13, 1)
@@ -66,13 +66,13 @@ def test_the_next_good_image_replaces_a_corrupt_one(
   output = capsys.readouterr().err
   assert output.count('warning:') == 2
   assert 'dog/1.jpg is corrupt' in output and '(2 of 13)' in output
-  # The same whatever the batch size and wherever a run resumes.
+  # Independent of the batch size and of where a run resumes.
   np.testing.assert_array_equal(whole, stream(4, 0, 13))
   np.testing.assert_array_equal(whole[26:], stream(13, 2, 2))
 
 
 @pytest.mark.parametrize('cache_bytes', [0, 10**6])
-def test_a_file_that_cannot_be_read_is_tried_again(
+def test_reading_a_file_that_cannot_be_read_is_retried(
   config, image_folder, cache_bytes, capsys, monkeypatch
 ):
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_read_is_tried_again(
   source = catalog.open_source(config.data, 'train')
   path = image_folder / 'train' / 'cat' / '0.png'
   path.rename(path.with_suffix('.away'))
-  # However many corrupt images are tolerated: this is no corrupt image.
+  # max_broken does not matter: an unreadable file is not a corrupt image.
   with pytest.raises(UserError, match=r'cat/0.png: No such file.*0.35 s'):
     first_batch(source, config)
   assert capsys.readouterr().err.count('trying again') == 1
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_tried_again(
 def test_a_record_that_does_not_match_its_checksum_is_corrupt(
   config, tmp_path, capsys
 ):
-  """A flipped bit of a label would change the result without a word."""
+  """A flipped bit in a label would silently change the result."""
   config.data.dataset, config.data.data_dir = 'digits', str(tmp_path)
   catalog.open_source(config.data, 'train')  # Builds it.
   (path,) = tmp_path.rglob('*-test.tfrecord*')
@@ -110,7 +110,7 @@ def test_a_record_that_does_not_match_its_checksum_is_corrupt(
   assert first_batch(source, config)['label'].shape == (1, 13)
 
 
-def test_a_label_that_is_no_class_is_corrupt(config, image_folder):
+def test_a_label_without_a_class_is_corrupt(config, image_folder):
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
   source = catalog.open_source(config.data, 'train')
   source = dataclasses.replace(source, classes=('cat',))

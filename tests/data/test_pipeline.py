@@ -1,4 +1,4 @@
-"""The host pipeline: order, resuming, sharding, crops, evaluation, noise."""
+"""Host pipeline: order, resuming, sharding, crops, evaluation, fake data."""
 
 import dataclasses
 import itertools
@@ -114,7 +114,7 @@ def test_evaluation_starts_over_and_builds_its_graph_once(config, numbers):
 
   source = dataclasses.replace(numbers, load=load)
   batches = pipeline.eval_batches(source, config.data, pipeline.HostShard(4, 2))
-  assert not traces  # Building waits for the first use.
+  assert not traces  # The graph is built on first use.
   next(iter(batches))  # Abandoned early.
   built = len(traces)
   assert built >= 1

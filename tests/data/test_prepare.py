@@ -11,9 +11,11 @@ import pytest
 from inception import paths
 from inception.data import check_folder, imagenet, pipeline, prepare
 from inception.data.sources import catalog
+from inception.data.tensorflow import tfds
 from inception.errors import UserError
+from tests.pretrained import web
 
-# Images that TFDS repairs by name: a PNG called JPEG, and a CMYK image.
+# Images that TFDS repairs by name: a PNG named .JPEG, and a CMYK image.
 PNG = 'n02105855_2933.JPEG'
 CMYK = 'n01739381_1309.JPEG'
 
@@ -112,7 +114,7 @@ def test_archives_become_a_data_set_that_trains(config, manual_dir, tmp_path):
   )
 
 
-def test_wrong_archives_are_named(manual_dir, tmp_path):
+def test_wrong_archives_are_reported(manual_dir, tmp_path):
   with pytest.raises(UserError, match='--manual_dir'):
     imagenet.check_archives(None, sample=False)
   with pytest.raises(UserError, match='img_train.tar'):
@@ -129,12 +131,34 @@ def test_wrong_archives_are_named(manual_dir, tmp_path):
     imagenet.check_archives(tmp_path, sample=True)
 
 
-def test_other_tfds_data_sets_are_prepared_too(tmp_path):
+def test_other_tfds_data_sets_can_be_prepared(tmp_path):
   prepare.prepare('digits', None, str(tmp_path))
   found = prepare.verify('digits', str(tmp_path))
   assert found['train']['examples'] == 1437
   with pytest.raises(UserError, match="'nothing_like_it'"):
     prepare.prepare('nothing_like_it', None, str(tmp_path))
+
+
+def test_a_download_that_fails_ends_soon(tmp_path):
+  class Remote(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version('1.0.0')
+    url = ''
+
+    def _info(self):
+      return self.dataset_info_from_configs()
+
+    def _split_generators(self, downloads):
+      downloads.download(self.url)
+
+    def _generate_examples(self):
+      yield from ()
+
+  with web.serve() as server:
+    Remote.url = f'{server.url}/archive'
+    server.pages['/archive'] = web.Page(status=503)
+    with pytest.raises(UserError, match="cannot prepare 'remote'.*503"):
+      prepare.prepare('remote', None, str(tmp_path))
+    assert len(server.requests) == 5
 
 
 def test_a_folder_is_checked(image_folder):
@@ -155,11 +179,11 @@ def test_a_folder_is_checked(image_folder):
   (val / 'dog' / 'notes.txt').write_text('x')
   report = check_folder.check(root, decode_all=True)
   assert report.errors == (
-    '2 of 16 files of val are broken or not images; remove them, or train with'
+    '2 of 16 files in val are broken or not images; remove them, or train with'
     ' --config.data.max_broken=0.125',
   )
   assert report.broken == (
-    'val/dog/1.jpg: its pixels cannot be decoded, it is damaged or incomplete',
+    'val/dog/1.jpg: it cannot be decoded because it is damaged or incomplete',
     'val/dog/notes.txt: it is not an image',
   )
   assert not check_folder.check(root, True, max_broken=0.125).errors

@@ -1,1 +1,1 @@
-"""What happens to images on the devices."""
+"""On the devices: transfer, normalization and augmentation of images."""

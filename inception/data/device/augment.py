@@ -1,7 +1,7 @@
 """Training augmentation on the devices, in float32.
 
-How an image is augmented depends on the key of the step and on the row of the
-image in the global batch, not on the device it is on. Pixels are from 0 to 255.
+Augmentation depends on the key of the step and on the row of the image in the
+global batch, not on the device. Pixels are from 0 to 255.
 """
 
 import functools
@@ -135,8 +135,8 @@ def random_erase(
   Its area is 2 to 33 % of the image, its aspect ratio 0.3 to 3.3, clipped to
   the image. Gray is mid-range: 0 for networks whose input is in [-1, 1].
 
-  `probability` is that an image gets a rectangle; the other arguments are those
-  of `augment`. Returns float32 images.
+  `probability` is the chance of a rectangle, per image; the other arguments are
+  those of `augment`. Returns float32 images.
   """
   height, width = images.shape[1:3]
 
@@ -161,7 +161,7 @@ def mix_pairs(
   config: ml_collections.ConfigDict,
   axis_name: str,
 ) -> tuple[Array, Array]:
-  """Mixes each image and its target with another of the global batch.
+  """Mixes each image and its target with another row of the global batch.
 
   Row i of n is mixed with row n - 1 - i. Mixup (Zhang et al., 2018) averages
   all pixels; cutmix (Yun et al., 2019) pastes a rectangle of the partner. The
@@ -181,7 +181,7 @@ def mix_pairs(
     _pixel_weights, height=height, width=width, config=config
   )
   weights = jax.vmap(draw)(_keys(key, rows))
-  # The mean over pixels: a box is rounded to whole pixels.
+  # The mean over pixels, because a box is rounded to whole pixels.
   weight = jnp.mean(weights, axis=(1, 2))[:, None]
   targets = weight * targets + (1 - weight) * partner_targets
   weights = weights[..., None]
@@ -192,7 +192,7 @@ def mix_pairs(
 def _pixel_weights(
   key: Array, height: int, width: int, config: ml_collections.ConfigDict
 ) -> Array:
-  """Draws the weight of an image in each of its pixels, [height, width]."""
+  """Draws the weight of an image at each pixel, [height, width]."""
   which_key, mixup_key, cutmix_key, box_key = jax.random.split(key, 4)
   choices = []
   if config.mixup_alpha:

@@ -1,7 +1,7 @@
-"""Transfer of batches to the devices, and normalization there.
+"""Transfers batches to the devices and normalizes them there.
 
-Images travel as bytes and are normalized inside the step: a byte moves four
-times faster than a float, and devices have time that host cores do not.
+Images are transferred as bytes and normalized inside the step: a byte moves
+four times faster than a float, and devices have more time than host cores.
 """
 
 import collections
@@ -21,7 +21,7 @@ Array = jax.Array
 
 
 def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
-  """Maps images to what the network sees.
+  """Normalizes images for the network.
 
   Args:
     images: [..., 3], red, green, blue, from 0 to 255.
@@ -55,7 +55,7 @@ def prefetch(
     The batches, with the first axis split over this process's devices.
 
   Raises:
-    UserError: As `batches`, after the batches before have been yielded.
+    UserError: Raised by `batches`; the batches before it are yielded first.
   """
   waiting: collections.deque[dict[str, Array]] = collections.deque()
   failure: UserError | None = None

@@ -1,1 +1,1 @@
-"""From the bytes of an encoded image to uint8 pixels."""
+"""Decoding, cropping and resizing: encoded images to uint8 pixels."""

@@ -1,4 +1,4 @@
-"""Random crops of encoded images, resized to what the network trains on."""
+"""Random crops of encoded images, resized to the training resolution."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from inception.data.tensorflow import tf
 # JPEG downscale factors.
 _RATIOS = (1, 2, 4, 8)
 
-_CROP_ATTEMPTS = 10  # As in TensorFlow's and flax's ImageNet pipelines.
+_CROP_ATTEMPTS = 10  # As in TensorFlow's and Flax's ImageNet pipelines.
 
 
 def random_crops(
@@ -24,19 +24,19 @@ def random_crops(
   config: ml_collections.ConfigDict,
   jpeg: bool,
 ) -> list[Any]:
-  """Decodes a random crop of each image, and only the crop.
+  """Decodes only a random crop of each image.
 
-  GoogLeNet paper, section 6. Where a crop is at least twice the output size, a
+  GoogLeNet paper, section 6. If a crop is at least twice the output size, a
   JPEG is decoded at 1/2, 1/4 or 1/8 scale, at a fraction of the cost.
 
   Args:
     encoded: Images.
     seeds: int64 [2] tensors that determine the crops, one per image.
     config: `config.data`.
-    jpeg: Decode nothing but JPEGs; other images raise.
+    jpeg: Accept only JPEGs; other images raise.
 
   Returns:
-    uint8 [height, width, 3] tensors of any size, as their pixels are stored.
+    uint8 [height, width, 3] tensors of different sizes, in stored orientation.
   """
   if jpeg:
     is_jpeg = tf.reduce_all(tf.equal(encoded.kind, Kind.JPEG))
@@ -70,14 +70,14 @@ def random_crops(
 def resize_crops(
   side: int, orientations: np.ndarray, *crops: np.ndarray
 ) -> np.ndarray:
-  """Resizes crops to squares bilinearly, ignoring aspect, and turns them.
+  """Resizes crops bilinearly to upright squares, ignoring aspect ratio.
 
-  OpenCV's resize of bytes takes a seventh of the time of TensorFlow's, which
-  costs as much as decoding. Pixel centers are at half pixels in both.
+  On bytes, OpenCV's resize is seven times faster than TensorFlow's, which
+  costs as much as decoding. Both use half-pixel centers.
 
   Args:
     side: Height and width of the squares in pixels.
-    orientations: EXIF's orientations of the crops, int32 [n].
+    orientations: EXIF orientation of each crop, int32 [n].
     *crops: n uint8 [height, width, 3] arrays.
 
   Returns:
@@ -95,11 +95,11 @@ def resize_crops(
 def _decode_window(
   image: Encoded, window: Any, config: ml_collections.ConfigDict, jpeg: bool
 ) -> Any:
-  """Decodes a window, of a JPEG at reduced scale but at least `side` pixels."""
+  """Decodes a window; of a JPEG, at reduced scale if `side` pixels remain."""
   side = config.image_size
 
   def at(ratio: int) -> Callable[[], Any]:
-    # At this ratio the window counts pixels of the shrunk image.
+    # The window is in pixels of the scaled-down image.
     return lambda: tf.io.decode_and_crop_jpeg(
       image.data, window // ratio, channels=3, ratio=ratio
     )

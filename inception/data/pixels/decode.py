@@ -1,4 +1,4 @@
-"""Encoded images to pixels, upright and without transparency, in TensorFlow."""
+"""Decodes images in TensorFlow, turned upright and without transparency."""
 
 import dataclasses
 import functools
@@ -35,9 +35,9 @@ class Encoded:
 
   Attributes:
     data: The bytes, a string tensor.
-    kind: A `signature.Kind` each, int32.
-    orientation: EXIF orientation of the pixels each, int32; 1 where the kind is
-      not JPEG, or it is ignored.
+    kind: `signature.Kind` of each image, int32.
+    orientation: EXIF orientation of each image, int32; 1 if it is not a JPEG,
+      or if the config ignores orientation.
   """
 
   data: Any
@@ -55,14 +55,14 @@ def background_of(
 ) -> tuple[int, int, int] | None:
   """Returns the color that `config.data` puts under transparent pixels.
 
-  None keeps the color that is stored in them.
+  None keeps their stored color.
   """
   color = WHITE if config.background is None else config.background
   return tuple(map(round, color)) or None
 
 
 def is_turned(config: ml_collections.ConfigDict) -> bool:
-  """True if `config.data` has pictures turned upright."""
+  """True if `config.data` turns images upright."""
   return config.exif_orientation in (None, True)
 
 
@@ -94,12 +94,12 @@ def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
 def image_shape(
   image: Encoded, config: ml_collections.ConfigDict, jpeg: bool
 ) -> Any:
-  """Returns int32 [3]: height, width, channels, of a JPEG as it is stored.
+  """Returns height, width and channels, int32 [3]; of a JPEG, as stored.
 
   Args:
     image: A single image.
     config: `config.data`.
-    jpeg: It is known to be a JPEG.
+    jpeg: The image is known to be a JPEG.
   """
   if jpeg:
     return tf.io.extract_jpeg_shape(image.data)
@@ -118,7 +118,7 @@ def decode(
   Args:
     image: A single image.
     config: `config.data`.
-    dct_method: As that of `tf.io.decode_jpeg`.
+    dct_method: As in `tf.io.decode_jpeg`.
   """
   return tf.cond(
     tf.equal(image.kind, Kind.JPEG),
@@ -151,7 +151,7 @@ def decode_other(image: Encoded, config: ml_collections.ConfigDict) -> Any:
     )
     return tf.ensure_shape(pixels, (None, None, 3))
 
-  # A JPEG comes here only where it was not known to be one.
+  # Callers decode JPEGs themselves; the maximum keeps the index valid.
   return tf.switch_case(
     tf.maximum(image.kind, Kind.PNG) - Kind.PNG,
     [opaque_png, png_with_alpha, other],
@@ -159,12 +159,12 @@ def decode_other(image: Encoded, config: ml_collections.ConfigDict) -> Any:
 
 
 def crop(pixels: Any, window: Any) -> Any:
-  """Returns a window, int32 [4]: top, left, height, width."""
+  """Returns the pixels in a window, int32 [4]: top, left, height, width."""
   return tf.image.crop_to_bounding_box(pixels, *tf.unstack(window))
 
 
 def turn(image: Any, orientation: Any) -> Any:
-  """Returns the stored pixels of a JPEG, [height, width, 3], upright."""
+  """Turns the stored pixels of a JPEG, [height, width, 3], upright."""
 
   def turned(transpose: bool, *flips: bool) -> Any:
     turned = tf.transpose(image, (1, 0, 2)) if transpose else image
@@ -177,7 +177,7 @@ def turn(image: Any, orientation: Any) -> Any:
 
 
 def turn_square(square: np.ndarray, orientation: int) -> np.ndarray:
-  """Returns stored pixels, [side, side, 3], upright; a view."""
+  """Turns stored pixels, [side, side, 3], upright; returns a view."""
   transpose, down, right = _TURNS[orientation - 1]
   if transpose:
     square = square.transpose(1, 0, 2)
@@ -192,7 +192,7 @@ def upright_shapes(shapes: Any, orientations: Any) -> Any:
 
 
 def stored_windows(windows: Any, shapes: Any, orientations: Any) -> Any:
-  """Finds windows of upright images in the pixels as they are stored.
+  """Maps windows in upright images to windows in the stored images.
 
   Args:
     windows: int32 [n, 4], top, left, height and width in upright images.
@@ -211,8 +211,8 @@ def stored_windows(windows: Any, shapes: Any, orientations: Any) -> Any:
 
 
 def _composite(pixels: Any, background: tuple[int, int, int]) -> Any:
-  """Lays pixels with alpha over a color: uint8 [height, width, 4] to 3."""
-  # 255 * 255 + 127 still fits 16 bits.
+  """Composites RGBA over a color: uint8 [height, width, 4] to [..., 3]."""
+  # 255 * 255 + 127 still fits in 16 bits.
   wide = tf.cast(pixels, tf.uint16)
   color, alpha = wide[..., :3], wide[..., 3:]
   below = tf.constant(background, tf.uint16)
@@ -221,7 +221,7 @@ def _composite(pixels: Any, background: tuple[int, int, int]) -> Any:
 
 
 def _scale_transparent_gray(image: Image.Image, content: bytes) -> None:
-  """Corrects Pillow, which scales gray of 2 or 4 bits to 8, but not this."""
+  """Scales the transparent gray to 8 bits; Pillow scales only the pixels."""
   transparent = image.info.get('transparency')
   if image.mode == 'L' and isinstance(transparent, int):
     levels = signature.levels_of_gray(content)
@@ -231,7 +231,7 @@ def _scale_transparent_gray(image: Image.Image, content: bytes) -> None:
 def _decode_with_pillow(
   background: tuple[int, int, int] | None, upright: bool, data: Any
 ) -> np.ndarray:
-  # Bytes in a graph; in eager calls, an array that holds them.
+  # `data` is bytes in a graph, and an array holding them in eager calls.
   content = np.asarray(data, object).item()
   try:
     with Image.open(io.BytesIO(content)) as file:
@@ -244,6 +244,6 @@ def _decode_with_pillow(
       below = Image.new('RGBA', image.size, background)
       below.alpha_composite(image.convert('RGBA'))
       return np.asarray(below.convert('RGB'))
-  # Pillow's decoders raise errors of many kinds; raise TensorFlow's for all.
+  # Pillow's decoders raise many kinds of errors; convert all to TensorFlow's.
   except Exception as error:
     raise tf.errors.InvalidArgumentError(None, None, str(error)) from error

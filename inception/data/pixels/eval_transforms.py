@@ -1,8 +1,8 @@
-"""Evaluation images: one table of named transforms.
+"""Evaluation preprocessing: a table of named transforms.
 
-Each entry is how a project crops, resizes and normalizes images for the weights
-it published. A config names one in `data.eval_transform`; importing weights
-records the one that they expect.
+Each entry is how a project crops, resizes and normalizes images for its
+published weights. A config selects one in `data.eval_transform`; importing
+weights records the one that they expect.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from inception.errors import lookup
 # samples at pixel corners instead of centers.
 INTERPOLATIONS = ('bilinear', 'bicubic', 'bilinear_tf1')
 
-# `data.channel_order`: how red, green and blue are indexed.
+# `data.channel_order`: the slice that reorders red, green and blue.
 CHANNEL_ORDERS = {'RGB': slice(None), 'BGR': slice(None, None, -1)}
 
 # How `EvalTransform.short_side` rounds to whole pixels.
@@ -29,7 +29,7 @@ _ROUNDINGS: dict[str, Callable[[float], int]] = {
 
 @dataclasses.dataclass(frozen=True)
 class EvalTransform:
-  """How an image becomes the square that the network sees in evaluation.
+  """How evaluation crops, resizes and normalizes an image.
 
   Attributes:
     crop_pct: Fraction of each side that is kept.
@@ -39,8 +39,8 @@ class EvalTransform:
       central square, as torchvision and timm do.
     interpolation: A name in `INTERPOLATIONS`.
     antialias: Average over source pixels when shrinking.
-    mean: Subtracted from pixels of 0 to 255; for red, green and blue.
-    std: Standard deviation of pixels of 0 to 255; for red, green and blue.
+    mean: Mean of pixels from 0 to 255, for red, green and blue.
+    std: Standard deviation of the same pixels.
   """
 
   crop_pct: float = 0.875
@@ -80,9 +80,9 @@ EVAL_TRANSFORMS = {
   'inception_antialias': EvalTransform(antialias=True),
   'keras': EvalTransform(),
   'slim': _SLIM,
-  # Its networks first map torchvision's usual input back to [-1, 1].
+  # torchvision's networks map ImageNet-normalized input back to [-1, 1].
   'torchvision': _TORCHVISION,
-  # torchvision's transform of tensors before antialiasing became the default.
+  # torchvision's transform for tensors before antialiasing became the default.
   'torchvision_tensor': dataclasses.replace(_TORCHVISION, antialias=False),
   'timm': _TIMM,
   # timm's inception_v3.gluon_in1k.
@@ -125,7 +125,7 @@ def transform_name(project: str, architecture: str) -> str:
 def record(
   config: ml_collections.ConfigDict, name: str, image_size: int
 ) -> None:
-  """Records in a config how imported weights expect images.
+  """Records in a config the preprocessing that imported weights expect.
 
   Args:
     config: `config.data`; changed in place.

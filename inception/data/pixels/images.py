@@ -1,4 +1,4 @@
-"""Encoded images to the squares that evaluation sees, in TensorFlow."""
+"""Evaluation preprocessing of encoded images, in TensorFlow."""
 
 from typing import Any
 
@@ -44,8 +44,8 @@ def why_not_decoded(data: bytes) -> str:
   if signature.is_heic(data):
     return f'HEIC is not supported; convert it to {signature.SUPPORTED}'
   if not signature.is_supported(data):
-    return f'it does not begin as {signature.SUPPORTED} does'
-  return 'its pixels cannot be decoded, it is damaged or incomplete'
+    return f'its format is not {signature.SUPPORTED}'
+  return 'it cannot be decoded because it is damaged or incomplete'
 
 
 def eval_images(
@@ -64,7 +64,7 @@ def eval_images(
   encoded = decode.inspect(data, config)
   side = config.image_size
 
-  # AutoGraph would rewrite the code of conditions, of which there are none.
+  # No AutoGraph: no Python control flow depends on tensors.
   @tf.autograph.experimental.do_not_convert
   def one(parts: Any) -> Any:
     image = Encoded(*parts)
@@ -72,8 +72,8 @@ def eval_images(
       return _eval_image(image, config)
     return multi_crop.SQUARES[squares](image, config)
 
-  # A loop, so the graph holds the operations of one image: 32 images side by
-  # side take 11 s to build instead of 0.8 s, and then run no faster.
+  # A loop, so the graph holds the operations of one image: unrolling it for 32
+  # images takes 11 s to build instead of 0.8 s and runs no faster.
   return tf.map_fn(
     one,
     (encoded.data, encoded.kind, encoded.orientation),
@@ -128,8 +128,8 @@ def _resize_and_crop(
 ) -> Any:
   """Resizes the short side and takes the central square.
 
-  torchvision's Resize and CenterCrop, which timm uses too: the long side is
-  rounded down, and half a pixel of margin to the nearest even number.
+  As torchvision's Resize and CenterCrop, which timm also uses: the long side is
+  rounded down, and half-pixel margins to the nearest even number.
   """
   side = config.image_size
   pixels = decode.decode(image, config, transform.dct_method)

@@ -1,10 +1,10 @@
-"""Several squares of a picture, whose probabilities evaluation averages.
+"""Multi-crop evaluation: squares of an image, whose probabilities are averaged.
 
-GoogLeNet paper, section 7: the picture at 4 scales, of each the left, central
-and right square (of a tall picture the top, central and bottom one), of each
-its 4 corners, its center, and the whole square resized: 72 squares, and with
-their mirror images 144 crops. One scale and the central square alone make 12
-crops. 10 crops are AlexNet's: corners and center of the picture.
+GoogLeNet paper, section 7: resize the image to 4 scales; from each, take the
+left, central and right square (top, central and bottom if tall); from each of
+those, take 4 corners, the center, and the whole square resized. With mirror
+images, the 72 squares make 144 crops. One scale and the central square alone
+make 12 crops. 10 crops are AlexNet's: the image's corners and center.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ from inception.data.pixels.resizing import (
 )
 from inception.data.tensorflow import tf
 
-# Short sides of the picture, for a network that sees 224 pixels. Other networks
-# have them in proportion.
+# Short sides of the resized image for a network with 224-pixel input; scaled in
+# proportion for other networks.
 _SCALES = (256, 288, 320, 352)
 _INPUT = 224
 
@@ -34,7 +34,7 @@ _INPUT = 224
 def _five(image: Encoded, config: ml_collections.ConfigDict) -> Any:
   """Returns corners and center, uint8 [5, side, side, 3].
 
-  The picture is resized so that its center is what the network usually sees.
+  The image is resized so that the center is the usual evaluation crop.
   """
   transform = eval_transform(config)
   # A full crop leaves no margin; take 224 of 256 pixels.

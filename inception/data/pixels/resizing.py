@@ -6,10 +6,10 @@ from typing import Any
 from inception.data.pixels.eval_transforms import EvalTransform
 from inception.data.tensorflow import tf
 
-# Where resizing a whole picture would make more pixels than this number of
-# windows, only the windows are computed.
+# If the whole resized image would have more pixels than this many windows, only
+# the windows are computed.
 _MOST_PIXELS = 16
-# Source pixels, of the larger grid, on each side that an output pixel may need.
+# Kernel radius, in pixels of the source or the output, whichever are larger.
 _SUPPORT = 3
 
 
@@ -22,8 +22,8 @@ def windows(
 ) -> list[Any]:
   """Resizes an image and cuts windows out of it.
 
-  A picture of 4 by 1,200 pixels would become one of 342 by 102,600. Then only
-  the windows are resized; they are at most one level off.
+  An image of 4 x 1,200 pixels would become one of 342 x 102,600. In that case,
+  only the windows are computed; they are off by at most one level.
 
   Args:
     image: uint8 [height, width, 3].
@@ -36,7 +36,7 @@ def windows(
     uint8 [*size, 3] per window.
   """
 
-  # AutoGraph would rewrite the code of conditions, of which there are none.
+  # No AutoGraph: no Python control flow depends on tensors.
   @tf.autograph.experimental.do_not_convert
   def whole() -> Any:
     pixels = to_uint8(resize(image, tf.cast(sides, tf.int32), transform))
@@ -71,8 +71,8 @@ def _window(
   length = tf.cast(tf.shape(image)[:2], tf.float64)
   scale = tf.cast(sides, tf.float64) / length
   begin = tf.cast(begin, tf.float64)
-  # What the window needs of the source; in float32, positions in a long
-  # picture would be off.
+  # The part of the source that the window needs. In float32, positions in a
+  # long image would be off.
   margin = _SUPPORT * tf.maximum(tf.ones_like(scale), 1 / scale)
   first = tf.nn.relu(tf.floor(begin / scale - margin))
   end = tf.minimum(length, tf.math.ceil((begin + size) / scale + margin))
@@ -81,7 +81,7 @@ def _window(
   part = tf.image.crop_to_bounding_box(image, top, left, height, width)
   translation = first * scale - begin
   is_tf1 = transform.interpolation == 'bilinear_tf1'
-  if is_tf1:  # Pixels begin at corners.
+  if is_tf1:  # Samples at pixel corners.
     translation += 0.5 - 0.5 * scale
     part = tf.pad(part, [(0, 1), (0, 1), (0, 0)], 'SYMMETRIC')
   pixels = tf.raw_ops.ScaleAndTranslate(
@@ -98,7 +98,7 @@ def _window(
 
 
 def resize(image: Any, sides: Any, transform: EvalTransform) -> Any:
-  """Resizes [height, width, 3] as a transform says; returns float32 pixels."""
+  """Resizes [height, width, 3] as a transform specifies; returns float32."""
   match transform.interpolation:
     case 'bilinear' | 'bicubic' as method:
       return tf.image.resize(
@@ -112,7 +112,7 @@ def resize(image: Any, sides: Any, transform: EvalTransform) -> Any:
 
 
 def with_short_side(image: Any, short: Any) -> Any:
-  """Returns height and width, int64 [2], with a short side that is given."""
+  """Returns height and width, int64 [2], scaled to a given short side."""
   sides = tf.cast(tf.shape(image)[:2], tf.int64)
   return sides * short // tf.reduce_min(sides)
 

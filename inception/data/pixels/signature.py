@@ -1,6 +1,6 @@
-"""What an encoded image is, from its first bytes: format, alpha, orientation.
+"""Detects the format, alpha and orientation of an image from its first bytes.
 
-Decoders need to know these before they start. Pure Python, one call for many
+Decoders need these before they start. Pure Python; one call handles many
 images.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 # Bytes of each image to look at first; few headers are longer.
 HEAD_BYTES = 16_384
-# Instead of an orientation: the header is longer than the head.
+# Orientation of an image whose header is longer than `HEAD_BYTES`.
 UNKNOWN = 0
 
 SUPPORTED = 'JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'
@@ -27,7 +27,7 @@ _SUFFIXES = (
   *('.tif', '.tiff', '.avif'),
 )
 
-# Brands of ISO's media format.
+# Brands of the ISO base media file format.
 _AVIF = (b'avif', b'avis')
 _HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1')
 
@@ -35,7 +35,7 @@ _EXIF = b'Exif\0\0'
 _XMP = b'http://ns.adobe.com/xap/1.0/\0'
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _ORIENTATION_TAG = 0x0112
-# Bytes of an EXIF field's value, by its type: SHORT or LONG.
+# `struct` code of an EXIF field's value, by its type: SHORT or LONG.
 _NUMBER_TYPES = {3: 'H', 4: 'I'}
 
 # Markers of a JPEG: application data with EXIF, and the start of the pixels.
@@ -50,11 +50,11 @@ class Kind(enum.IntEnum):
   JPEG = 0
   PNG = 1  # Opaque.
   PNG_ALPHA = 2
-  OTHER = 3  # By Pillow, which is slower, but knows everything.
+  OTHER = 3  # Decoded by Pillow: slower, but reads every supported format.
 
 
 def is_supported(head: bytes) -> bool:
-  """True if a file begins as an image does; 12 bytes are enough."""
+  """True if a file starts like a supported image; 12 bytes are enough."""
   return (
     head.startswith((_JPEG, _PNG, *_OTHERS))
     or _is_webp(head)
@@ -63,17 +63,17 @@ def is_supported(head: bytes) -> bool:
 
 
 def is_heic(head: bytes) -> bool:
-  """True if a file begins as photos of Apple's phones do."""
+  """True if a file starts like HEIC, the photo format of iPhones."""
   return _brand(head) in _HEIC
 
 
 def is_supported_name(name: str) -> bool:
-  """True if a file has the name of an image."""
+  """True if a file name has the extension of a supported image."""
   return name.lower().endswith(_SUFFIXES)
 
 
 def is_jpeg(head: bytes) -> bool:
-  """True if a file begins as a JPEG does."""
+  """True if a file starts like a JPEG."""
   return head.startswith(_JPEG)
 
 
@@ -81,7 +81,7 @@ def inspect_all(whole: bool, images: np.ndarray) -> np.ndarray:
   """Returns int32 [n, 2], kind and orientation, for images [n] or their heads.
 
   Args:
-    whole: These are whole images. Otherwise the orientation is `UNKNOWN` where
+    whole: `images` are whole images. Otherwise the orientation is `UNKNOWN` if
       a header is longer than `HEAD_BYTES`.
     images: Object array of bytes.
   """
@@ -94,23 +94,23 @@ def inspect(head: bytes, whole: bool) -> tuple[Kind, int]:
 
   Args:
     head: The file, or its first `HEAD_BYTES`.
-    whole: It is the whole file.
+    whole: `head` is the whole file.
 
   Returns:
-    The kind, and the orientation of a JPEG as EXIF or XMP count it, 1 to 8, or
-    `UNKNOWN`. That of other kinds is 1: their decoder does it.
+    The kind, and the EXIF or XMP orientation of a JPEG: 1 to 8, or `UNKNOWN`.
+    Other kinds have 1, because their decoders turn them upright.
   """
   kind = Kind.JPEG if is_jpeg(head) else Kind.OTHER
   try:
     if kind == Kind.JPEG:
       return kind, _orientation_of_jpeg(head)
     return _inspect_png(head) if head.startswith(_PNG) else kind, 1
-  except (struct.error, IndexError):  # The header is longer, or cut.
+  except (struct.error, IndexError):  # The header is cut off.
     return kind, 1 if whole else UNKNOWN
 
 
 def _orientation_of_jpeg(head: bytes) -> int:
-  """Reads the orientation: that of EXIF, or else of XMP, as Pillow does."""
+  """Reads the orientation from EXIF, or else from XMP, as Pillow does."""
   position = 2
   of_xmp = 1
   while True:
@@ -136,7 +136,7 @@ def _orientation_of_jpeg(head: bytes) -> int:
 def _orientation(tiff: bytes) -> int | None:
   """Reads the orientation from EXIF data, which has the structure of TIFF."""
   order = '>' if tiff.startswith(b'MM') else '<'
-  with contextlib.suppress(struct.error):  # Damaged: as if there were none.
+  with contextlib.suppress(struct.error):  # Damaged: treated as missing.
     (directory,) = struct.unpack_from(order + 'I', tiff, 4)
     (count,) = struct.unpack_from(order + 'H', tiff, directory)
     for field in range(directory + 2, directory + 2 + 12 * count, 12):
@@ -168,7 +168,7 @@ def _inspect_png(head: bytes) -> Kind:
 
 
 def _brand(head: bytes) -> bytes:
-  """Returns the brand of a file of ISO's media format; else nothing."""
+  """Returns the brand of an ISO base media file; b'' for other files."""
   return head[8:12] if head[4:8] == b'ftyp' else b''
 
 

@@ -1,4 +1,4 @@
-"""TFDS's builders: which data sets there are, and whether one can be read."""
+"""TFDS builders: lists data sets and checks that one can be read."""
 
 from collections.abc import Mapping
 import contextlib
@@ -16,7 +16,7 @@ from inception.files import file_lock
 
 
 def root(data_dir: str | None) -> paths.Path:
-  """Returns the folder that holds data sets; None takes TFDS's own.
+  """Returns the folder that holds data sets; None means TFDS's default.
 
   Raises:
     UserError: The path is empty or not on a mounted file system.
@@ -48,7 +48,7 @@ def make_builder(name: str, data_dir: str | None) -> Any:
 
   Args:
     name: Name in TFDS, with or without version and config.
-    data_dir: Folder that holds data sets; None takes TFDS's own.
+    data_dir: Folder that holds data sets; None means TFDS's default.
 
   Raises:
     UserError: There is no such data set, or its metadata is damaged.
@@ -63,7 +63,7 @@ def make_builder(name: str, data_dir: str | None) -> Any:
       f' {folder / base_name(name)} has the files dataset_info.json and'
       ' features.json; prepare it again'
     ) from error
-  # TFDS parses its JSON files without checks; a damaged one raises anything.
+  # TFDS parses its JSON files without checks; a damaged one can raise anything.
   except Exception as error:
     raise UserError(
       f'cannot open the data set {name!r} in {folder}: {reason(error)}; if its'
@@ -74,12 +74,12 @@ def make_builder(name: str, data_dir: str | None) -> Any:
 
 
 def prepared_builder(name: str, data_dir: str | None) -> Any:
-  """Returns the builder of a data set that can be read; builds the digits.
+  """Returns the builder of a prepared data set; builds the digits if needed.
 
   Arguments are those of `make_builder`.
 
   Raises:
-    UserError: The data set is not prepared, or in another format.
+    UserError: The data set is not prepared, or not as TFRecords.
   """
   builder = make_builder(name, data_dir)
   if isinstance(builder, digits.Digits) and not builder.info.splits:
@@ -88,7 +88,7 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
     raise UserError(
       f'data set {name!r} is not prepared in {builder.data_dir}; run'
       f' python -m inception.data.prepare --dataset={name.split(":")[0]}, set'
-      ' --config.data.data_dir, or take a folder of images with'
+      ' --config.data.data_dir, or use a folder of images with'
       ' --config.data.dataset=folder --config.data.data_dir=DIR'
     )
   if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
@@ -100,14 +100,14 @@ def prepared_builder(name: str, data_dir: str | None) -> Any:
 
 
 def _build_digits(folder: paths.Path, builder: Any) -> Any:
-  """Builds the digits; waits if another process is doing it."""
+  """Builds the digits; waits if another process is building them."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
     with file_lock.locked(folder / '.digits.lock', wait=True):
       fresh = tfds.builder(builder.name, data_dir=str(folder))
       if not fresh.info.splits:
         tfds.disable_progress_bar()
-        # TFDS would report a download, but there is none.
+        # TFDS would report a download, but nothing is downloaded.
         with contextlib.redirect_stdout(io.StringIO()):
           fresh.download_and_prepare()
   except (OSError, RuntimeError, tf.errors.OpError) as error:
@@ -121,10 +121,10 @@ def _build_digits(folder: paths.Path, builder: Any) -> Any:
 def image_and_label(builder: Any) -> tuple[str, str]:
   """Returns the names of the features that hold the image and its class.
 
-  Those that `supervised_keys` name, or else the only ones of their kinds.
+  Uses `supervised_keys`, or else the only image and the only class label.
 
   Raises:
-    UserError: There are none, or the images are not of 8 bits.
+    UserError: There are no such features, or the images are not 8-bit.
   """
   name, features = builder.info.name, builder.info.features
   image, label = _pair_of(builder.info.supervised_keys) or (
@@ -137,15 +137,15 @@ def image_and_label(builder: Any) -> tuple[str, str]:
   ):
     if key not in features or not isinstance(features[key], kind):
       raise UserError(
-        f'data set {name!r} is not for image classification, or does not say'
-        f' how: it needs supervised_keys of an image and a class label, and has'
+        f'data set {name!r} is not set up for image classification: its'
+        f' supervised_keys must be an image and a class label, but are'
         f' {builder.info.supervised_keys}'
       )
   dtype = np.dtype(features[image].np_dtype)
   if dtype != np.uint8:
     raise UserError(
-      f'data set {name!r} has images of {dtype.name}; only uint8, from 0 to'
-      ' 255, is supported: build it with such images'
+      f'data set {name!r} has images of {dtype.name}, but only uint8 (0 to'
+      ' 255) is supported; build it again with uint8 images'
     )
   return image, label
 
@@ -156,7 +156,7 @@ def _pair_of(keys: Any) -> tuple[str, str] | None:
 
 
 def _only(kind: Any, features: Mapping[str, Any]) -> str:
-  """Returns the only feature of a kind; an empty name if it is not one."""
+  """Returns the name of the only feature of a kind; '' if none or several."""
   found = [key for key, each in features.items() if isinstance(each, kind)]
   return found[0] if len(found) == 1 else ''
 
@@ -165,13 +165,13 @@ def check_shards(splits: Mapping[str, Any]) -> None:
   """Checks that shards without records, which TFDS skips, are empty files.
 
   Raises:
-    UserError: Names the shard.
+    UserError: A shard without records is not empty; names it.
   """
   for info in splits.values():
     for path, length in zip(info.filepaths, info.shard_lengths):
       is_empty = not os.path.exists(path) or not os.path.getsize(path)
       if length < 0 or (length == 0 and not is_empty):
         raise UserError(
-          f'{path} counts as empty: dataset_info.json says that it holds'
-          f' {count(length, "record")}; prepare the data set again'
+          f'{path} is treated as empty: dataset_info.json lists'
+          f' {count(length, "record")} for it; prepare the data set again'
         )

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Opens data sets by name."""
 
 from collections.abc import Callable
 import difflib
@@ -36,7 +36,7 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
   return tfds.open_split(config, split)
 
 
-# With a config and a version, as TFDS writes them.
+# Name with an optional config and version, as TFDS writes them.
 _NAME = re.compile(r'\w+(/[\w.=,+-]+)*(:[\w.*+-]+)?')
 
 

@@ -1,7 +1,7 @@
 """A folder of images: <root>/<split>/<class>/<image>.
 
-Splits are folders and take TFDS slicing syntax. The order of the images follows
-from their names alone and mixes the classes, so 'train[:90%]' holds about 90 %
+Splits are folders and take TFDS slicing syntax. The order of the images depends
+only on their names and mixes the classes, so 'train[:90%]' holds about 90 %
 of every class. In a folder without splits, <root>/<class>/<image>, the only
 split is 'images'.
 """
@@ -22,7 +22,7 @@ from inception.data.sources.source import Source, cached, read_in_graph
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 
-# The only split of a folder that has no folders for splits.
+# The only split of a folder without split folders.
 WHOLE = ['images']
 # Names that splits usually have.
 _SPLITS = frozenset({'train', 'training', 'val', 'valid', 'validation', 'test'})
@@ -36,7 +36,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     split: Name of the split's folder, with or without a slice in TFDS syntax.
 
   Raises:
-    UserError: The folder or split does not exist, or holds something else.
+    UserError: The folder or split does not exist, or does not hold images.
   """
   if config.data_dir is None:
     raise UserError(
@@ -74,7 +74,7 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> Source:
 
 
 def open_files(files: Sequence[str]) -> Source:
-  """Returns a source of image files, given their paths, without classes."""
+  """Returns a source of unlabeled image files, given their paths."""
   read = functools.partial(_read, files)
   return Source(
     name='files',
@@ -116,7 +116,7 @@ def _folder_names(root: paths.Path) -> list[str]:
 def _is_whole(root: paths.Path) -> bool:
   """True if the folders in a folder are classes, not splits.
 
-  Most of them then hold images themselves. If as many hold folders, their names
+  They are if more of them hold images than hold folders. On a tie, their names
   decide.
   """
   with_images = with_folders = 0
@@ -142,9 +142,9 @@ def split_folder(root: paths.Path, split: str) -> paths.Path:
   if split in splits:
     return root if whole else root / split
   hint = (
-    ', which hold images: the only split is images. Train on images[:80%] and'
-    ' evaluate on images[80%:] (--config.data.train_split,'
-    ' --config.data.eval_split; of eval.py, --split)'
+    ', which are classes, so the only split is images; train on images[:80%]'
+    ' and evaluate on images[80%:] (--config.data.train_split and'
+    ' --config.data.eval_split; --split for eval.py)'
   )
   raise UserError(
     f'no split {split!r} in {root}; it has'
@@ -159,7 +159,7 @@ def _make_load(
   cache_bytes: int,
 ) -> Callable[[Any], tuple[Any, Any]]:
   # Made once, outside the graph, which would otherwise hold a copy of each.
-  # Names of files may be no UTF-8.
+  # File names may not be valid UTF-8.
   all_files = tf.constant([os.fsencode(file) for file in files])
   all_labels = tf.constant(labels)
   read = cached(read, cache_bytes)

@@ -1,7 +1,4 @@
-"""The image files of a folder, and what else is in it.
-
-Skipped files are counted and reported.
-"""
+"""Lists the image files in a folder; counts and reports skipped files."""
 
 from collections.abc import Iterable, Iterator
 import concurrent.futures
@@ -19,7 +16,7 @@ from inception.processes import distributed
 
 _THREADS = 16  # Opening files on a network disk is mostly waiting.
 
-# What operating systems and archivers leave behind; in lower case.
+# Files that operating systems and archivers leave behind, in lower case.
 _LEFT_BEHIND = frozenset({'thumbs.db', 'desktop.ini', '__macosx'})
 
 
@@ -33,9 +30,10 @@ class ImageList:
     labels: Index into `classes` of each image.
     classes: Names of the class folders that hold images.
     nested: Number of images in sub-folders of a class folder.
-    loose: Images in no class folder.
+    loose: Images outside class folders.
     empty: Class folders without images.
     no_images: Files that are not images.
+    dead_links: Links to files that do not exist.
     jpeg: All images are JPEGs.
   """
 
@@ -51,14 +49,14 @@ class ImageList:
   jpeg: bool
 
   def describe_oddities(self) -> str:
-    """Describes what is odd about the folder; empty if nothing is."""
+    """Describes oddities of the folder; empty if there are none."""
     one = len(self.no_images) == 1
     no_images = 'that is not an image' if one else 'that are not images'
     skipped = (
       ('class', ' without images', self.empty),
       ('file', f' {no_images}', self.no_images),
       ('dead link', '', self.dead_links),
-      ('image', ' in no class', self.loose),
+      ('image', ' outside class folders', self.loose),
     )
     phrases = [
       f'skipped {count(len(names), noun)}{rest} ({some(names)})'
@@ -73,7 +71,7 @@ class ImageList:
 
 @dataclasses.dataclass(frozen=True)
 class _File:
-  name: str  # Path in its root.
+  name: str  # Path relative to the root.
   size: int
   is_image: bool
   is_jpeg: bool
@@ -82,12 +80,12 @@ class _File:
 def list_split(
   split: paths.Path, max_broken: float, retry_seconds: float
 ) -> ImageList:
-  """Lists the images of a split, and warns about what else is there.
+  """Lists the images of a split, and warns about anything else in it.
 
   Args:
-    split: Its folder.
-    max_broken: Fraction of other files tolerated.
-    retry_seconds: As that of `list_images`.
+    split: Folder of the split.
+    max_broken: Tolerated fraction of files that are not images.
+    retry_seconds: As in `list_images`.
 
   Raises:
     UserError: The folder has no images, or too many other files.
@@ -97,7 +95,7 @@ def list_split(
   total = len(images.files) + others
   if others > max_broken * total:
     raise UserError(
-      f'{others} of {total} files in {split} {are(others)} not of'
+      f'{others} of {total} files in {split} {are(others)} not'
       f' {signature.SUPPORTED}: {some(images.no_images)}; remove or convert'
       ' them, or raise --config.data.max_broken'
     )
@@ -114,11 +112,11 @@ def list_split(
 def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
   """Lists the images in the class folders of a split, and their sub-folders.
 
-  The order mixes the classes and follows from the names alone.
+  The order mixes the classes and depends only on the names.
 
   Args:
     split: Folder of the split.
-    retry_seconds: How long to try to read a file again.
+    retry_seconds: How long to retry reading a file.
 
   Raises:
     UserError: A file cannot be read.
@@ -151,18 +149,18 @@ def list_images(split: paths.Path, retry_seconds: float = 0.0) -> ImageList:
 
 
 def loose_images(folder: paths.Path) -> tuple[str, ...]:
-  """Returns the names of the images in a folder itself, in order."""
+  """Returns the names of the images directly in a folder, sorted."""
   return tuple(
     path.name
-    for path in paths.entries(folder)
+    for path in _visible(folder)
     if signature.is_supported_name(path.name) and path.is_file()
   )
 
 
 def image_files(folder: str) -> list[str]:
-  """Returns the files of a folder and its sub-folders that should be images.
+  """Returns the files in a folder and its sub-folders that look like images.
 
-  They begin like images or are named like them. A warning counts the others.
+  They have an image's first bytes or extension. Warns about the others.
   """
   files, dead_links, _ = _sort_out(folder, _walk(folder))
   others = sorted(
@@ -170,18 +168,18 @@ def image_files(folder: str) -> list[str]:
     for file in _look_at_all(folder, files, 0.0)
     if not file.is_image and not signature.is_supported_name(file.name)
   )
-  # A dead link is not an image, but was meant as one.
+  # A dead link was probably meant to be an image.
   chosen = sorted({*files, *dead_links} - {*others})
   if others and chosen:
     warn(
-      f'{folder}: skipped {count(len(others), "file")} not of'
-      f' {signature.SUPPORTED} ({some(others)})'
+      f'{folder}: skipped {count(len(others), "file")} not in'
+      f' {signature.SUPPORTED} format ({some(others)})'
     )
   return [os.path.join(folder, name) for name in chosen]
 
 
 def folders(path: paths.Path) -> list[paths.Path]:
-  """Returns the folders in a folder, in order, without hidden ones."""
+  """Returns the folders in a folder, sorted, without hidden ones."""
   return [entry for entry in _visible(path) if entry.is_dir()]
 
 
@@ -194,7 +192,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _walk(root: str, folder: str = '') -> Iterator[str]:
-  """Yields names in `root` of what is in a folder and its sub-folders."""
+  """Yields file paths, relative to `root`, in a folder and its sub-folders."""
   seen = set()
   for parent, children, names in paths.walk(os.path.join(root, folder)):
     # A link may lead back to a folder above it.

@@ -1,10 +1,10 @@
-"""Random access to TFRecord files: where each record is, and reading one.
+"""Random access to the records in TFRecord files.
 
 TFDS stores its data sets as TFRecords, which can only be read front to back.
-One pass over the length that precedes each record finds them all; after that,
-reading any record is a single call. This is what makes order, sharding and
-resuming exact. Both checksums of a record are verified: that of its length when
-it is found, that of its data when it is read.
+One pass over the record headers builds an index; after that, reading any record
+is a single call. This makes order, sharding and resuming exact. Both checksums
+of a record are verified: that of its length by the pass, that of its data when
+it is read.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class RecordIndex:
 
 
 def masked_crc32c(data: bytes) -> int:
-  """Returns the checksum that TFRecords contain."""
+  """Returns the checksum that TFRecords store."""
   crc = google_crc32c.value(data)
   return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -90,12 +90,12 @@ def index_records(
   """Finds the records of several files.
 
   Args:
-    slices: What to read.
-    retry_seconds: How long to try to read a file again.
+    slices: Which records to find.
+    retry_seconds: How long to retry reading a file.
 
   Raises:
-    UserError: A file cannot be read, is damaged, or does not hold the number of
-      records that it should; names it.
+    UserError: A file cannot be read, is damaged, or holds the wrong number of
+      records; names it.
   """
   with concurrent.futures.ThreadPoolExecutor(16) as threads:
     found = list(
@@ -129,7 +129,7 @@ def _find(part: FileSlice) -> np.ndarray:
       position = begin + length + _FOOTER.size
       if position > size:
         raise _damaged(part.path)
-      # One call reads this record's last bytes and the next one's first.
+      # One call reads this record's footer and the next one's header.
       both = os.pread(descriptor, _FOOTER.size + _HEADER.size, begin + length)
       rows.append((begin, length, *_FOOTER.unpack(both[: _FOOTER.size])))
       header = both[_FOOTER.size :]

@@ -1,4 +1,4 @@
-"""What every data set becomes: an array of encoded images with labels."""
+"""The form of every data set: an array of encoded images with labels."""
 
 import collections
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _READ_AT_ONCE = 1024
 
 
 class DamagedError(Exception):
-  """An example is damaged; the message says in what way."""
+  """An example is damaged; the message says what is wrong."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Source:
     read: Maps an index to the bytes of that example as they are stored. Raises
       OSError, or DamagedError if they do not match their checksum.
     describe: Maps an index to a name of that example, for messages.
-    digest: Hash of what is in the split, for the record of a run.
-    ranges: The parts of whole splits that these examples are.
-    labels: Label of each example, int64 [num_examples], where it is known
-      without reading them.
+    digest: Hash of the split's contents, recorded with a run.
+    ranges: The parts of whole splits that these examples come from.
+    labels: Label of each example, int64 [num_examples], if known without
+      reading the examples.
     jpeg: All images are expected to be JPEGs.
     fake: Batches are noise, not images.
-    file_name: Maps an index to the name that the image's file had, if known.
+    file_name: Maps an index to the image's original file name, if known.
   """
 
   name: str
@@ -64,17 +64,17 @@ class Source:
   file_name: Callable[[int], str] | None = None
 
   def __post_init__(self) -> None:
-    """Raises UserError if two classes have one name."""
+    """Raises UserError if two classes have the same name."""
     for name, times in collections.Counter(self.classes).items():
       if name and times > 1:
         raise UserError(
-          f'{self.name} has the class {name!r} twice; labels are matched by'
-          ' name'
+          f'{self.name} has the class {name!r} twice; rename one, because'
+          ' labels are matched by name'
         )
 
 
 def overlap(one: Source, other: Source) -> int:
-  """Returns the number of examples in both of two splits of one data set."""
+  """Returns the number of examples that two splits of a data set share."""
   return sum(
     max(0, min(a.end, b.end) - max(a.first, b.first))
     for a in one.ranges
@@ -86,7 +86,7 @@ def overlap(one: Source, other: Source) -> int:
 def spread(source: Source, count: int) -> Source:
   """Returns `count` evenly spaced examples, or all if there are fewer.
 
-  Some data sets are sorted by class: this way, every class is there.
+  Even spacing covers the classes of data sets that are sorted by class.
   """
   total = source.num_examples
   count = min(count, total)
@@ -103,7 +103,7 @@ def spread(source: Source, count: int) -> Source:
 
 
 def with_classes(source: Source, classes: tuple[str, ...]) -> Source:
-  """Returns a source whose labels are indices into more classes, by name."""
+  """Returns a source whose labels are indices into `classes`, by name."""
   if source.classes == classes:
     return source
   label_by_name = {name: label for label, name in enumerate(classes)}
@@ -152,7 +152,7 @@ def read_in_graph(read: Callable[[int], bytes], indices: Any) -> Any:
 def cached(
   read: Callable[[int], bytes], cache_bytes: int
 ) -> Callable[[int], bytes]:
-  """Returns a reader that keeps what it reads until `cache_bytes` are full.
+  """Returns a reader that caches examples until `cache_bytes` are full.
 
   Nothing is evicted: in the random order of training, every example is equally
   likely to be needed next.
@@ -192,7 +192,7 @@ def relabel(source: Source, expected: tuple[str, ...], owner: str) -> Source:
     owner: Who expects them, for messages.
 
   Raises:
-    UserError: It has a class that is not expected; names the first.
+    UserError: The source has an unexpected class; names the first.
   """
   known, here = set(expected), set(source.classes)
   unknown = [name for name in source.classes if name not in known]
@@ -200,7 +200,7 @@ def relabel(source: Source, expected: tuple[str, ...], owner: str) -> Source:
     label = source.classes.index(unknown[0])
     there = repr(expected[label]) if label < len(expected) else 'none'
     raise UserError(
-      f'{source.name} has other classes than {owner}: the first difference is'
+      f'{source.name} has different classes from {owner}: they first differ at'
       f' class {label}, {unknown[0]!r} here and {there} there'
     )
   missing = [name for name in expected if name not in here]

@@ -11,10 +11,10 @@ from inception.data.sources.source import Range, Source, cached, read_in_graph
 from inception.data.tensorflow import tf, tfds
 from inception.errors import UserError, reason
 
-# What TFDS raises for a split that does not exist or cannot be parsed.
+# Errors that TFDS raises for a missing or malformed split.
 _SPLIT_ERRORS = (KeyError, ValueError, AssertionError, NotImplementedError)
 
-# Feature of some data sets: the name that the image's file had.
+# Feature of some data sets: the image's original file name.
 _NAME = 'file_name'
 
 
@@ -76,7 +76,7 @@ def _file_name(read: Callable[[int], bytes]) -> Callable[[int], str]:
 
 
 def split_ranges(split: str, infos: Mapping[str, Any]) -> tuple[Range, ...]:
-  """Returns the examples that a split stands for.
+  """Returns the ranges of examples that a split refers to.
 
   Args:
     split: Split in TFDS slicing syntax, such as 'train[:90%]'.
@@ -98,7 +98,7 @@ def split_ranges(split: str, infos: Mapping[str, Any]) -> tuple[Range, ...]:
 
 
 def select_slice(split: str, base: str, count: int) -> tuple[Range, ...]:
-  """Returns the examples of one whole split that a slice keeps.
+  """Returns the ranges of one whole split that a slice selects.
 
   Args:
     split: Split in TFDS slicing syntax, such as 'train[:90%]'.

@@ -12,7 +12,7 @@ from inception.data.tensorflow import tf
 from inception.processes.distributed import AXIS
 
 
-def test_keys_follow_from_seed_and_step():
+def test_keys_depend_on_seed_and_step():
   key = jax.random.fold_in(jax.random.key(3), 5)
   for steps in (5, jnp.int32(5)):
     found = augment.step_keys(3, steps)
@@ -33,7 +33,7 @@ def test_flip_mirrors_about_half_and_depends_on_the_row_alone():
   np.testing.assert_array_equal(backward[::-1], flipped)
 
 
-def test_what_happens_to_an_image_depends_on_its_row_alone(config):
+def test_augmentation_depends_on_the_row_alone(config):
   data = config.data
   data.flip, data.color_jitter, data.random_erase_prob = True, 1.0, 0.5
   generator = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def test_what_happens_to_an_image_depends_on_its_row_alone(config):
 
 
 def test_color_is_jittered_per_image_in_one_of_four_orders():
-  """Every image equals one of slim's orders with amounts of its own."""
+  """Every image matches one of slim's orders, with its own amounts."""
   generator = np.random.default_rng(0)
   images = generator.integers(0, 256, (3, 12, 12, 3)).astype(np.float32)
   rows = jnp.arange(5, 8)
@@ -125,7 +125,7 @@ def test_erasing_paints_rectangles_with_the_given_probability():
 
 @pytest.fixture
 def mix(config):
-  """Mixes six images over some devices; returns images, mixed, targets."""
+  """Mixes six images on some devices; returns images, mixed, targets."""
 
   def run(devices, **alphas):
     config.data.update(alphas)
@@ -177,7 +177,7 @@ def test_cutmix_pastes_a_rectangle_of_the_partner(mix, devices):
     np.testing.assert_array_equal(pasted, ys[:, None] & xs)
 
 
-def test_with_both_each_image_gets_one(mix):
+def test_with_mixup_and_cutmix_each_image_gets_one(mix):
   images, mixed, _ = mix(1, mixup_alpha=0.7, cutmix_alpha=1.0)
   copied = np.isin(mixed, images).mean((1, 2, 3))
   assert copied.max() > 0.99 and copied.min() < 0.9

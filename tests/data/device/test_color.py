@@ -17,7 +17,7 @@ def per_image(values):
   return jnp.array(values, jnp.float32)[:, None, None, None]
 
 
-def test_contrast_is_tensorflows():
+def test_contrast_matches_tensorflow():
   images, factors = pictures(), [0.5, 0.9, 1.0, 1.5]
   found = color.adjust_contrast(images, per_image(factors))
   for image, factor, ours in zip(images, factors, found):
@@ -25,9 +25,9 @@ def test_contrast_is_tensorflows():
     np.testing.assert_allclose(ours, wanted, atol=1e-3)
 
 
-# Brightness and contrast may leave the range before the others are adjusted.
+# Changes of brightness and contrast may have left the range of valid values.
 @pytest.mark.parametrize('low, high', [(0, 256), (-40, 300)])
-def test_saturation_is_tensorflows(low, high):
+def test_saturation_matches_tensorflow(low, high):
   images, factors = pictures(low, high), [0.5, 0.9, 1.0, 1.5]
   images[0, 0, 0] = images[0, 0, 1] = 0
   images[0, 0, 2] = 77
@@ -40,7 +40,7 @@ def test_saturation_is_tensorflows(low, high):
 
 
 @pytest.mark.parametrize('low, high', [(0, 256), (-40, 300)])
-def test_hue_is_tensorflows(low, high):
+def test_hue_matches_tensorflow(low, high):
   images, deltas = pictures(low, high), [-0.2, 0.1, 0.0, 0.2]
   images[0, 0, 0] = 77  # Gray has no hue.
   found = color.adjust_hue(images / 255, per_image(deltas))

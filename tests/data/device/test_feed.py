@@ -1,4 +1,4 @@
-"""Normalization on the devices, and batches on their way there."""
+"""Normalization on the devices, and prefetching to them."""
 
 import jax
 import jax.numpy as jnp

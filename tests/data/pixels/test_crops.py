@@ -1,4 +1,4 @@
-"""Random crops: decoded smaller where possible, and turned upright."""
+"""Random crops: decoded at reduced size where possible, and upright."""
 
 import io
 
@@ -35,8 +35,8 @@ def save(image, *arguments, **options):
 
 
 @pytest.mark.parametrize('shrink', [1, 2, 4, 8])
-def test_large_jpegs_are_decoded_smaller(config, shrink):
-  """Scaled decoding shows the same crop as a full one, averaged."""
+def test_large_jpegs_are_decoded_at_reduced_size(config, shrink):
+  """Scaled decoding gives the same crop as full decoding, averaged."""
   config.data.image_size = 32
   config.data.crop_area, config.data.crop_aspect = (1.0, 1.0), (1.0, 1.0)
   image = ramps(32 * shrink + 5, 32 * shrink + 5)
@@ -49,7 +49,7 @@ def test_large_jpegs_are_decoded_smaller(config, shrink):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_crops_of_turned_jpegs_are_those_of_upright_pictures(
+def test_crops_of_rotated_jpegs_match_those_of_upright_images(
   config, orientation
 ):
   config.data.image_size, config.data.crop_area = 24, (0.2, 1.0)
@@ -59,10 +59,10 @@ def test_crops_of_turned_jpegs_are_those_of_upright_pictures(
   upright = ImageOps.exif_transpose(Image.open(io.BytesIO(turned)))
   for seed in range(3):
     _, (found, wanted) = squares([turned, save(upright, 'PNG')], config, seed)
-    # Decoders smooth the colors of a window's edges differently.
+    # Decoders smooth colors at the edges of a window differently.
     assert np.abs(found - wanted).mean() < 3
 
 
-def test_jpegs_with_another_format_among_them_are_noticed(config):
+def test_another_format_among_jpegs_is_detected(config):
   with pytest.raises(tf.errors.InvalidArgumentError):
     squares([save(ramps(40, 40), 'PNG')], config, 0, jpeg=True)

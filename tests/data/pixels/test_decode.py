@@ -99,7 +99,7 @@ def test_transparent_pixels_show_the_background(config, name, color):
   below = Image.new('RGBA', image.size, color)
   wanted = np.asarray(Image.alpha_composite(below, image).convert('RGB'))
   assert np.abs(pixels(file, config) - wanted).max() <= 1
-  # The color under transparent pixels differs from what is shown.
+  # The colors under transparent pixels differ from the composite.
   config.data.background = ()
   hidden = np.asarray(image.convert('RGB'))
   np.testing.assert_array_equal(pixels(file, config), hidden)
@@ -107,7 +107,7 @@ def test_transparent_pixels_show_the_background(config, name, color):
 
 
 @pytest.mark.parametrize('name', OPAQUE)
-def test_opaque_pixels_are_pillows(config, name):
+def test_opaque_pixels_match_pillow(config, name):
   file, kind = OPAQUE[name]
   assert signature.inspect(file, whole=True) == (kind, 1)
   wanted = np.asarray(Image.open(io.BytesIO(file)).convert('RGB'))
@@ -116,7 +116,7 @@ def test_opaque_pixels_are_pillows(config, name):
 
 @pytest.mark.parametrize('orientation', range(1, 9))
 @pytest.mark.parametrize('name', ['JPEG', 'PNG', 'WEBP'])
-def test_pictures_are_turned_as_pillow_does(config, name, orientation):
+def test_images_are_rotated_as_in_pillow(config, name, orientation):
   options = {'lossless': True} if name == 'WEBP' else {}
   file = photo(name, orientation, **options)
   stored = Image.open(io.BytesIO(file))
@@ -129,7 +129,7 @@ def test_pictures_are_turned_as_pillow_does(config, name, orientation):
 
 @pytest.mark.parametrize('name', ['torchvision', 'inception'])
 @pytest.mark.parametrize('orientation', range(2, 9))
-def test_evaluation_sees_upright_pictures(config, name, orientation):
+def test_evaluation_sees_upright_images(config, name, orientation):
   config.data.image_size, config.data.eval_transform = 16, name
   file = photo('JPEG', orientation, quality=95)
   upright = save(
@@ -141,8 +141,8 @@ def test_evaluation_sees_upright_pictures(config, name, orientation):
   assert difference.max() <= (2 if name == 'torchvision' else 8)
 
 
-def test_a_jpeg_with_a_long_header_is_turned_too(config):
-  """Orientation comes after more bytes than are looked at first."""
+def test_a_jpeg_with_a_long_header_is_rotated(config):
+  """The orientation lies beyond the bytes that are read first."""
   file = photo('JPEG', 6, quality=95)
   comment = b'\xff\xfe' + (20_002).to_bytes(2, 'big') + bytes(20_000)
   long = file[:2] + comment + file[2:]
@@ -155,7 +155,7 @@ def test_a_jpeg_with_a_long_header_is_turned_too(config):
 
 
 def test_orientation_in_xmp_counts_where_exif_has_none(config):
-  """The same as Pillow's exif_transpose."""
+  """As in Pillow's exif_transpose."""
   file = photo('JPEG', 1, quality=95)
   text = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
   packet = b'\xff\xe1' + (len(text) + 2).to_bytes(2, 'big') + text
@@ -193,7 +193,7 @@ def test_orientations_are_read_in_both_byte_orders(order, number_type):
   exif = b'Exif\0\0' + tiff + other + field
   head = b'\xff\xd8\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
   assert signature.inspect(head, whole=True) == (Kind.JPEG, 6)
-  # Damaged: no orientation is no reason to refuse a picture.
+  # Damaged: a missing orientation is not a reason to refuse an image.
   for end in range(12, len(head) - 2):
     assert signature.inspect(head[:end], whole=True)[1] == 1
 
@@ -202,13 +202,13 @@ def test_orientations_are_read_in_both_byte_orders(order, number_type):
   'content, message',
   [
     (b'', 'it is empty'),
-    (b'<html>', 'does not begin as JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'),
+    (b'<html>', 'its format is not JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF'),
     (OPAQUE['RGB'][0][:500], 'damaged or incomplete'),
     (photo('JPEG', 1)[:700], 'damaged or incomplete'),
     (OPAQUE['WebP'][0][:500], 'damaged or incomplete'),
   ],
 )
-def test_what_is_no_image_is_named_with_its_reason(
+def test_a_file_that_is_not_an_image_is_reported_with_a_reason(
   config, tmp_path, content, message
 ):
   path = tmp_path / 'picture.png'
@@ -230,7 +230,7 @@ def test_a_transparent_gray_of_any_depth_shows_the_background(config, depth):
 
 
 def gray_png(depth, grays, hidden):
-  """Returns a PNG of one row, with one gray transparent."""
+  """Returns a one-row PNG with one transparent gray level."""
 
   def chunk(name, content):
     checksum = zlib.crc32(name + content)

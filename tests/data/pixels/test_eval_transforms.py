@@ -20,7 +20,7 @@ from inception.errors import UserError
     ('fid', 299, None),
   ],
 )
-def test_the_short_side_is_resized_as_each_project_does(
+def test_the_short_side_is_resized_as_in_each_project(
   name, image_size, resized_side
 ):
   transform = eval_transforms.EVAL_TRANSFORMS[name]
@@ -48,7 +48,7 @@ def test_an_unknown_transform_is_refused(config):
     eval_transforms.eval_transform(config.data)
 
 
-def test_only_tensorflow_1s_interpolation_takes_its_jpeg_decoding():
+def test_only_tensorflow_1_transforms_use_its_jpeg_decoding():
   methods = {
     name: transform.dct_method
     for name, transform in eval_transforms.EVAL_TRANSFORMS.items()

@@ -39,7 +39,7 @@ def encoded(pixels):
     ('bicubic', Image.Resampling.BICUBIC),
   ],
 )
-def test_resizing_the_short_side_is_torchvisions(
+def test_resizing_the_short_side_matches_torchvision(
   config, size, interpolation, pillow
 ):
   config.data.image_size, config.data.crop_pct = 47, 47 / 54
@@ -60,7 +60,7 @@ def test_resizing_the_short_side_is_torchvisions(
 
 
 @pytest.mark.parametrize('name', ['inception', 'inception_antialias'])
-def test_the_central_crop_is_that_of_tf_image(config, name):
+def test_the_central_crop_matches_tf_image(config, name):
   config.data.image_size, config.data.crop_pct = 40, 0.875
   config.data.eval_transform = name
   pixels = picture(93, 77)
@@ -123,7 +123,7 @@ def test_photographs_are_within_a_level_of_pillow(
 
 
 @pytest.mark.parametrize('name', ['astronaut.png', 'chelsea.png', 'rocket.jpg'])
-def test_photographs_for_slim_are_tensorflows(config, name):
+def test_photographs_for_slim_match_tensorflow(config, name):
   config.data.image_size, config.data.crop_pct = 299, None
   config.data.eval_transform = 'slim'
   path = PHOTOGRAPHS / name
@@ -137,7 +137,7 @@ def test_photographs_for_slim_are_tensorflows(config, name):
 @pytest.mark.parametrize('interpolation', INTERPOLATIONS)
 @pytest.mark.parametrize('antialias', [False, True])
 @pytest.mark.parametrize('shape', [(4, 120), (500, 17), (1, 64), (60, 40)])
-def test_a_window_alone_is_that_of_the_whole(
+def test_a_window_alone_matches_the_whole_image(
   interpolation, antialias, shape, monkeypatch
 ):
   transform = EvalTransform(interpolation=interpolation, antialias=antialias)
@@ -154,14 +154,14 @@ def test_a_window_alone_is_that_of_the_whole(
   assert np.abs(windows(0) - whole).max() <= 1
   resized = resizing.resize(image, tf.cast(sides, tf.int32), transform)
   resized = resizing.to_uint8(resized).numpy()
-  assert (whole[2] == resized[-29:, -29:]).all()  # To the bit.
+  assert (whole[2] == resized[-29:, -29:]).all()  # Bit-identical.
 
 
 @pytest.mark.parametrize('squares', [1, 5, 6])
 def test_only_the_windows_of_a_long_picture_are_resized(
   squares, config, monkeypatch
 ):
-  """The whole would be 342 by 10 million pixels."""
+  """Resized whole, it would have 342 by 10 million pixels."""
   config.data.image_size, config.data.eval_transform = 299, 'torchvision'
   row = np.arange(30_000, dtype=np.uint16).reshape(1, -1, 1)
   image = np.repeat(row // 128, 3, 2).astype(np.uint8)

@@ -98,13 +98,13 @@ def test_a_data_set_without_classes_is_refused(config, tmp_path):
 
   Unlabeled(data_dir=tmp_path).download_and_prepare()
   config.data.dataset, config.data.data_dir = 'unlabeled', str(tmp_path)
-  with pytest.raises(UserError, match='not for image classification'):
+  with pytest.raises(UserError, match='not set up for image class'):
     catalog.open_source(config.data, 'train')
 
 
 @pytest.fixture
 def build(config, tmp_path):
-  """Builds a data set of four images of a type, with these keys."""
+  """Builds a data set of four images with a given dtype and keys."""
 
   def build(name, dtype=np.uint8, keys=('image', 'label')):
     class Own(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -159,17 +159,17 @@ def test_the_only_image_and_label_need_no_keys(build, name, keys):
 
 
 @pytest.mark.parametrize('length', [0, -1])
-def test_a_shard_that_counts_as_empty_but_is_not_is_refused(build, length):
+def test_a_nonempty_shard_that_counts_as_empty_is_refused(build, length):
   config, folder = build(f'own_shard_{length + 1}')
   path = folder / 'dataset_info.json'
   text = path.read_text()
   assert '"4"' in text
   path.write_text(text.replace('"4"', f'"{length}"'))
-  with pytest.raises(UserError, match='00000-of-00001 counts as empty'):
+  with pytest.raises(UserError, match='00000-of-00001 is treated as empty'):
     catalog.open_source(config.data, 'train')
 
 
-def test_a_class_that_is_there_twice_is_refused(build):
+def test_a_duplicate_class_is_refused(build):
   config, folder = build('own_twice')
   (folder / 'label.labels.txt').write_text('a\na\n')
   with pytest.raises(UserError, match="the class 'a' twice"):
@@ -185,9 +185,7 @@ def test_a_class_that_is_there_twice_is_refused(build):
     ('dataset_info.json', '5'),
   ],
 )
-def test_a_file_of_metadata_that_is_gone_or_damaged_is_named(
-  build, file, content
-):
+def test_a_missing_or_damaged_metadata_file_is_reported(build, file, content):
   config, folder = build('own_metadata')
   (folder / file).unlink()
   if content is not None:

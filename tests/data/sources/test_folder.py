@@ -66,7 +66,7 @@ def test_errors_name_what_is_wrong(config, image_folder, tmp_path):
     open_folder(config, tmp_path / 'pictures', 'pictures')
 
 
-def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
+def test_skipped_files_are_reported_in_one_line(config, image_folder, capsys):
   train = image_folder / 'train'
   for name in ('Thumbs.db', 'desktop.ini', '.hidden.jpg', '__MACOSX/cat.jpg'):
     (train / 'cat' / name).parent.mkdir(exist_ok=True)
@@ -77,6 +77,7 @@ def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
   (train / 'cat' / 'gone.png').symlink_to('nowhere')
   (train / 'cat' / 'notes.txt').write_text('x')
   (train / 'loose.png').write_bytes(b'x')
+  (train / '._hidden.png').write_bytes(b'x')
   (train / 'dog' / 'old').mkdir()
   (train / 'dog' / '1.jpg').rename(train / 'dog' / 'old' / '1.jpg')
   (train / 'dog' / 'old' / 'up').symlink_to(train / 'dog')
@@ -88,13 +89,13 @@ def test_what_is_left_out_is_said_in_one_line(config, image_folder, capsys):
     'skipped 1 class without images (emu)',
     'skipped 1 file that is not an image (cat/notes.txt)',
     'skipped 1 dead link (cat/gone.png)',
-    'skipped 1 image in no class (loose.png)',
+    'skipped 1 image outside class folders (loose.png)',
     '1 image in sub-folders of their class',
   ):
     assert phrase in line
 
 
-def test_a_folder_without_splits_is_one(config, image_folder):
+def test_a_folder_without_splits_is_a_single_split(config, image_folder):
   with pytest.raises(UserError, match=r'images\[:80%\]'):
     open_folder(config, image_folder / 'train', 'validation')
   first = open_folder(config, image_folder / 'train', 'images[:60%]')
@@ -103,18 +104,18 @@ def test_a_folder_without_splits_is_one(config, image_folder):
   assert names[:8] == names[8:]
 
 
-def test_classes_with_sub_folders_are_no_splits(config, image_folder):
+def test_classes_with_sub_folders_are_not_splits(config, image_folder):
   root = image_folder / 'train'
   for name in ('cat', 'dog'):
     (root / name / 'more').mkdir()
     (root / name / '0.png').rename(root / name / 'more' / '0.png')
   assert folder.split_names(paths.resolve(root)) == folder.WHOLE
-  # The same, with names that splits have.
+  # The same for classes that are named like splits.
   (root / 'cat').rename(root / 'train')
   assert folder.split_names(paths.resolve(root)) == ['dog', 'train']
 
 
-def test_names_may_be_of_any_bytes(config, image_folder):
+def test_names_may_contain_any_bytes(config, image_folder):
   cat = os.fsencode(image_folder / 'train' / 'cat')
   os.rename(cat + b'/0.png', cat + b'/\xff.png')
   config.data.data_dir = str(image_folder)
@@ -125,7 +126,7 @@ def test_names_may_be_of_any_bytes(config, image_folder):
 
 
 @pytest.mark.parametrize('name', ['1.webp', '1.jpg'])
-def test_formats_are_known_by_content_not_by_name(config, image_folder, name):
+def test_formats_are_detected_by_content_not_name(config, image_folder, name):
   image = Image.new('RGB', (30, 20), (200, 10, 10))
   for folder_ in (image_folder / 'train').iterdir():
     for path in folder_.iterdir():
@@ -151,12 +152,12 @@ def test_formats_are_known_by_content_not_by_name(config, image_folder, name):
     (['b', 'a'], ['a', 'b']),
   ],
 )
-def test_names_that_are_all_the_numbers_are_in_their_order(names, wanted):
+def test_names_that_are_the_integers_from_0_are_in_their_order(names, wanted):
   assert list(class_names.in_order(names)) == wanted
 
 
 @pytest.mark.parametrize('where', ['train/cat/more', 'train/cat', 'train'])
-def test_a_folder_that_cannot_be_listed_is_not_left_out(
+def test_a_folder_that_cannot_be_listed_is_not_skipped(
   config, image_folder, where, monkeypatch
 ):
   hidden = str(image_folder / where)
@@ -174,7 +175,7 @@ def test_a_folder_that_cannot_be_listed_is_not_left_out(
     open_folder(config, image_folder)
 
 
-def test_a_pipe_is_counted_as_what_it_is(config, image_folder):
+def test_a_pipe_counts_as_a_broken_file(config, image_folder):
   os.mkfifo(image_folder / 'train' / 'cat' / 'pipe.png')
   with pytest.raises(UserError, match=r'1 of 14 files .*cat/pipe.png'):
     open_folder(config, image_folder)
@@ -193,6 +194,6 @@ def test_formats_that_pillow_reads_are_images(config, tmp_path, kind):
   assert abs(pixels[0, 0].astype(int) - (10, 200, 30)).max() < 4
 
 
-def test_heic_is_named_for_what_it_is():
+def test_heic_is_reported_as_unsupported():
   head = b'\0\0\0\x18ftypheic\0\0\0\0'
   assert 'HEIC is not supported' in images.why_not_decoded(head)

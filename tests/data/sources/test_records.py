@@ -43,7 +43,7 @@ def test_records_of_several_files_with_skips(tmp_path):
 
 
 @pytest.mark.parametrize('cut', [1, 10, 25])
-def test_a_truncated_file_is_named(tmp_path, cut):
+def test_a_truncated_file_is_reported(tmp_path, cut):
   path = tmp_path / 'data.tfrecord'
   write(path, [b'0123456789'] * 3)
   path.write_bytes(path.read_bytes()[:-cut])
@@ -51,21 +51,21 @@ def test_a_truncated_file_is_named(tmp_path, cut):
     records.index_records([records.FileSlice(str(path), 0, 3, 3)])
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
   part = records.FileSlice(str(tmp_path / 'gone'), 0, 1, 1)
   with pytest.raises(UserError, match='cannot read .*gone'):
     records.index_records([part])
 
 
-def test_a_pipe_in_place_of_a_file_is_named_at_once(tmp_path):
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path):
   path = tmp_path / 'pipe'
   os.mkfifo(path)
   with pytest.raises(UserError, match='pipe: it is not a regular file'):
     records.index_records([records.FileSlice(str(path), 0, 1, 1)], 60.0)
 
 
-def test_every_flipped_bit_is_found(tmp_path):
-  """Also in what the checksums cover only together: lengths and checksums."""
+def test_every_flipped_bit_is_detected(tmp_path):
+  """Including bits of the lengths and of the checksums themselves."""
   path = tmp_path / 'data.tfrecord'
   contents = [b'label 3', b'label 4']
   write(path, contents)
@@ -78,7 +78,7 @@ def test_every_flipped_bit_is_found(tmp_path):
 
 
 @pytest.mark.parametrize('total', [1, 3])
-def test_another_number_of_records_than_the_metadata_says(tmp_path, total):
+def test_a_number_of_records_unlike_the_metadata_is_refused(tmp_path, total):
   path = write(tmp_path / 'data.tfrecord', [b'a', b'b'])
   with pytest.raises(UserError, match=f'2 records.* {total}'):
     records.index_records([records.FileSlice(path, 0, 1, total)])

@@ -1,4 +1,4 @@
-"""What all data sets share: the cache of encoded examples."""
+"""The cache of encoded examples, which all data sets share."""
 
 from inception.data.sources import source
 
