@@ -25,7 +25,7 @@ def sha256(content):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-  """All caches are in an empty folder, and pauses are short."""
+  """Puts all caches into an empty folder and shortens pauses."""
   for name in ('HF_HUB_CACHE', 'HF_HOME', 'TORCH_HOME', 'KERAS_HOME'):
     monkeypatch.setenv(name, str(tmp_path / name))
   for name in ('HF_TOKEN', 'HF_ENDPOINT', 'HF_HUB_OFFLINE'):
@@ -66,7 +66,7 @@ def test_a_file_is_fetched_once_and_verified(server, home):
   assert no_parts(home)
 
 
-def test_an_md5_is_compared(server):
+def test_an_md5_is_verified(server):
   server.pages['/f'] = Page(FILE)
   remote = fetch.Remote(
     'net.keras', [f'{server.url}/f'], hashlib.md5(FILE).hexdigest(), 'md5'
@@ -95,9 +95,9 @@ def test_a_file_that_changes_between_parts_starts_again(server):
   assert get(f'{server.url}/f', sha256(OTHER)).path.read_bytes() == OTHER
 
 
-def test_parts_of_two_files_with_one_etag_are_found_by_the_hash(server):
+def test_parts_of_two_files_with_one_etag_are_detected_by_hash(server):
   server.pages['/f'] = Page(FILE, cuts=[900_000], later=OTHER, etag='"same"')
-  # The first download is put together from both.
+  # The first download mixes the two.
   with pytest.raises(UserError, match='has the hash'):
     get(f'{server.url}/f', sha256(OTHER))
   assert get(f'{server.url}/f', sha256(OTHER)).path.read_bytes() == OTHER
@@ -109,12 +109,12 @@ def test_parts_of_two_files_with_one_etag_are_found_by_the_hash(server):
     (Page(status=404), 'does not exist'),
     (Page(status=403), '403 Forbidden'),
     (Page(status=500), '500 Internal'),
-    (Page(FILE, cuts=[0] * 9), '0 of 3,000,000 bytes arrived'),
+    (Page(FILE, cuts=[0] * 9), 'received 0 of 3,000,000 bytes'),
     (Page(b'<html>log in', kind='text/html; charset=utf-8'), 'a web page'),
     (Page(OTHER), f'has the hash {sha256(OTHER)}, not {sha256(FILE)}'),
   ],
 )
-def test_faults_are_one_line(server, home, page, words):
+def test_faults_give_one_line(server, home, page, words):
   server.pages['/f'] = page
   with pytest.raises(UserError, match=words) as error:
     get(f'{server.url}/f')
@@ -127,18 +127,18 @@ def test_a_host_that_recovers_is_asked_again(server):
   assert get(f'{server.url}/f').path.read_bytes() == FILE
 
 
-def test_nobody_listens():
+def test_a_refused_connection_is_reported():
   with pytest.raises(UserError, match='Connection refused'):
     get('http://127.0.0.1:9/f')
 
 
-def test_the_second_address_helps(server, capsys):
+def test_the_second_address_is_tried(server, capsys):
   server.pages['/other'] = Page(FILE)
   assert get([f'{server.url}/gone', f'{server.url}/other']).sha256
-  assert 'does not exist; trying another address' in capsys.readouterr().err
+  assert 'does not exist; trying another URL' in capsys.readouterr().err
 
 
-def test_a_proxy_is_asked(server, monkeypatch):
+def test_a_proxy_is_used(server, monkeypatch):
   monkeypatch.setenv('http_proxy', server.url)
   server.pages['http://no.host/f'] = Page(FILE)
   assert get('http://no.host/f').path.read_bytes() == FILE
@@ -157,7 +157,7 @@ def test_a_full_disk_keeps_what_has_arrived(server, home, monkeypatch):
   assert get(f'{server.url}/f').path.read_bytes() == FILE
 
 
-def test_without_a_published_hash_the_first_one_holds(server, home, capsys):
+def test_without_a_published_hash_the_first_one_counts(server, home, capsys):
   server.pages['/f'] = Page(OTHER)
   get(f'{server.url}/f', None)  # It could not be read.
   server.pages['/f'] = Page(FILE)
@@ -167,11 +167,11 @@ def test_without_a_published_hash_the_first_one_holds(server, home, capsys):
   fetch.remember(fetched, fetch.folder('net.tag'))
   fetched.path.unlink()
   server.pages['/f'] = Page(OTHER)
-  with pytest.raises(UserError, match='that of the first download'):
+  with pytest.raises(UserError, match='from the first download'):
     get(f'{server.url}/f', None)
 
 
-def test_a_whole_file_that_was_not_taken_over_is_fetched(server, home):
+def test_a_complete_part_is_fetched_again(server, home):
   server.pages['/f'] = Page(FILE)
   with fetch.alone('net.tag') as own:
     download.download(f'{server.url}/f', own / 'part')
@@ -179,7 +179,7 @@ def test_a_whole_file_that_was_not_taken_over_is_fetched(server, home):
 
 
 def as_hub(server, monkeypatch, content=FILE, linked=None):
-  """Makes the server the Hub, which redirects to another host."""
+  """Makes the server act as the Hub, which redirects to another host."""
   monkeypatch.setenv('HF_ENDPOINT', server.url)
   path = '/owner/net/resolve/main/model.safetensors'
   elsewhere = server.url.replace('127.0.0.1', 'localhost')
@@ -194,11 +194,11 @@ def test_the_hub_states_the_hash(server, monkeypatch):
   url = as_hub(server, monkeypatch)
   assert get(url, None).verified == 'the Hugging Face Hub'
   url = as_hub(server, monkeypatch, linked=sha256(OTHER))
-  with pytest.raises(UserError, match='that of the Hugging Face Hub'):
+  with pytest.raises(UserError, match='from the Hugging Face Hub'):
     get(url, None, 'net.other')
 
 
-def test_a_token_goes_to_the_hub_alone(server, monkeypatch):
+def test_a_token_goes_only_to_the_hub(server, monkeypatch):
   monkeypatch.setenv('HF_TOKEN', 'secret')
   get(as_hub(server, monkeypatch), None)
   sent = {
@@ -213,7 +213,7 @@ def test_a_token_goes_to_the_hub_alone(server, monkeypatch):
 
 
 @pytest.mark.parametrize('status', [401, 403])
-def test_a_license_that_was_not_accepted(server, monkeypatch, status):
+def test_a_license_to_accept_is_reported(server, monkeypatch, status):
   url = as_hub(server, monkeypatch)
   server.pages[url.removeprefix(server.url)] = Page(status=status)
   with pytest.raises(UserError, match=f'{server.url}/owner/net .*HF_TOKEN'):
@@ -221,7 +221,7 @@ def test_a_license_that_was_not_accepted(server, monkeypatch, status):
 
 
 @pytest.mark.parametrize('name', ['INCEPTION_OFFLINE', 'HF_HUB_OFFLINE'])
-def test_offline(server, monkeypatch, name):
+def test_nothing_is_fetched_offline(server, monkeypatch, name):
   url = as_hub(server, monkeypatch)
   monkeypatch.setenv(name, '1')
   with pytest.raises(UserError, match=f'unset {name}'):
@@ -229,7 +229,7 @@ def test_offline(server, monkeypatch, name):
   assert not server.requests
 
 
-def test_files_of_peers_are_used(server, tmp_path, monkeypatch):
+def test_caches_of_other_libraries_are_used(server, tmp_path, monkeypatch):
   url = as_hub(server, monkeypatch)
   repository = tmp_path / 'HF_HUB_CACHE' / 'models--owner--net'
   (repository / 'blobs').mkdir(parents=True)
@@ -247,7 +247,7 @@ def test_files_of_peers_are_used(server, tmp_path, monkeypatch):
   (torch / 'f.pth').write_bytes(FILE)
   assert get('http://no.host/f.pth', name='net.torch').path == torch / 'f.pth'
   assert not server.requests
-  # A file of the same name with other content is none.
+  # A file with the same name but other content is not used.
   (torch / 'f.pth').write_bytes(OTHER)
   server.pages['/f.pth'] = Page(FILE)
   assert get(f'{server.url}/f.pth', name='net.x').path.read_bytes() == FILE
@@ -257,16 +257,24 @@ def _fetch(url, digest):
   get(url, digest)
 
 
-def test_killed_at_any_moment_and_again(server, home):
-  """Where a cut leaves half a file, SIGKILL may leave a block less."""
-  server.pages['/f'] = Page(FILE, seconds=0.005)
+def received(home):
+  """Returns the bytes of all parts."""
+  return sum(part.stat().st_size for part in home.rglob('part'))
+
+
+def test_a_download_that_is_killed_repeatedly_is_resumed(server, home):
+  """Unlike a cut connection, SIGKILL may lose the last block."""
+  server.pages['/f'] = Page(FILE, seconds=0.02)
   context = multiprocessing.get_context('fork')
-  for wait in (0.1, 0.3, 0.3):
+  for _ in range(3):
+    before = received(home)
     child = context.Process(
       target=_fetch, args=(f'{server.url}/f', sha256(FILE))
     )
     child.start()
-    time.sleep(wait)
+    while received(home) == before:
+      assert child.is_alive()
+      time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     child.join()
   assert list(home.rglob('part'))
