@@ -1,1 +1,1 @@
-"""Reports: pictures of runs, drawn from their JSON files. No JAX."""
+"""Reports: charts of runs, drawn from their JSON files without JAX."""

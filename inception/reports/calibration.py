@@ -1,4 +1,4 @@
-"""How well calibrated confidences are: error and diagram, as HTML."""
+"""Calibration of confidences: expected error and reliability diagram."""
 
 from collections.abc import Sequence
 import math
@@ -7,7 +7,7 @@ import numpy as np
 
 from inception.reports import page
 
-_SIDE = 240  # Pixels of the square.
+_SIDE = 240  # Side of the square, pixels.
 _MARGIN = 44  # Fits "100%".
 
 Bins = Sequence[Sequence[float]]
@@ -16,12 +16,12 @@ Bins = Sequence[Sequence[float]]
 def expected_error(bins: Bins) -> float:
   """Returns the expected calibration error, a fraction.
 
-  The mean distance of confidence and accuracy over bins, weighted by their
-  examples; NaN without any. Guo et al., 2017, section 2, equation 3.
+  The mean distance between confidence and accuracy over bins, weighted by their
+  examples; NaN without examples. Guo et al., 2017, section 2, equation 3.
 
   Args:
     bins: For each range of confidence the number of examples, the sum of their
-      confidences, and the number that are right.
+      confidences, and the number of correct ones.
   """
   count, confidence, right = np.array(bins).T
   if not np.sum(count):
@@ -32,7 +32,7 @@ def expected_error(bins: Bins) -> float:
 def diagram(bins: Bins) -> str:
   """Returns the reliability diagram with its error, as HTML.
 
-  The height of a bar is the accuracy of the predictions of that confidence; on
+  The height of a bar is the accuracy of predictions with that confidence; on
   the diagonal, both are equal.
   """
   bars = []
@@ -44,7 +44,7 @@ def diagram(bins: Bins) -> str:
     bars.append(
       f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}"'
       f' height="{_y(0) - top:.1f}" fill="var(--mark)"><title>{count:,.0f}'
-      f' examples, confidence {confidence / count:.1%}, right'
+      f' examples, confidence {confidence / count:.1%}, accuracy'
       f' {right / count:.1%}</title></rect>'
       f'<text font-size="9" transform="translate({left + width / 2 + 3:.1f}'
       f' {top - 3:.1f}) rotate(-90)">{count:,.0f}</text>'
@@ -58,9 +58,9 @@ def diagram(bins: Bins) -> str:
   error = page.number(expected_error(bins), '.2%')
   size = _SIDE + 2 * _MARGIN
   return (
-    f'<p>Expected calibration error {error}. Bars: share of predictions that'
-    ' are right, by confidence, with the number of predictions; bars that end'
-    ' on the line are well calibrated.</p>'
+    f'<p>Expected calibration error {error}. Bars: accuracy by confidence,'
+    ' with the number of predictions; bars that end on the diagonal are well'
+    ' calibrated.</p>'
     f'<svg width="{size}" height="{size}" font-size="12" fill="currentColor"'
     f' role="img" aria-label="reliability diagram">{"".join(bars)}'
     f'<path d="M{_x(0)} {_y(0)}H{_x(1)}M{_x(0)} {_y(0)}V{_y(1)}"'

@@ -1,4 +1,4 @@
-"""Charts of many runs as HTML, drawn by Plotly, which the page contains."""
+"""Plotly charts of many runs as HTML; the page contains Plotly itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from inception.errors import UserError
 from inception.reports import page
 
-# Of Plotly's drawings, what has to follow the colors of the page.
+# Makes Plotly follow the light or dark theme of the page.
 STYLE = """
 .js-plotly-plot text { fill: var(--text) !important; }
 .js-plotly-plot .gridlayer path { stroke: var(--soft) !important; }
@@ -14,7 +14,7 @@ STYLE = """
 .js-plotly-plot .updatemenu-item-rect { fill: var(--soft) !important; }
 """
 
-# Below the chart, where it fits a phone; of many entries a part, which scrolls.
+# Below the chart, so that it fits on a phone; long legends scroll.
 _LEGEND = {
   'orientation': 'h',
   'y': -0.2,
@@ -23,7 +23,7 @@ _LEGEND = {
   'bgcolor': 'rgba(0,0,0,0)',
 }
 
-_MOST_POINTS = 100  # Of a curve; the eye sees no more.
+_MOST_POINTS = 100  # Per curve; more would not be visible.
 
 
 def check_installed() -> None:
@@ -35,7 +35,7 @@ def library() -> str:
   """Returns Plotly as a script element.
 
   Raises:
-    UserError: It is not installed.
+    UserError: Plotly is not installed.
   """
   return f'<script>{_plotly().offline.get_plotlyjs()}</script>'
 
@@ -82,10 +82,10 @@ def curves(
 def scatter(
   points: Sequence[Mapping[str, Any]], x: str, y: str, label: str, color: str
 ) -> str:
-  """Draws a field of results over another one, on a logarithmic axis.
+  """Plots one field of results against another, on a logarithmic x-axis.
 
-  The field `label` is shown when the pointer is on a point; each value of the
-  field `color` has a color.
+  Hovering over a point shows its field `label`; each value of the field `color`
+  has a color.
   """
   groups: dict[str, list[Mapping[str, Any]]] = {}
   for point in points:
@@ -107,7 +107,7 @@ def scatter(
 
 
 def bars(values: Mapping[str, float], title: str) -> str:
-  """Draws shares, the first one on top."""
+  """Draws shares as horizontal bars, the first one on top."""
   trace = {
     'type': 'bar',
     'orientation': 'h',

@@ -1,4 +1,4 @@
-"""Draws loss and accuracy of a run.
+"""Plots the loss and accuracy of a run.
 
 Run:  python -m inception.reports.curves --workdir=runs/digits [--output=F.png]
 """
@@ -21,13 +21,13 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('workdir', None, 'Workdir of the run.')
   flags.DEFINE_string(
-    'output', None, 'The PNG to write; unset, curves.png in the workdir.'
+    'output', None, 'PNG, SVG or PDF to write; unset: curves.png in --workdir.'
   )
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Reads the flags and draws."""
+  """Reads the flags and draws the curves."""
   workdir = paths.resolve(shared.require('workdir'))
   output = shared.output('output', outputs.picture) or workdir / 'curves.png'
   draw(read_rows(workdir), output, title=workdir.absolute().name)
@@ -48,7 +48,7 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
   picture = outputs.figure(10, 4)
   loss, accuracy = picture.subplots(1, 2)
   for split, color in zip(splits, COLORS):
-    # Where every update of an interval was skipped, it has no means.
+    # An interval whose updates were all skipped has no means.
     points = [
       row
       for row in rows
@@ -57,7 +57,7 @@ def draw(rows: Sequence[Row], output: paths.Path, title: str) -> None:
     if points:
       _draw_split(loss, accuracy, split, points, color)
   loss.set(
-    title='Loss; in training with smoothing and auxiliary heads',
+    title='Loss; training includes smoothing and auxiliary heads',
     ylabel='nats',
     yscale='log',
   )
@@ -78,7 +78,7 @@ def _draw_split(
   loss: Any, accuracy: Any, split: str, points: Sequence[Row], color: str
 ) -> None:
   steps = [row['step'] for row in points]
-  # Training is logged often; the few points of an evaluation get markers.
+  # Training is logged often; evaluations are few, and get markers.
   marker = None if split == 'train' else 'o'
   style = {'color': color, 'marker': marker, 'label': split}
   loss.plot(steps, [row['loss'] for row in points], **style)

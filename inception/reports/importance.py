@@ -1,4 +1,4 @@
-"""The share of the differences in a result that each config field explains."""
+"""Permutation importance of config fields for a result."""
 
 from collections.abc import Mapping, Sequence
 import json
@@ -13,12 +13,12 @@ _FEWEST_RUNS = 4
 def importance(
   results: Sequence[Mapping[str, Any]], fields: Sequence[str], metric: str
 ) -> dict[str, float]:
-  """Returns the share of each field in what a forest of trees explains.
+  """Returns the importance of each field for the metric, as shares.
 
-  A random forest predicts the metric from the fields. A field matters as much
-  as the prediction gets worse when its values are shuffled (Breiman, 2001,
-  "Random forests", section 10). The shares have the sum 1; they say nothing
-  about runs that were not made.
+  A random forest predicts the metric from the fields. The importance of a field
+  is how much worse the prediction gets when its values are shuffled (Breiman,
+  2001, "Random forests", section 10). The shares sum to 1 and describe only
+  these runs.
 
   Returns:
     Shares by field, the largest first; empty for fewer than four results, or if
@@ -46,7 +46,7 @@ def importance(
 
 
 def _codes(results: Sequence[Mapping[str, Any]], field: str) -> np.ndarray:
-  """Returns a field as numbers: itself, or the position of its text."""
+  """Returns a field as numbers: its values, or codes in order of their text."""
   values = [result.get(field) for result in results]
   if all(isinstance(value, int | float) for value in values):
     return np.array(values, np.float64)

@@ -1,4 +1,4 @@
-"""What the pages of this project have in common: one file, light and dark."""
+"""What all HTML pages share: one self-contained file, light and dark themes."""
 
 import html
 import math
@@ -20,12 +20,12 @@ thead th { border-bottom: 1px solid var(--line); vertical-align: bottom; }
 
 
 def render(title: str, parts: list[str], style: str = '') -> str:
-  """Returns a page of HTML parts, without links to other files.
+  """Returns an HTML page that does not link to other files.
 
   Args:
-    title: Its title, as text.
-    parts: HTML.
-    style: CSS after `STYLE`.
+    title: Title, as plain text.
+    parts: HTML of the body.
+    style: CSS to append to `STYLE`.
   """
   return (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -38,7 +38,7 @@ def render(title: str, parts: list[str], style: str = '') -> str:
 def number(value: float | None, form: str) -> str:
   """Returns a number as text, such as '12.3%' for 0.123 and '.1%'.
 
-  What is None or not finite is 'not finite': JSON has no such number.
+  Non-finite numbers, which are null (None) in JSON files, give 'not finite'.
   """
   if value is None or not math.isfinite(value):
     return 'not finite'
@@ -46,5 +46,5 @@ def number(value: float | None, form: str) -> str:
 
 
 def text(content: object) -> str:
-  """Returns text as HTML."""
+  """Escapes text for HTML."""
   return html.escape(str(content))

@@ -1,12 +1,12 @@
-"""Draws accuracy against throughput, with memory as the area of a dot.
+"""Plots accuracy against throughput, with memory as the area of a dot.
 
 Run:  python -m inception.reports.pareto --results=inference.json,cascade.json
         --output=pareto.png
 
-The files are those of `benchmarks.inference` and of
-`inception.evaluation.cascade`. What was measured here is filled. Published
-accuracies are hollow, and an arrow leads from them to the measured ones of the
-same network; they are never drawn as ours.
+The files are outputs of `benchmarks.inference` and of
+`inception.evaluation.cascade`. Filled dots are accuracies measured here. Hollow
+dots are published accuracies, with an arrow to the measured accuracy of the
+same network.
 """
 
 from collections.abc import Sequence
@@ -35,18 +35,18 @@ _SMALLEST_AREA = 25.0
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_list('results', None, 'JSON files, with commas between.')
-  flags.DEFINE_string('output', 'pareto.png', 'The PNG to write.')
+  flags.DEFINE_list('results', None, 'Comma-separated JSON files.')
+  flags.DEFINE_string('output', 'pareto.png', 'PNG, SVG or PDF to write.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Reads the files and draws."""
+  """Reads the files and draws the picture."""
   shared.require('results', 'inference.json')
   output = outputs.picture(flags.FLAGS.output, '--output')
   points, curves = read(flags.FLAGS.results)
   if not points and not curves:
-    raise UserError('the files hold no results of inference')
+    raise UserError('--results has no points; give benchmarks.inference files')
   check_data([point.data for point in points] + list(map(data_name, curves)))
   draw(points, curves, output)
   print(f'picture: {output}')
@@ -57,10 +57,10 @@ def main() -> None:
 def read(
   files: Sequence[paths.PathLike],
 ) -> tuple[list[Point], list[dict[str, Any]]]:
-  """Returns the points of benchmarks, and results of cascades.
+  """Returns the points of benchmarks and the curves of cascades.
 
   Raises:
-    UserError: A file cannot be read, or is something else.
+    UserError: A file cannot be read, or holds something else.
   """
   points: list[Point] = []
   curves: list[dict[str, Any]] = []
@@ -72,10 +72,10 @@ def read(
         curves.append(check_curve(report))
       else:
         points += read_points(report['results'])
-    # JSON of another shape.
+    # JSON with a different structure.
     except (AttributeError, KeyError, TypeError, ValueError) as error:
       raise UserError(
-        f'{path} is no result of benchmarks.inference or'
+        f'{path} is not a result of benchmarks.inference or'
         ' inception.evaluation.cascade, or is damaged'
       ) from error
   return points, curves
@@ -117,7 +117,7 @@ def draw(
 
 
 def _place_labels(axes: Any, texts: Sequence[Any]) -> None:
-  """Moves labels apart, in the same way each time."""
+  """Moves labels apart, deterministically."""
   from adjustText import adjust_text  # Slow to import.
 
   axes.margins(0.1, 0.25)  # Room for labels.
@@ -133,7 +133,7 @@ def _place_labels(axes: Any, texts: Sequence[Any]) -> None:
 
 
 def _dot(axes: Any, point: Point, color: str, area: float) -> None:
-  """Draws what is measured, what is published, and the arrow between."""
+  """Draws measured and published accuracy, and the arrow between them."""
   x, hollow = point.speed, {'facecolors': 'none', 'edgecolors': color}
   if point.top1 is not None:
     axes.scatter(x, 100 * point.top1, area, color=color, alpha=0.6, zorder=3)
@@ -151,7 +151,7 @@ def _dot(axes: Any, point: Point, color: str, area: float) -> None:
 def _join_precisions(
   axes: Any, points: Sequence[Point], colors: dict[str, str]
 ) -> None:
-  """Joins the points of a network: the move to the right."""
+  """Joins the points of each network, from slow to fast."""
   for network, color in colors.items():
     line = sorted(
       (p.speed, p.height)
@@ -188,7 +188,7 @@ def _explain(axes: Any) -> None:
   axes.scatter(
     [], [], 60, facecolors='none', edgecolors='gray', label='published accuracy'
   )
-  axes.set_xlabel('images per second, measured; area: memory at the peak')
+  axes.set_xlabel('images per second, measured; area: peak memory')
   axes.set_ylabel('top-1, %')
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8, loc='best')

@@ -1,6 +1,6 @@
 """A page about one evaluation: classes, confusions, and the worst mistakes.
 
-`eval.py --report=F.html` writes it. The page is one file without links.
+`eval.py --report=F.html` writes it. The page is self-contained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from typing import Any
 from inception import errors
 from inception.reports import calibration, page
 
-_LARGEST_MATRIX = 40  # Classes; above, only pairs are listed.
+_LARGEST_MATRIX = 40  # Classes; with more, only pairs are listed.
 _PAIRS = 15
-_SHORT = 3  # Letters of a label that is not turned.
+_SHORT = 3  # Longest label, in letters, that is not rotated.
 
 _STYLE = """
 .bar { width: 12rem; background: var(--soft); padding: 0; }
@@ -55,7 +55,7 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
 def _summary(results: Mapping[str, Any]) -> str:
   share, count = results['top1'], results['examples']
   if not count:
-    return '<p>No example was counted.</p>'
+    return '<p>No examples were counted.</p>'
   least, most = interval(share, count)
   loss = page.number(results['loss'], '.4f')
   return (
@@ -68,7 +68,7 @@ def _summary(results: Mapping[str, Any]) -> str:
 def interval(share: float, count: int) -> tuple[float, float]:
   """Returns Wilson's 95 % confidence interval of a share of `count` trials.
 
-  Of no trial: everything is possible.
+  Without trials, it is 0 to 1.
   """
   if not count:
     return 0.0, 1.0
@@ -82,7 +82,7 @@ def interval(share: float, count: int) -> tuple[float, float]:
 def _class_table(
   classes: Sequence[str], confusion: Sequence[Sequence[int]]
 ) -> str:
-  """Rows from the worst class to the best."""
+  """Returns the table of classes, the worst first."""
   rows = []
   for label, counts in enumerate(confusion):
     total = sum(counts)
@@ -94,8 +94,8 @@ def _class_table(
     for share, name, total in sorted(rows)
   ]
   return (
-    '<table><thead><tr><th>class</th><th>examples</th><th>right</th><th></th>'
-    '</tr></thead>' + ''.join(cells) + '</table>'
+    '<table><thead><tr><th>class</th><th>examples</th><th>accuracy</th>'
+    '<th></th></tr></thead>' + ''.join(cells) + '</table>'
   )
 
 
@@ -117,7 +117,7 @@ def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     for count, label, guess in pairs[:_PAIRS]
   ]
   return (
-    '<table class="pairs"><thead><tr><th>class</th><th>taken for</th>'
+    '<table class="pairs"><thead><tr><th>class</th><th>predicted</th>'
     '<th>examples</th></tr></thead>' + ''.join(rows) + '</table>'
   )
 
@@ -136,7 +136,7 @@ def _matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     rows.append(f'<tr><th>{page.text(classes[label])}</th>{cells}</tr>')
   return (
     f'<table class="matrix{" long" if is_long else ""}"><thead><tr>'
-    '<th>class, taken for</th>'
+    '<th>class / predicted</th>'
     f'{head}</tr></thead>' + ''.join(rows) + '</table>'
   )
 
@@ -153,7 +153,7 @@ def _worst(worst: Sequence[Mapping[str, Any]]) -> str:
   names = [w['name'].removeprefix(f'{folder}/') for w in worst]
   figures = [
     f'<figure><img alt="" src="data:image/png;base64,{entry["png"]}">'
-    f'<figcaption><b>{page.text(entry["label"])}</b> taken for'
+    f'<figcaption><b>{page.text(entry["label"])}</b> predicted as'
     f' <b>{page.text(entry["predicted"])}</b>,'
     f' {page.number(entry["probability"], ".1%")}<br>'
     f'{page.text(name)}</figcaption></figure>'

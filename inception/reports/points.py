@@ -1,4 +1,4 @@
-"""Networks as points of accuracy against throughput; published accuracies."""
+"""Points of accuracy against throughput, with published accuracies."""
 
 from collections.abc import Iterable, Sequence
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 from inception.errors import UserError
 
 _PUBLISHED = pathlib.Path(__file__).parent / 'published.json'
-# Published accuracies are those of this data set.
+# The data set of the published accuracies.
 IMAGENET = 'imagenet2012'
 
 
@@ -20,12 +20,12 @@ class Point:
 
   Attributes:
     network: Its name; points of one network are joined.
-    label: What is written beside it.
+    label: Text beside the point.
     speed: Images per second.
     top1: Measured accuracy, a fraction; None: not measured.
     published: Published accuracy, or None.
-    memory: Bytes at the peak, or None.
-    data: What the accuracy was measured on; `IMAGENET` where only published.
+    memory: Peak memory in bytes, or None.
+    data: Data set of the accuracy; `IMAGENET` if it is only published.
   """
 
   network: str
@@ -38,7 +38,7 @@ class Point:
 
   @property
   def height(self) -> float | None:
-    """Where it is drawn, %: the measured accuracy, or else the published."""
+    """Its y-coordinate, %: the measured accuracy, else the published one."""
     top1 = self.published if self.top1 is None else self.top1
     return None if top1 is None else 100 * top1
 
@@ -47,7 +47,7 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
   """Returns the points of a benchmark's results, with published accuracies.
 
   Raises:
-    KeyError, TypeError, ValueError: They are something else.
+    KeyError, TypeError, ValueError: They have a different structure.
   """
   published = {
     (entry['architecture'], entry['precision']): entry['top1']
@@ -64,7 +64,7 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
     top1, peak = result.get('top1'), result.get('peak_bytes')
     paper = None
     if result.get('dataset', IMAGENET) == IMAGENET:
-      # The papers' precision is not lower than bfloat16's in effect.
+      # Published float accuracies hold for bfloat16 as well.
       kind = 'int8' if precision == 'int8' else 'float32'
       paper = published.get((architecture, kind))
     points.append(
@@ -82,10 +82,10 @@ def read_points(results: Iterable[dict[str, Any]]) -> list[Point]:
 
 
 def check_curve(report: dict[str, Any]) -> dict[str, Any]:
-  """Returns a result of `inception.evaluation.cascade`.
+  """Checks a result of `inception.evaluation.cascade` and returns it.
 
   Raises:
-    KeyError, TypeError, ValueError: It is something else.
+    KeyError, TypeError, ValueError: It has a different structure.
   """
   if not report['points']:
     raise ValueError('no points')
@@ -101,30 +101,30 @@ def check_curve(report: dict[str, Any]) -> dict[str, Any]:
 
 def _number(value: Any, above: float = -1.0) -> float:
   if isinstance(value, bool) or not isinstance(value, int | float):
-    raise TypeError(f'{value!r} is no number')
+    raise TypeError(f'{value!r} is not a number')
   if not above < value < math.inf:
     raise ValueError(f'{value} is not above {above}, or not finite')
   return value
 
 
 def data_name(result: dict[str, Any]) -> str:
-  """Returns what a result was measured on, as one text."""
+  """Returns the data set of a result, and its folder if that matters."""
   name: str = result.get('dataset', IMAGENET)
   folder = result.get('data_dir')
-  # ImageNet is the same wherever it is.
+  # ImageNet is the same in any folder.
   return name if name == IMAGENET or not folder else f'{name} {folder}'
 
 
 def check_data(names: Iterable[str]) -> None:
-  """Checks that all accuracies of a picture are of the same data.
+  """Checks that all accuracies of a picture come from the same data.
 
   Raises:
-    UserError: They are not.
+    UserError: They do not.
   """
   if len(different := sorted(set(names))) > 1:
     raise UserError(
-      f'accuracies of different data, {" and ".join(different)}: draw them in'
-      ' pictures of their own'
+      f'accuracies come from different data, {" and ".join(different)}; draw'
+      ' one picture for each'
     )
 
 
@@ -137,7 +137,7 @@ def upper_hull(
     while len(hull) >= 2 and _turns_left(hull[-2], hull[-1], (x, y)):
       hull.pop()
     hull.append((x, y))
-  # Left of the best accuracy, others are slower and worse.
+  # Points left of the best accuracy are slower and worse.
   best = max(range(len(hull)), key=lambda i: hull[i][1]) if hull else 0
   return hull[best:]
 

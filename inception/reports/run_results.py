@@ -1,4 +1,4 @@
-"""What runs reached, a row each, from the files of their workdirs."""
+"""Results of runs, one row each, from the files in their workdirs."""
 
 from collections.abc import Mapping, Sequence
 import json
@@ -19,7 +19,7 @@ from inception.spec import cost
 
 Result = dict[str, Any]
 
-# As in timm's tables of results: percent, millions of parameters.
+# Columns of timm's result tables: percent, millions of parameters.
 _TIMM = (
   'model',
   'img_size',
@@ -47,11 +47,11 @@ _MEASURED = (
 
 
 def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
-  """Reads what a run reached, which may be unfinished.
+  """Reads the results of a run, which may be unfinished.
 
   Returns:
-    The columns of a result that are known, and the flat config, which is empty
-    if the run has not begun.
+    The known columns of the result, and the flat config, which is empty if the
+    run has not begun.
 
   Raises:
     UserError: Its config is damaged.
@@ -66,10 +66,10 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
       tree = json_text.unseal(tree, 'it')
     config = compare.from_json(json.dumps(tree))
     result.update(_describe(config))
-  # A config of another shape; nothing of it is checked yet.
+  # The JSON may have any structure: it has not been validated.
   except (ValueError, TypeError, KeyError, AttributeError) as error:
     raise UserError(
-      f'{path} is damaged: it holds no config of a run'
+      f'{path} is damaged: it is not the config of a run'
     ) from error
   path = workdir / metrics.METRICS_FILE
   if paths.exists(path) and os.path.getsize(path):
@@ -78,7 +78,7 @@ def read_result(workdir: paths.Path) -> tuple[Result, dict[str, Any]]:
 
 
 def _describe(config: ml_collections.ConfigDict) -> Result:
-  """Returns what follows from a config."""
+  """Returns the columns that follow from the config."""
   model, size = config.model, config.data.image_size
   table = architectures.make_table(
     model.architecture, model.width, model.squeeze_excite
@@ -98,7 +98,7 @@ def _describe(config: ml_collections.ConfigDict) -> Result:
 
 
 def _measured(rows: Sequence[metrics.Row]) -> Result:
-  """Returns what follows from the metrics of a run."""
+  """Returns the columns that follow from the metrics of a run."""
   train = [row for row in rows if row['split'] == 'train' and 'loss' in row]
   evaluations = [
     row for row in rows if row['split'] != 'train' and 'top1' in row
@@ -126,8 +126,8 @@ def means(
 ) -> list[Result]:
   """Returns mean, standard deviation and count of top-1 over seeds.
 
-  A row per combination of `fields` but `seed`, the best first. The standard
-  deviation is that of a sample, None for a single run.
+  One row per combination of `fields` without `seed`, the best first. The sample
+  standard deviation is None for a single run.
   """
   kept = [field for field in fields if field != 'seed']
   groups: dict[str, list[Mapping[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""A page about many runs: a table that sorts, curves, what matters, failures.
+"""An HTML page about many runs: sortable table, curves, importance, failures.
 
 Run:  python -m inception.reports.runs --workdirs=runs/a,runs/b --output=F.html
 """
@@ -22,7 +22,7 @@ from inception.reports.importance import importance
 from inception.reports.run_results import differing, means, read_result
 
 _MOST_CURVES = 30
-_MOST_OPEN = 3  # Failures whose last lines are shown at once.
+_MOST_OPEN = 3  # With more failures, their logs start collapsed.
 _COLUMNS = (
   'step',
   'top1',
@@ -50,11 +50,11 @@ pre { overflow-x: auto; background: var(--soft); padding: 0.6rem; }
 )
 
 _EXPLAINED = (
-  '<p>How much worse a random forest predicts top-1 from the fields when the'
-  ' values of one are shuffled.</p>'
+  '<p>Permutation importance: how much worse a random forest predicts top-1'
+  ' when the values of a field are shuffled.</p>'
 )
 
-# Sorts a table by the column whose heading is clicked; again: the other way.
+# Sorts a table by the clicked heading; a second click reverses the order.
 _SORT = """<script>
 for (const table of document.querySelectorAll('table.runs'))
   table.tHead.addEventListener('click', event => {
@@ -74,7 +74,7 @@ for (const table of document.querySelectorAll('table.runs'))
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_list('workdirs', None, 'Workdirs of runs, or patterns.')
+  flags.DEFINE_list('workdirs', None, 'Workdirs of runs, or glob patterns.')
   flags.DEFINE_string('output', 'report.html', 'HTML file to write.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -126,8 +126,8 @@ def render(
 
   Args:
     title: Its title.
-    results: Rows of `read_result` with `name` and the fields; of a sweep also
-      with `status`, and `log`, the last lines of a failed run.
+    results: Rows of `read_result` with `name` and the fields; for a sweep also
+      `status`, and for a failed run `log`, the last lines of its log.
     fields: Config fields that differ.
 
   Raises:
@@ -145,8 +145,8 @@ def render(
     charts.scatter(ordered, 'images_per_second', 'top1', 'name', color)
   )
   if shares := importance(ordered, fields, 'top1'):
-    parts += ['<h2>What matters</h2>', _EXPLAINED]
-    parts.append(charts.bars(shares, 'share of the differences of top1'))
+    parts += ['<h2>Importance of fields</h2>', _EXPLAINED]
+    parts.append(charts.bars(shares, 'relative importance for top1'))
   parts.append(_SORT)
   return page.render(title, parts, _STYLE)
 
@@ -209,9 +209,9 @@ def _curves(results: Sequence[Mapping[str, Any]]) -> str:
   }
   words = ''
   if len(results) > _MOST_CURVES:
-    words = f'<p>Of the {_MOST_CURVES} runs with the best top-1.</p>'
+    words = f'<p>The {_MOST_CURVES} runs with the best top-1.</p>'
   return (
-    f'<h2>Learning</h2>{words}'
+    f'<h2>Learning curves</h2>{words}'
     + charts.curves(rows, 'evaluation', 'top1')
     + charts.curves(rows, 'train', 'loss')
   )

@@ -1,1 +1,1 @@
-"""Many runs: the grid or the search, and the engines that start them."""
+"""Sweeps: many runs from a grid or a search, started by an engine."""

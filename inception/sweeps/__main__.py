@@ -1,12 +1,12 @@
-"""Runs many experiments, and writes tables and a page of what they reached.
+"""Runs many experiments, and writes result tables and an HTML page.
 
 Run:  python -m inception.sweeps --workdir=runs/sweep --config=configs/digits.py
         --sweep=model.architecture=googlenet,inception_v1
         --sweep=precision=float32,bfloat16 --seeds=3
 
 A config file may define get_hyper instead; see inception/sweeps/hyper.py.
-The same command again goes on: finished runs are kept, others resumed. The exit
-status is 1 if a run failed or is unfinished.
+Running the same command again keeps finished runs and resumes the others. The
+exit status is 1 if a run failed or is unfinished.
 """
 
 import collections
@@ -28,7 +28,7 @@ from inception.sweeps.job import EngineOptions, Job
 from inception.sweeps.process import ROOT
 from inception.sweeps.progress import Progress
 
-# Flags that go with one value of another flag alone.
+# Flags that require a value of another flag.
 _GOES_WITH = {
   'trials': ('search', 'optuna'),
   'stop_early': ('engine', 'ray'),
@@ -44,10 +44,10 @@ def define_flags() -> None:
   shared.define_config(shared.DEMO)
   flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
   flags.DEFINE_multi_string(
-    'sweep', [], 'FIELD=VALUE,VALUE,...; several give every combination.'
+    'sweep', [], 'FIELD=VALUE,VALUE,...; repeat it for all combinations.'
   )
   flags.DEFINE_integer(
-    'seeds', None, 'Runs of each, seeds 0 to N-1.', 1, _MOST_SEEDS
+    'seeds', None, 'Runs per combination, with seeds 0 to N-1.', 1, _MOST_SEEDS
   )
   flags.DEFINE_bool('dry_run', False, 'Print the runs and start none.')
   flags.DEFINE_bool('retry_failed', False, 'Start failed runs again.')
@@ -55,16 +55,16 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'parallel', None, 'Runs at a time; unset: one per accelerator.', 1
   )
-  flags.DEFINE_integer('devices_per_run', 1, 'Accelerators of a run.', 1)
+  flags.DEFINE_integer('devices_per_run', 1, 'Accelerators per run.', 1)
   flags.DEFINE_enum(
     'search', None, ['optuna'], 'Draw trials instead of all combinations.'
   )
   flags.DEFINE_integer('trials', 50, 'Trials of a search.', 1)
   flags.DEFINE_enum(
-    'metric', 'top1', ['top1', 'top5'], 'By what runs are compared.'
+    'metric', 'top1', ['top1', 'top5'], 'Metric by which runs are compared.'
   )
   flags.DEFINE_bool(
-    'stop_early', False, 'Ray: end bad runs early, by ASHA on --metric.'
+    'stop_early', False, 'Ray: stop bad runs early, with ASHA on --metric.'
   )
   flags.DEFINE_string('address', None, 'Ray: address of a cluster.')
   flags.DEFINE_list(
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def _check_flags() -> None:
-  """Checks that flags go together, and that the page can be drawn."""
+  """Checks that the flags are compatible and that Plotly is installed."""
   for name, (other, value) in _GOES_WITH.items():
     if flags.FLAGS[name].present and flags.FLAGS[other].value != value:
       raise UserError(f'--{name} needs --{other}={value}')
@@ -115,7 +115,7 @@ def _check_flags() -> None:
         f'--search needs --engine=local, not {flags.FLAGS.engine}'
       )
     if flags.FLAGS.retry_failed:
-      raise UserError('--retry_failed does not go with --search')
+      raise UserError('--retry_failed cannot be combined with --search')
   charts.check_installed()
 
 
@@ -147,13 +147,13 @@ def _options() -> EngineOptions:
 
 
 def _base() -> grid.Base:
-  """Returns what the flags say about all runs."""
+  """Returns what all runs have in common, from the flags."""
   config = flags.FLAGS['config']
   file, colon, argument = config_flags.get_config_filename(config).partition(
     ':'
   )
   name = path = pathlib.Path(file).resolve()
-  # Relative where it can be: the names of runs do not depend on the machine.
+  # Relative if possible, so that run names do not depend on the machine.
   if str(path) == shared.DEMO:
     name = pathlib.Path('configs/digits.py')
   elif path.is_relative_to(ROOT):
@@ -174,7 +174,7 @@ def _sweep(base: grid.Base) -> hyper.Sweep:
   given = [hyper.sweep(*grid.parse(text)) for text in values.sweep]
   if written is not None and given:
     raise UserError(
-      f'{base.file} has a get_hyper, so --sweep must not be given'
+      f'{base.file} defines get_hyper; omit --sweep or use another --config'
     )
   if written is not None:
     given = [written(hyper)]
@@ -182,14 +182,14 @@ def _sweep(base: grid.Base) -> hyper.Sweep:
     given.append(hyper.sweep('seed', range(values.seeds)))
   if not given:
     raise UserError(
-      'nothing is swept; try --sweep=model.width=0.5,1.0 or --seeds=3, or a'
+      'nothing to sweep; try --sweep=model.width=0.5,1.0 or --seeds=3, or a'
       ' config file with a get_hyper'
     )
   return hyper.product(given)
 
 
 def _report(folder: f.SweepFolder, page: str) -> int:
-  """Prints what was reached; returns the exit status."""
+  """Prints the best runs and the failures; returns the exit status."""
   rows, fields = sweep_report.collect(folder)
   best = sorted(
     (row for row in rows if row.get('top1') is not None),
@@ -206,11 +206,11 @@ def _report(folder: f.SweepFolder, page: str) -> int:
     print(
       f'{failed} of {len(rows)} runs failed; --retry_failed starts them again'
     )
-  # Lost by an engine, or by a machine.
+  # Lost by an engine or a machine.
   if unfinished := len(rows) - sum(counts[name] for name in f.ENDED):
     print(
-      f'{unfinished} of {len(rows)} runs {are(unfinished)} unfinished; start'
-      ' again'
+      f'{unfinished} of {len(rows)} runs {are(unfinished)} unfinished; run the'
+      ' same command again'
     )
   print(f'page: {page}')
   if flags.FLAGS.json:

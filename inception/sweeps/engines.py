@@ -1,4 +1,4 @@
-"""The engines of sweeps, by name: what starts the runs, and where."""
+"""The engines that start runs: local processes, Ray and Slurm."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -11,12 +11,12 @@ from inception.sweeps.process import Place
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-  """What starts runs. All keep the same files in the folder of the sweep.
+  """Starts runs. All engines write the same files to the sweep's folder.
 
   Attributes:
     check: Raises UserError if the engine cannot be used; starts no run.
-    run: Runs all to their ends.
-    describe: Returns what would be submitted, where it is more than the runs.
+    run: Runs the job and returns when all runs have ended.
+    describe: Returns text that --dry_run adds, such as the sbatch script.
   """
 
   check: Callable[[Job], object]

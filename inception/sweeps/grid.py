@@ -1,4 +1,4 @@
-"""The runs of a sweep: checked overrides, a name each, and a command line."""
+"""The runs of a sweep, each with checked overrides, a name and flags."""
 
 import dataclasses
 import difflib
@@ -23,9 +23,9 @@ class Base:
 
   Attributes:
     file: Name of the config file, with its argument if it has one.
-    path: The same with its whole path.
-    config: Its config, with `overrides`.
-    overrides: Fields that were set for all runs.
+    path: The same, as an absolute path.
+    config: The config, with `overrides` applied.
+    overrides: Fields set for all runs.
   """
 
   file: str
@@ -40,10 +40,10 @@ class Run:
 
   Attributes:
     name: Name of its workdir.
-    overrides: Its own fields.
-    flags: Arguments of training, but --workdir.
-    cwd: Where the sweep was started: relative paths in `flags` start there,
-      wherever an engine runs it.
+    overrides: Fields set for this run only.
+    flags: Flags of training, except --workdir.
+    cwd: Where the sweep was started; relative paths in `flags` are relative to
+      it, with any engine.
   """
 
   name: str
@@ -53,18 +53,16 @@ class Run:
 
 
 def make_runs(base: Base, sweep: Sweep) -> list[Run]:
-  """Checks all runs of a sweep.
+  """Returns the runs of a sweep, checked and without duplicates.
 
   Raises:
     UserError: The sweep is empty, or a run has a wrong field.
   """
   if not sweep:
-    raise UserError('the sweep is empty: it has no run')
+    raise UserError('the sweep is empty; give every field at least one value')
   runs = {run.name: run for run in (make_run(base, each) for each in sweep)}
   if equal := len(sweep) - len(runs):
-    warn(
-      f'{count(equal, "run")} of the sweep {are(equal)} like others: left out'
-    )
+    warn(f'{count(equal, "duplicate run")} of the sweep {are(equal)} skipped')
   return list(runs.values())
 
 
@@ -72,7 +70,7 @@ def make_run(base: Base, overrides: Overrides) -> Run:
   """Checks one run and names it.
 
   Raises:
-    UserError: Names the wrong field.
+    UserError: A field is wrong; the message names it.
   """
   overrides = {field: plain(value) for field, value in overrides.items()}
   check_overrides(base.config, overrides)
@@ -80,7 +78,7 @@ def make_run(base: Base, overrides: Overrides) -> Run:
   everything = {**base.overrides, **overrides}
   flags = [f'--config={base.path}']
   for field, value in everything.items():
-    # A field that is unset in the config stays so: None has no text.
+    # None has no form as a flag: the config must leave the field unset.
     if value is not None:
       flags.append(f'--config.{field}={value}')
     elif known[field] is not None:
@@ -93,10 +91,10 @@ def make_run(base: Base, overrides: Overrides) -> Run:
 def check_overrides(
   config: ml_collections.ConfigDict, overrides: Overrides
 ) -> None:
-  """Checks a config with overrides, as far as it can be without data.
+  """Checks a config with overrides, as far as possible without data.
 
   Raises:
-    UserError: Names the wrong field, or the run where fields contradict.
+    UserError: A field is wrong, or fields contradict each other.
   """
   from inception.training import check  # Slow to import.
 
@@ -120,11 +118,11 @@ def check_overrides(
 def parse(text: str) -> tuple[str, Any]:
   """Returns the field and the values of 'model.width=0.5,1.0'.
 
-  Values of tuples are written as in Python: 'data.crop_area=(0.1, 1.0),(1, 1)'.
+  Tuples are written as in Python: 'data.crop_area=(0.1, 1.0),(1, 1)'.
   A search also takes 'FIELD=uniform(LOW, HIGH)' and 'log_uniform(LOW, HIGH)'.
 
   Raises:
-    UserError: The text is something else, or a value is of another type.
+    UserError: The text has a different form, or a value has the wrong type.
   """
   field, found, values = text.partition('=')
   if not found or not values.strip():
@@ -135,7 +133,7 @@ def parse(text: str) -> tuple[str, Any]:
     try:
       low, high = float(drawn[2]), float(drawn[3])
     except ValueError:
-      raise UserError(f'--sweep={text} has no two numbers') from None
+      raise UserError(f'--sweep={text} needs numeric LOW and HIGH') from None
     return field, Interval(low, high, drawn[1] == 'log_uniform')
   kind = checks.type_of(field)
   texts = re.findall(r'\(.*?\)|[^,]+', values)
@@ -151,19 +149,19 @@ def _value(field: str, text: str, kind: type) -> Any:
     return kind(text)
   except (KeyError, ValueError) as error:
     raise UserError(
-      f'{field}={text} is not of type {kind.__name__}, which the field takes'
+      f'{field}={text} is not of type {kind.__name__}, as the field requires'
     ) from error
 
 
 def plain(value: Any) -> Any:
-  """Returns a value as configs hold it: no NumPy scalars, tuples for lists."""
+  """Converts NumPy scalars to plain ones and lists to tuples, as in configs."""
   if hasattr(value, 'item') and not isinstance(value, str):
     value = value.item()
   return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _name(base: Base, overrides: Overrides) -> str:
-  """Returns the overrides in words, and a hash of them."""
+  """Returns the overrides as words and a hash, as in 'width0.5-1f3a9c02'."""
   text = json.dumps([base.file, base.overrides, overrides], sort_keys=True)
   digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
   words = '-'.join(_word(*item) for item in overrides.items())
@@ -182,7 +180,7 @@ def _word(field: str, value: Any) -> str:
 
 
 def is_search(sweep: Sweep) -> bool:
-  """True if a value of the sweep is drawn, not given."""
+  """True if a search has to draw values of the sweep."""
   return any(
     isinstance(value, Interval | Choice)
     for run in sweep

@@ -1,4 +1,4 @@
-"""TensorBoard's HParams tab: what each run of a sweep has set."""
+"""TensorBoard's HParams tab: the overrides of each run of a sweep."""
 
 import time
 
@@ -19,7 +19,7 @@ _STATUS = {
 def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
   """Adds the overrides and status of a run that has ended to its event files.
 
-  `tensorboard --logdir` of the sweep's folder shows them.
+  To see them, run `tensorboard --logdir` on the folder of the sweep.
 
   Raises:
     UserError: The file cannot be written.
@@ -28,7 +28,7 @@ def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
   if not events.is_dir() or any(
     entry.suffix == '.hparams' for entry in paths.entries(events)
   ):
-    return  # It has logged nothing, or had ended before.
+    return  # Nothing was logged, or this was recorded before.
   start = plugin_data_pb2.SessionStartInfo(
     group_name=run.name, start_time_secs=time.time() - status.seconds
   )
@@ -50,7 +50,7 @@ def record(folder: f.SweepFolder, run: Run, status: f.Status) -> None:
     metadata.SESSION_END_INFO_TAG,
     plugin_data_pb2.HParamsPluginData(session_end_info=end),
   )
-  # Read after the metrics, whose file has an earlier time in its name.
+  # The later time in its name makes TensorBoard read it after the metrics.
   name = f'events.out.tfevents.{time.time_ns() // 1000}.hparams'
   paths.write_atomically(events / name, content)
 

@@ -1,4 +1,4 @@
-"""How sweeps are written: a config file's `get_hyper(hyper)` calls these.
+"""Functions that define a sweep, for `get_hyper(hyper)` in a config file.
 
 A sweep is a list of overrides, one dict per run. The names and their meaning
 are those of Google's JAX codebases:
@@ -26,12 +26,12 @@ Sweep = list[Overrides]
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-  """Numbers that a search draws from.
+  """A range of numbers that a search draws from.
 
   Attributes:
     low: The smallest.
     high: The largest.
-    log: Orders of magnitude are equally likely, not differences.
+    log: Draw uniformly on a logarithmic scale.
   """
 
   low: float
@@ -42,8 +42,8 @@ class Interval:
     ordered = -math.inf < self.low < self.high < math.inf
     if not ordered or (self.log and self.low <= 0):
       raise UserError(
-        f'a search from {self.low} to {self.high} is empty or endless'
-        + (', or has no logarithm' if self.log else '')
+        f'cannot search from {self.low} to {self.high}: needs finite low < high'
+        + (' and low > 0' if self.log else '')
       )
 
 
@@ -55,24 +55,24 @@ class Choice:
 
 
 def uniform(low: float, high: float) -> Interval:
-  """Returns numbers from `low` to `high`, for a search."""
+  """Lets a search draw uniformly from `low` to `high`."""
   return Interval(low, high)
 
 
 def log_uniform(low: float, high: float) -> Interval:
-  """Returns numbers from `low` to `high` above 0, for a search."""
+  """Lets a search draw from `low` > 0 to `high` on a logarithmic scale."""
   return Interval(low, high, log=True)
 
 
 def choice(values: Iterable[Any]) -> Choice:
-  """Returns values to choose from, for a search."""
+  """Lets a search choose one of the values."""
   return Choice(tuple(values))
 
 
 def sweep(field: str, values: Iterable[Any] | Interval | Choice) -> Sweep:
-  """Returns a run per value of a config field, such as 'model.width'.
+  """Returns one run per value of a config field, such as 'model.width'.
 
-  One run where a search draws the value.
+  One run if a search draws the value.
   """
   if isinstance(values, Interval | Choice):
     return [{field: values}]
@@ -90,7 +90,7 @@ def product(sweeps: Sequence[Sweep]) -> Sweep:
 
 
 def zipit(sweeps: Sequence[Sweep]) -> Sweep:
-  """Returns the first runs of all sweeps as one, then the second ones, ...
+  """Merges the first runs of all sweeps into one, then the second ones, ...
 
   Raises:
     UserError: The sweeps have different lengths.
@@ -98,7 +98,7 @@ def zipit(sweeps: Sequence[Sweep]) -> Sweep:
   lengths = sorted({len(part) for part in sweeps})
   if len(lengths) > 1:
     raise UserError(
-      f'zipit needs sweeps of one length, not of {lengths[0]} and {lengths[-1]}'
+      f'zipit needs sweeps of equal length, not {lengths[0]} and {lengths[-1]}'
     )
   return [_merge(parts) for parts in zip(*sweeps)]
 

@@ -9,14 +9,14 @@ from inception.sweeps.grid import Run
 
 @dataclasses.dataclass(frozen=True)
 class EngineOptions:
-  """How runs are started; each engine reads what it knows.
+  """How runs are started; each engine reads the options it supports.
 
   Attributes:
     parallel: Runs at a time; None: one per accelerator.
-    devices_per_run: Accelerators of each run.
-    metric: Result of evaluation by which runs are compared.
-    stop_early: Ray ends bad runs early.
-    address: Of a Ray cluster; None starts Ray on this machine.
+    devices_per_run: Accelerators per run.
+    metric: Evaluation metric by which runs are compared.
+    stop_early: Ray stops bad runs early.
+    address: Address of a Ray cluster; None starts Ray on this machine.
     slurm: Parameters of submitit, as 'name=value'.
   """
 
@@ -45,7 +45,7 @@ class Job:
   options: EngineOptions = EngineOptions()
 
   def left(self) -> list[Run]:
-    """Returns the runs that are still to be run; reports the others."""
+    """Returns the runs that have not ended; reports the others."""
     left = []
     for run in self.runs:
       if status := self.folder.ended(run.name):

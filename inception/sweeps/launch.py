@@ -1,11 +1,11 @@
-"""Becomes another program, which ends when the process that started it ends.
+"""Replaces itself with a command that is killed when its parent ends.
 
 Run:  python launch.py PARENT CPUS COMMAND...
 
-PARENT is the process id of the parent; CPUS are numbers with commas between, or
-empty. A sweep that is killed leaves no run behind: Linux kills the program,
-which keeps its checkpoints. It has to ask for that itself, and not in a fork of
-a process with threads; so this file imports nothing of the project.
+PARENT is the process ID of the parent; CPUS is a comma-separated list of CPU
+numbers, or empty. If a sweep is killed, Linux kills its runs too; checkpoints
+remain. A process must request this itself, and a fork of a multithreaded one
+cannot do so safely, so this is a script that imports nothing from the project.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 def main(parent: int, cpus: str, command: list[str]) -> None:
-  """Becomes `command`."""
+  """Replaces this process with `command`."""
   if sys.platform == 'linux':
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""The local engine: runs as processes of this machine, some at a time."""
+"""The local engine: runs are processes on this machine, some in parallel."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
@@ -13,12 +13,12 @@ from inception.sweeps.process import TRAIN, Place, Process
 _POLL_SECONDS = 0.005
 _WATCH_SECONDS = 1.0
 
-# What a sweep that a signal has stopped says at its end.
-STOPPED = 'stopped; the same command goes on with it'
+# Printed when a signal has stopped the sweep.
+STOPPED = 'stopped; run the same command again to continue'
 
-# Called with a run and how it ended.
+# Called with a run and its final status.
 Ended = Callable[[Run, f.Status], None]
-# Returns whether a run is to be stopped early.
+# Returns True if a run should be stopped early.
 Watch = Callable[[Run], bool]
 
 
@@ -30,18 +30,18 @@ def run_all(
   watch: Watch = lambda _: False,
   command: Sequence[str] = TRAIN,
 ) -> None:
-  """Runs all to their ends.
+  """Runs all runs until they have ended.
 
-  A run that another sweep process takes care of is waited for, and taken over
-  if that process ends before it.
+  Waits for a run that another sweep process has locked, and takes it over if
+  that process ends first.
 
   Args:
     folder: Folder of the sweep.
-    runs: The runs; the next one is drawn when there is a place for it.
-    places: Where to compute, one run at a time in each.
-    ended: Called for each run.
+    runs: The runs; the next one is drawn when a place is free.
+    places: Devices of runs; each place takes one run at a time.
+    ended: Called for each run that has ended.
     watch: Called for each active run about once a second.
-    command: Starts training.
+    command: Command that starts training.
 
   Raises:
     SystemExit: A signal stopped the sweep; its runs have saved.
@@ -52,7 +52,7 @@ def run_all(
     while engine.step():
       if received:
         name = signal.Signals(received[0]).name
-        print(f'{name}: the active runs save, then the sweep stops', flush=True)
+        print(f'{name}: saving the active runs, then stopping', flush=True)
         engine.stop()
         print(STOPPED, flush=True)
         raise SystemExit(128 + received[0])
@@ -60,7 +60,7 @@ def run_all(
 
 
 class _Engine:
-  """Runs that wait, and runs that are active."""
+  """Starts waiting runs when a place is free, and collects ended ones."""
 
   def __init__(
     self,
@@ -77,13 +77,13 @@ class _Engine:
     self._ended = ended
     self._watch = watch
     self._command = command
-    self._locked: list[Run] = []  # By other sweeps.
+    self._locked: list[Run] = []  # By other sweep processes.
     self._active: list[tuple[Process, Place, contextlib.ExitStack]] = []
     self._drawn = False
     self._watched = time.monotonic()
 
   def step(self) -> bool:
-    """Ends and starts what it can; returns whether there is more to do."""
+    """Collects ended runs and starts new ones; True if work remains."""
     for entry in list(self._active):
       process, place, lock = entry
       if (status := process.poll()) is not None:
@@ -96,7 +96,7 @@ class _Engine:
       for process, _, _ in self._active:
         if self._watch(process.run):
           process.stop(f.STOPPED_EARLY)
-      # Other sweeps' runs may have ended.
+      # Runs of other sweep processes may have ended.
       self._locked = [run for run in self._locked if not self._take(run)]
     while self._free and not self._drawn:
       run = next(self._runs, None)
@@ -117,7 +117,7 @@ class _Engine:
       time.sleep(_POLL_SECONDS)
 
   def _take(self, run: Run) -> bool:
-    """Starts a run or sees that it has ended; False if it cannot start now."""
+    """Starts a run, or reports it if it has ended; False if it must wait."""
     if not self._free:
       return False
     lock = contextlib.ExitStack()

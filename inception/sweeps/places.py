@@ -1,4 +1,4 @@
-"""Where runs compute on this machine: accelerators, or shares of the CPUs."""
+"""Divides the accelerators or CPUs of this machine among runs."""
 
 import glob
 import os
@@ -10,21 +10,21 @@ from inception.sweeps.process import Place
 
 
 def find_places(parallel: int | None, devices_per_run: int) -> list[Place]:
-  """Returns a place for each run that computes at the same time.
+  """Returns one place per concurrent run.
 
   Args:
-    parallel: Number of runs at a time; None: one per accelerator, or one if
-      there are none.
-    devices_per_run: Accelerators of each run.
+    parallel: Number of concurrent runs; None: as many as the accelerators
+      allow, or one without accelerators.
+    devices_per_run: Accelerators per run.
 
   Raises:
-    UserError: There are not that many accelerators.
+    UserError: There are too few accelerators or CPUs.
   """
   kind, devices = _accelerators()
   if not devices:
     if devices_per_run > 1:
       raise UserError(
-        f'--devices_per_run={devices_per_run}, but there are no accelerators'
+        f'--devices_per_run={devices_per_run}: this machine has no accelerators'
       )
     return _share_cpus(parallel or 1)
   most = len(devices) // devices_per_run
@@ -52,7 +52,7 @@ def _share_cpus(count: int) -> list[Place]:
 
 
 def _accelerators() -> tuple[str, list[str]]:
-  """Returns their kind and names; JAX would take them for this process."""
+  """Returns their kind and IDs, without JAX, which would claim them."""
   if os.environ.get('JAX_PLATFORMS', '').startswith('cpu'):
     return 'cpu', []
   visible = os.environ.get('CUDA_VISIBLE_DEVICES')
@@ -71,7 +71,7 @@ def _accelerators() -> tuple[str, list[str]]:
 
 
 def _tpu(share: list[str]) -> dict[str, str]:
-  # As Google's guide to several programs on one TPU host sets them.
+  # From Google's guide to running several programs on one TPU host.
   return {
     'TPU_VISIBLE_CHIPS': ','.join(share),
     'TPU_CHIPS_PER_PROCESS_BOUNDS': f'1,{len(share)},1',

@@ -1,4 +1,4 @@
-"""One run of a sweep as a process: training in a workdir of its own."""
+"""One run of a sweep: a process that trains in its own workdir."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -13,24 +13,24 @@ from inception.errors import RESTART, UserError
 from inception.sweeps import sweep_folder as f
 from inception.sweeps.grid import Run
 
-ROOT = pathlib.Path(__file__).parents[2]  # Where the package is.
+ROOT = pathlib.Path(__file__).parents[2]  # The folder of the package.
 TRAIN = (sys.executable, '-m', 'inception.training')
 
 _LAUNCH = str(pathlib.Path(__file__).parent / 'launch.py')
-# Starts of training that end with `RESTART` before the run counts as failed.
+# Restarts after exit status `RESTART` before the run counts as failed.
 _RESTARTS = 3
 _POLL_SECONDS = 0.5
-# A stopped run has saved; one that had not begun had nothing to save.
+# Exit statuses of a stopped run: it has saved, or had nothing to save.
 _STOPS = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM)
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """Where a run computes.
+  """The devices of a run.
 
   Attributes:
-    cpus: Numbers of CPUs; empty: all.
-    environment: Variables that show the run its devices.
+    cpus: CPU numbers; empty: all.
+    environment: Environment variables that select its accelerators.
   """
 
   cpus: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class Process:
     place: Place,
     command: Sequence[str] = TRAIN,
   ):
-    """Starts a run, which the caller has locked, or goes on with it."""
+    """Starts or resumes a run; the caller must hold its lock."""
     self.run = run
     self._folder = folder
     self._command = [
@@ -59,7 +59,7 @@ class Process:
     ]
     cache = folder.path.absolute() / 'compilation_cache'
     self._environment = {
-      # Runs that differ in numbers only share compiled programs.
+      # Runs that differ only in numbers share compiled programs.
       'JAX_COMPILATION_CACHE_DIR': str(cache),
       **os.environ,
       'PYTHONPATH': os.pathsep.join(
@@ -73,7 +73,7 @@ class Process:
     self._start()
 
   def poll(self) -> f.Status | None:
-    """Returns how the run stands, once it has ended; starts it again if due."""
+    """Returns the status if the run has ended, else None; may restart it."""
     status = self._process.poll()
     if status is None:
       return None
@@ -98,14 +98,14 @@ class Process:
       time.sleep(_POLL_SECONDS)
 
   def kill(self) -> None:
-    """Ends the run at once, as a machine that is lost does."""
+    """Kills the run immediately, as losing its machine would."""
     self._process.kill()
     self._process.wait()
     self._log.close()
 
   def stop(self, wanted: str = f.INTERRUPTED) -> None:
-    """Asks the run to save and end; `wanted` is the status that it gets."""
-    if self._wanted is None:  # A second signal would end it at once.
+    """Asks the run to save and exit; its status becomes `wanted`."""
+    if self._wanted is None:  # A second signal would kill it.
       self._wanted = wanted
       self._process.send_signal(signal.SIGTERM)
 
@@ -123,9 +123,9 @@ class Process:
       stdout=self._log,
       stderr=subprocess.STDOUT,
       env=self._environment,
-      # Another machine may lack it, and then no relative path leads anywhere.
+      # Another machine may lack this folder; relative paths fail there.
       cwd=self.run.cwd if os.path.isdir(self.run.cwd) else None,
-      # Ctrl-C reaches the sweep alone, which then stops its runs.
+      # Ctrl-C then reaches only the sweep, which stops its runs.
       process_group=0,
     )
 
@@ -137,7 +137,7 @@ class Process:
   def _reason(self, status: int) -> str:
     if status < 0:
       name = signal.Signals(-status).name
-      hint = '; was there enough memory?' if status == -signal.SIGKILL else ''
+      hint = '; possibly out of memory' if status == -signal.SIGKILL else ''
       return f'killed by {name}{hint}'
     path = self._folder.workdir(self.run.name) / f.LOG_FILE
     lines = last_lines(path, 1)
@@ -151,16 +151,16 @@ def run_to_end(
   command: Sequence[str] = TRAIN,
   tick: Callable[[Process], None] = lambda _: None,
 ) -> f.Status:
-  """Runs to the end, unless it has ended before.
+  """Starts a run and waits for its end; does nothing if it has ended.
 
   `tick` is called with the process about twice a second.
 
   Raises:
-    UserError: Another process takes care of the run.
+    UserError: Another process holds the lock of the run.
   """
   with folder.lock(run.name) as locked:
     if not locked:
-      raise UserError(f'another sweep takes care of {run.name}')
+      raise UserError(f'{run.name} is locked: another sweep process runs it')
     if status := folder.ended(run.name):
       return status
     process = Process(folder, run, place, command)
@@ -169,13 +169,13 @@ def run_to_end(
         tick(process)
         time.sleep(_POLL_SECONDS)
     except BaseException:
-      process.kill()  # The lock must not be free while it runs.
+      process.kill()  # The run must not outlive its lock.
       raise
     return ended
 
 
 def last_lines(path: os.PathLike, count: int) -> list[str]:
-  """Returns the last lines of a log that are not empty."""
+  """Returns the last `count` nonempty lines of a log."""
   try:
     with open(path, 'rb') as file:
       file.seek(max(0, os.path.getsize(path) - 20_000))

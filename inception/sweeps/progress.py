@@ -1,4 +1,4 @@
-"""The progress of a sweep: a line per run that has ended, and the page."""
+"""Progress of a sweep: one line per ended run, and the HTML page."""
 
 import sys
 import time
@@ -8,15 +8,15 @@ import tqdm
 from inception.sweeps import grid, hparams, sweep_report
 from inception.sweeps import sweep_folder as f
 
-# Seconds between writing the page while runs go on.
+# Seconds between updates of the page during the sweep.
 _PAGE_SECONDS = 60.0
 
 
 class Progress:
-  """Prints how runs end, and keeps the page up to date."""
+  """Prints how each run ended, and keeps the page up to date."""
 
   def __init__(self, folder: f.SweepFolder, total: int):
-    """Shows a progress bar of `total` runs."""
+    """Shows a progress bar for `total` runs."""
     self._folder = folder
     self._total = total
     self._count = 0
@@ -26,7 +26,7 @@ class Progress:
     )
 
   def ended(self, run: grid.Run, status: f.Status) -> None:
-    """Is called when a run has ended."""
+    """Prints and records a run that has ended."""
     hparams.record(self._folder, run, status)
     self._count += 1
     self._bar.update()

@@ -1,7 +1,7 @@
 """The Ray engine: each run is a trial of Ray Tune, on one machine or a cluster.
 
-The folder of the sweep must be one that all machines share. A trial starts
-training, so a run has the same files as with any other engine.
+All machines must share the folder of the sweep. A trial starts a training
+process, so a run has the same files as with any other engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ except ImportError as missing:
     "--engine=ray needs Ray; pip install 'inception-jax[sweeps]'"
   ) from missing
 
-# Starts of a trial after its machine was lost.
+# Restarts of a trial whose machine was lost.
 _RETRIES = 3
-# ASHA compares runs after 1, 2, 4, ... evaluations, and ends the worse half.
+# ASHA compares runs after 1, 2, 4, ... evaluations, and stops the worse half.
 _REDUCTION = 2
 _MOST_EVALUATIONS = 1000
-# A trial that was ended needs this long at most until its lock is free.
+# Longest wait for a stopped trial to release its lock.
 _ENDING_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 
@@ -63,7 +63,7 @@ def connect(job: Job) -> None:
 
 
 def _check_address(address: str) -> None:
-  """Checks that something answers; Ray itself tries for minutes."""
+  """Checks that the port is open; Ray itself would retry for minutes."""
   host, colon, port = address.removeprefix('ray://').rpartition(':')
   if not colon or not port.isdecimal():
     raise UserError(f'--address={address} is not HOST:PORT')
@@ -76,7 +76,7 @@ def _check_address(address: str) -> None:
 
 
 def run_all(job: Job, command: Sequence[str] = TRAIN) -> None:
-  """Runs all as trials of Ray Tune.
+  """Runs all runs as trials of Ray Tune.
 
   Raises:
     SystemExit: A signal stopped the sweep.
@@ -126,7 +126,7 @@ def _scheduler() -> Any:
 
 
 def _resources(options: EngineOptions) -> dict[str, float]:
-  """Returns what a trial takes: accelerators if there are any, or CPUs."""
+  """Returns the resources of a trial: accelerators if any, otherwise CPUs."""
   there = ray.cluster_resources()
   for name in ('GPU', 'TPU'):
     if there.get(name):
@@ -135,18 +135,18 @@ def _resources(options: EngineOptions) -> dict[str, float]:
 
 
 class _Watcher(tune.Callback):
-  """Sees trials end, in the process that started them."""
+  """Reports trials that have ended, in the process that started them."""
 
   def __init__(self, job: Job, runs: Sequence[Run]):
     self._job = job
     self._runs = {run.name: run for run in runs}
     self.count = 0
-    self.cut: list[Run] = []  # By ASHA; their processes end after this.
+    self.cut: list[Run] = []  # Stopped by ASHA; their processes may still run.
 
   def on_trial_complete(
     self, iteration: int, trials: list[Any], trial: Any, **info: Any
   ) -> None:
-    """Is called when a trial has ended, or ASHA has ended it."""
+    """Reports a trial that has ended, or notes that ASHA stopped it."""
     run = self._runs[trial.config['run']]
     self.count += 1
     if status := self._job.folder.ended(run.name):
@@ -157,7 +157,7 @@ class _Watcher(tune.Callback):
   def on_trial_error(
     self, iteration: int, trials: list[Any], trial: Any, **info: Any
   ) -> None:
-    """Is called when a trial has failed too often."""
+    """Records and reports a trial that has no retries left."""
     run = self._runs[trial.config['run']]
     status = f.Status(f.FAILED, reason=str(trial.error_file or 'lost by Ray'))
     self._job.folder.set_status(run.name, status)
@@ -166,13 +166,13 @@ class _Watcher(tune.Callback):
 
 
 def _mark_stopped(folder: f.SweepFolder, run: Run) -> f.Status:
-  """Records that a run was ended early, once its process is gone."""
+  """Records that a run was stopped early, once its process has exited."""
   status = folder.status(run.name) or f.Status(f.STARTED)
   latest = time.monotonic() + _ENDING_SECONDS
   while time.monotonic() < latest:
     with folder.lock(run.name) as locked:
       if locked:
-        if ended := folder.ended(run.name):  # It was faster.
+        if ended := folder.ended(run.name):  # It ended by itself first.
           return ended
         ended = f.Status(f.STOPPED_EARLY, status.starts, status.seconds)
         folder.set_status(run.name, ended)
@@ -182,7 +182,7 @@ def _mark_stopped(folder: f.SweepFolder, run: Run) -> f.Status:
 
 
 def _trial(config: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-  """Trains in a process of Ray, and reports its evaluations."""
+  """Trains in a Ray worker, and reports evaluations to Tune."""
   folder = f.SweepFolder(paths.resolve(settings['folder']))
   run: Run = settings['runs'][config['run']]
   metric = settings['metric']

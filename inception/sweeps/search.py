@@ -1,9 +1,8 @@
-"""Search with Optuna: trials drawn from the sweep, bad ones stopped early.
+"""Search with Optuna: draws trials from the sweep, stops bad ones early.
 
-The study is kept in study.db in the folder of the sweep, with the name of each
-trial's run, so a search that was killed goes on where it was. All that a study
-knows can be read from the runs: where other values are searched, a new study
-begins with the runs whose values are among them.
+The study is stored in study.db in the folder of the sweep, with the name of
+each trial's run, so a killed search can resume. A study can be rebuilt from the
+runs: if the search space changes, a new study begins with the runs that fit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,9 +23,9 @@ from inception.sweeps.study_file import optuna
 
 _STUDY = 'study.db'
 _RUN = 'run'  # Attribute of a trial: the name of its run.
-_AGAIN = 'again'  # Attribute of the study: trials that were cut short.
-_SPACE = 'space'  # Attribute of the study: what is drawn, set when it is whole.
-_FIRST_EVALUATIONS = 1  # Of a trial, before it is compared with others.
+_AGAIN = 'again'  # Attribute of the study: number of interrupted trials.
+_SPACE = 'space'  # Attribute of the study: search space, set once complete.
+_FIRST_EVALUATIONS = 1  # Pruning needs more evaluations than this.
 
 
 class Study:
@@ -40,14 +39,14 @@ class Study:
     options: EngineOptions,
     trials: int,
   ):
-    """Checks the search; nothing is written.
+    """Checks the search; writes nothing.
 
-    It has `trials` trials, with those of earlier starts, which are drawn from
-    `sweep` and maximize the metric of `options`.
+    It draws `trials` trials from `sweep`, counting those of earlier starts, and
+    maximizes `options.metric`.
 
     Raises:
-      UserError: The sweep is empty, a value of it is wrong, or the machine has
-        too few devices.
+      UserError: The sweep is empty, one of its values is wrong, or the machine
+        has too few devices.
     """
     self._folder = folder
     self._base = base
@@ -55,7 +54,7 @@ class Study:
     self._metric = options.metric
     self._trials = trials
     self._study: optuna.Study
-    # Several trials may draw the same values, which run once.
+    # Trials that draw the same values share one run.
     self._of_run: dict[str, list[optuna.Trial]] = {}
     self._reported: dict[int, int] = {}
     self._places = find_places(options.parallel, options.devices_per_run)
@@ -68,15 +67,15 @@ class Study:
         grid.check_overrides(base.config, {name: value})
 
   def describe(self) -> str:
-    """Returns a line per field that is drawn."""
+    """Returns one line per drawn field."""
     return '\n'.join(f'{name}: {drawn}' for name, drawn in self._space.items())
 
   def run(self, ended: Ended, command: Sequence[str] = TRAIN) -> None:
-    """Runs the trials that are left.
+    """Runs the remaining trials.
 
     Raises:
-      UserError: The folder holds another sweep, or cannot be written, or the
-        file of the study is damaged.
+      UserError: The folder holds a different sweep or cannot be written, or
+        the study file is damaged.
     """
 
     def both(run: grid.Run, status: f.Status) -> None:
@@ -94,7 +93,7 @@ class Study:
       )
 
   def _open(self, path: paths.Path) -> None:
-    """Opens the study, or begins one where other values are searched."""
+    """Opens the study, or begins a new one if the search space has changed."""
     described = space.describe(self._space)
     self._study = study_file.open_file(path, self._base.config.seed)
     if self._study.user_attrs.get(_SPACE) == described:
@@ -106,8 +105,8 @@ class Study:
       kept = study_file.set_aside(path)
       self._study = study_file.open_file(path, self._base.config.seed)
       print(
-        f'{path} was of other values and is {kept.name} now; a new study begins'
-        f' with {count(len(known), "run")} of this search',
+        f'the search space has changed: {path} is now {kept.name}; a new study'
+        f' begins with {count(len(known), "earlier run")}',
         flush=True,
       )
     for drawn in known:
@@ -115,7 +114,7 @@ class Study:
     self._study.set_user_attr(_SPACE, described)
 
   def _draw(self) -> Iterator[grid.Run]:
-    """Yields the runs of trials: those that were cut short, then new ones."""
+    """Yields the runs of trials: interrupted ones first, then new ones."""
     self._enqueue_interrupted()
     while self._count() < self._trials or self._study.get_trials(
       states=(optuna.trial.TrialState.WAITING,)
@@ -123,20 +122,20 @@ class Study:
       yield self._run_of(self._study.ask())
 
   def _enqueue_interrupted(self) -> None:
-    """Makes the next trials those that were cut short; their runs resume."""
+    """Queues interrupted trials before new ones; their runs resume."""
     states = optuna.trial.TrialState
     for frozen in self._study.get_trials(states=(states.RUNNING,)):
       name = frozen.user_attrs.get(_RUN)
       with contextlib.ExitStack() as stack:
         if name and not stack.enter_context(self._folder.lock(name)):
-          continue  # Another process of this search takes care of it.
+          continue  # Another process of this search is running it.
         self._study.tell(frozen.number, state=states.FAIL)
         again = self._study.user_attrs.get(_AGAIN, 0)
         self._study.set_user_attr(_AGAIN, again + 1)
         self._study.enqueue_trial(frozen.params)
 
   def _count(self) -> int:
-    """Returns the number of trials; one that was cut short counts once."""
+    """Returns the number of trials; an interrupted one counts once."""
     return len(self._study.trials) - self._study.user_attrs.get(_AGAIN, 0)
 
   def _run_of(self, trial: optuna.Trial) -> grid.Run:
@@ -151,7 +150,7 @@ class Study:
     return run
 
   def _is_bad(self, run: grid.Run) -> bool:
-    """Reports the evaluations of a run; True if it is to be stopped."""
+    """Reports the evaluations of a run; True if it should be stopped."""
     trial = self._of_run[run.name][0]
     values = self._values(run)
     self._report(trial, values)
@@ -160,7 +159,7 @@ class Study:
   def _report(
     self, trial: optuna.Trial, values: Sequence[tuple[int, float]]
   ) -> None:
-    """Tells the study about evaluations, each once."""
+    """Reports new evaluations to the study."""
     known = self._reported.get(trial.number, 0)
     for step, value in values[known:]:
       trial.report(value, step)
@@ -170,7 +169,7 @@ class Study:
     states = optuna.trial.TrialState
     values = self._values(run)
     if status.status == f.INTERRUPTED:
-      return  # It stays RUNNING, and goes on next time.
+      return  # The trial stays RUNNING, and resumes at the next start.
     for trial in self._of_run.pop(run.name, []):
       self._report(trial, values)
       if status.status == f.FINISHED and values:
@@ -181,7 +180,7 @@ class Study:
         self._study.tell(trial, state=states.FAIL)
 
   def _values(self, run: grid.Run) -> list[tuple[int, float]]:
-    """Returns the metric of the evaluations of a run, by step."""
+    """Returns step and metric of each evaluation of a run."""
     return metrics.evaluations(self._folder.workdir(run.name), self._metric)
 
 

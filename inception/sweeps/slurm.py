@@ -1,7 +1,7 @@
-"""The Slurm engine: one array job, a task per run, by submitit.
+"""The Slurm engine: one array job with a task per run, through submitit.
 
-A task that is preempted, or reaches its time limit, is put into the queue again
-and resumes. The folder of the sweep must be one that all nodes share.
+A task that is preempted or reaches its time limit is requeued, and resumes. All
+nodes must share the folder of the sweep.
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ class Task:
   """A run as a task of an array job."""
 
   def __init__(self, folder: str, run: Run, command: Sequence[str]):
-    """Holds what the task needs; it is pickled."""
+    """Stores what the task needs; submitit pickles it."""
     self._folder = folder
     self._run = run
     self._command = tuple(command)
     self._process: Process | None = None
 
   def __call__(self) -> str:
-    """Runs to the end; returns how the run stands."""
+    """Trains until the run ends; returns its status."""
 
     def remember(process: Process) -> None:
       self._process = process
@@ -46,7 +46,7 @@ class Task:
     ).status
 
   def checkpoint(self) -> Any:
-    """Is called before the task is taken off its node: saves and requeues."""
+    """Saves and requeues; submitit calls it before the task loses its node."""
     if self._process is not None:
       self._process.stop()
       self._process.wait()
@@ -60,7 +60,7 @@ def make_executor(job: Job, cluster: str = 'slurm') -> Any:
   The clusters 'local' and 'debug' run the tasks on this machine.
 
   Raises:
-    UserError: There is no Slurm, or it has no such parameter.
+    UserError: Slurm is not installed, or does not know a parameter.
   """
   options = job.options
   parameters = dict(_parameter(text) for text in options.slurm)
@@ -107,7 +107,7 @@ def submit(
 def run_all(job: Job) -> None:
   """Submits the array job and waits for its tasks.
 
-  The sweep may be ended and started again meanwhile: tasks go on.
+  The sweep may be stopped and started again meanwhile; tasks keep running.
   """
   left = job.left()
   if left:

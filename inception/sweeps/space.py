@@ -1,4 +1,4 @@
-"""What a search draws from, and how a study stores what was drawn."""
+"""The search space, and how a study stores the drawn values."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -9,23 +9,23 @@ from typing import Any
 from inception.errors import UserError
 from inception.sweeps import grid, hyper
 
-# What is drawn where the sweep is no product of its fields: a row of it.
+# The parameter that draws whole rows, if a sweep is not a product of fields.
 ROW = 'row of the sweep'
 
 Space = Mapping[str, hyper.Interval | Sequence[Any]]
 
 
 def find_space(sweep: hyper.Sweep) -> Space:
-  """Returns what a search draws from.
+  """Returns the search space of a sweep.
 
-  Fields are drawn independently where the sweep holds every combination of
-  their values. Otherwise one of its rows is drawn.
+  Fields are drawn independently if the sweep holds every combination of their
+  values. Otherwise one of its rows is drawn.
 
   Raises:
-    UserError: The sweep is empty, or rows do not agree on what is drawn.
+    UserError: The sweep is empty, or its rows draw a field in different ways.
   """
   if not sweep:
-    raise UserError('the sweep is empty: there is nothing to draw')
+    raise UserError('the sweep is empty; give every field at least one value')
   drawn: dict[str, Any] = {}
   listed: dict[str, Any] = {}
   for field in dict.fromkeys(name for row in sweep for name in row):
@@ -37,7 +37,7 @@ def find_space(sweep: hyper.Sweep) -> Space:
       )
     elif any(value != first for value in values):
       raise UserError(
-        f'{field} is drawn in one way by some rows of the sweep, not by others'
+        f'{field} must be drawn in the same way in every row of the sweep'
       )
     else:
       drawn[field] = (
@@ -55,7 +55,7 @@ def find_space(sweep: hyper.Sweep) -> Space:
 
 
 def stored(value: Any) -> Any:
-  """Returns a value as Optuna stores it: texts and numbers; else JSON."""
+  """Returns a value as Optuna stores it: strings and numbers, or JSON."""
   simple = value is None or isinstance(value, str | int | float)
   return value if simple else json.dumps(value)
 
@@ -67,16 +67,16 @@ def _contains(space: hyper.Interval | Sequence[Any], value: Any) -> bool:
 
 
 def describe(space: Space) -> str:
-  """Returns the whole space as JSON, to be compared."""
+  """Returns the space as JSON, for comparison."""
   return json.dumps(space, default=dataclasses.asdict)
 
 
 def drawn_for(
   space: Space, overrides: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-  """Returns what would have been drawn for a run, as it is stored.
+  """Returns the draw that would give a run, as Optuna stores it.
 
-  None for a run that the search does not draw.
+  None if the run is outside the search space.
   """
   drawn = {name: overrides[name] for name in space if name in overrides}
   rest = {name: v for name, v in overrides.items() if name not in space}

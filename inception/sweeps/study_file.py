@@ -1,4 +1,4 @@
-"""The file of a study: a database of Optuna's trials."""
+"""The study file: Optuna's database of trials."""
 
 from collections.abc import Iterator
 import contextlib
@@ -18,12 +18,12 @@ except ImportError as missing:
 
 __all__ = ['named', 'open_file', 'optuna', 'set_aside']
 
-_FIRST_TRIALS = 4  # Before one is compared with the median of the others.
+_FIRST_TRIALS = 4  # Finished trials before pruning begins.
 
 
 def open_file(path: paths.Path, seed: int) -> optuna.Study:
-  """Opens the study of a file, or begins one; `seed` draws its new trials."""
-  # By `creator`, since Optuna fills in what stands in braces in a URL.
+  """Opens or creates a study; `seed` seeds the sampler of new trials."""
+  # `creator` instead of a URL, in which Optuna would expand braces.
   storage = optuna.storages.RDBStorage(
     'sqlite://',
     engine_kwargs={'creator': lambda: sqlite3.connect(path.absolute())},
@@ -39,7 +39,7 @@ def open_file(path: paths.Path, seed: int) -> optuna.Study:
 
 
 def set_aside(path: paths.Path) -> paths.Path:
-  """Renames a study to the first free name; returns it."""
+  """Renames a study to the first free study-N.db; returns the new path."""
   names = (path.with_name(f'study-{i}.db') for i in itertools.count(1))
   kept = next(name for name in names if not name.exists())
   path.rename(kept)
@@ -48,7 +48,7 @@ def set_aside(path: paths.Path) -> paths.Path:
 
 @contextlib.contextmanager
 def named(path: paths.Path) -> Iterator[None]:
-  """Turns an error of the database into a line about its file."""
+  """Converts database errors to a `UserError` that names the file."""
   try:
     yield
   except (
@@ -56,6 +56,6 @@ def named(path: paths.Path) -> Iterator[None]:
     optuna.exceptions.StorageInternalError,
   ) as error:
     raise UserError(
-      f'{path} is damaged or cannot be written; move it away, and the search'
-      ' goes on from its runs'
+      f'{path} is damaged or cannot be written; move it away and start again:'
+      ' the search continues from its runs'
     ) from error

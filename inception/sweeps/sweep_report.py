@@ -1,4 +1,4 @@
-"""The report of a sweep: tables and a page of what its runs reached."""
+"""The report of a sweep: result tables and an HTML page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +19,10 @@ def collect(
   """Reads the results of all runs.
 
   Returns:
-    A result per run, and the fields that runs set.
+    One result per run, and the config fields that the sweep sets.
 
   Raises:
-    UserError: The folder holds no sweep, or a file of it is damaged.
+    UserError: The folder holds no sweep, or one of its files is damaged.
   """
   described = folder.read()['runs']
   fields = list(
@@ -55,13 +55,13 @@ def _result(
 
 
 def write(folder: f.SweepFolder) -> str:
-  """Writes results.csv, results.json, means.csv and the page.
+  """Writes results.csv, results.json, means.csv and the HTML page.
 
   Returns:
     The path of the page.
 
   Raises:
-    UserError: One cannot be written.
+    UserError: A file cannot be written.
   """
   path = folder.path / PAGE
   with folder.alone():

@@ -1,4 +1,4 @@
-"""Classes, confusions and mistakes of an evaluation, and their page."""
+"""Per-class results, confusions and mistakes, and their report page."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ NAMES = ('ant', 'bee <b>', 'cat')
 
 
 def fixed(variables, images):
-  """Logits that an image's first pixel says, with growing confidence."""
+  """Returns the first pixel of each image, scaled, as its logits."""
   first = images[:, 0, 0, :].astype(np.float32)
   return first * variables
 
@@ -86,7 +86,7 @@ RESULTS = {
 }
 
 
-def test_bins_tell_what_confidence_is_worth():
+def test_bins_give_the_calibration_error():
   bins = details.reliability(
     np.array([0.1, 0.9, 0.95, 1.0]), np.array([True, True, False, True])
   )
@@ -101,7 +101,7 @@ def test_bins_of_a_collection_count_every_example(found):
   assert bins[:, 0].sum() == 7 and bins[:, 2].sum() == 4
 
 
-def test_the_page_shows_them_and_escapes_names(found):
+def test_the_page_shows_the_details_and_escapes_names(found):
   page = per_class.render(RESULTS, {**ABOUT, **found})
   assert '<title>inception_v1: folder val' in page
   assert 'runs/a, step 7, float32, 48 x 48 pixels, 20' in page
@@ -115,7 +115,7 @@ def test_the_page_shows_them_and_escapes_names(found):
   ]
   assert page.count('data:image/png;base64,') == 3
   assert '<table class="matrix long">' in page
-  assert 'http' not in page  # One file without links.
+  assert 'http' not in page  # A single file, without links.
   many = {**ABOUT, **found, 'classes': [str(i) for i in range(41)]}
   many['confusion'] = np.eye(41, dtype=int).tolist()
   page = per_class.render(RESULTS, {**many, 'worst': []})
@@ -134,7 +134,7 @@ def test_file_names_are_relative_and_short_labels_upright(found):
   assert '<table class="matrix">' in page
 
 
-def test_the_interval_is_wilsons():
+def test_the_interval_is_the_wilson_interval():
   low, high = per_class.interval(0.5, 100)
   assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
   low, high = per_class.interval(1.0, 10)
@@ -161,7 +161,7 @@ def test_results_of_another_folder_do_not_overwrite_the_first(
   assert json.loads(first.read_text())['data_dir'] == str(image_folder)
 
 
-def test_a_checkpoint_gives_both(tmp_path):
+def test_a_checkpoint_gives_details_and_results(tmp_path):
   opened = open_workdir(
     OLD / 'imported_0_1',
     split='test[:40]',
@@ -187,13 +187,13 @@ def test_a_checkpoint_gives_both(tmp_path):
   assert found['worst'][0]['name'].startswith('/')
 
 
-def test_what_is_not_finite_is_said_on_the_page(found):
-  """Of a network whose activations overflow."""
+def test_values_that_are_not_finite_are_shown_on_the_page(found):
+  """As from a network whose activations overflow."""
   results = {**RESULTS, 'loss': math.nan}
   bins = details.reliability(np.array([np.nan, np.inf]), np.array([1, 0]))
   html = per_class.render(results, {**ABOUT, **found, 'bins': bins.tolist()})
   assert 'loss not finite.' in html and 'error not finite.' in html
   assert 'nan%' not in html and ' nan' not in html
   html = per_class.render({**results, 'examples': 0}, {**ABOUT, **found})
-  assert 'No example was counted.' in html
+  assert 'No examples were counted.' in html
   assert per_class.interval(0.0, 0) == (0, 1)

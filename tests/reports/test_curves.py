@@ -1,4 +1,4 @@
-"""Curves: a picture from the numbers of a run."""
+"""Training curves, drawn from the metrics of a run."""
 
 import json
 
@@ -23,7 +23,7 @@ def test_curves_are_drawn_for_all_splits(tmp_path):
     assert len(image.convert('RGB').getcolors(1 << 20)) > 10
 
 
-def test_what_cannot_be_drawn_is_said(tmp_path):
+def test_a_run_without_rows_is_refused(tmp_path):
   with pytest.raises(UserError, match='give the workdir of a run'):
     curves.read_rows(tmp_path)
   (tmp_path / 'metrics.jsonl').write_text('')

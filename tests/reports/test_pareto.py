@@ -42,7 +42,7 @@ CASCADE = {
 }
 
 
-def test_what_is_published_is_not_what_is_measured():
+def test_published_and_measured_accuracies_are_separate():
   results = [
     OURS,
     {**OURS, 'precision': 'int8', 'top1': 0.76, 'workdir': 'runs/v3'},
@@ -77,7 +77,7 @@ def test_a_picture_is_drawn(tmp_path):
   pareto.draw([], [CASCADE], paths.resolve(output))
 
 
-def test_accuracies_of_other_data_are_refused():
+def test_accuracies_on_different_data_are_refused():
   ours, digits, emoji, copied = points.read_points(
     [
       OURS,
@@ -115,11 +115,11 @@ def test_accuracies_of_other_data_are_refused():
 def test_other_files_are_refused(other, tmp_path):
   path = tmp_path / 'other.json'
   path.write_text(json.dumps(other))
-  with pytest.raises(UserError, match='is no result of benchmarks.inference'):
+  with pytest.raises(UserError, match='is not a result of benchmarks'):
     pareto.read([path])
 
 
-def test_what_is_no_json_is_refused(tmp_path):
+def test_invalid_json_is_refused(tmp_path):
   (tmp_path / 'x.json').write_text('x')
   with pytest.raises(UserError, match='is not JSON'):
     pareto.read([tmp_path / 'x.json'])

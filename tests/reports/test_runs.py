@@ -1,4 +1,4 @@
-"""Tables and the page of many runs."""
+"""Tables and the report page of many runs."""
 
 import csv
 import json
@@ -64,7 +64,7 @@ def test_tables_have_the_columns_of_timm_first(tmp_path):
   assert (tmp_path / 'means.csv').read_text().startswith('model,top1_mean')
 
 
-def test_what_matters_is_found():
+def test_the_importance_of_fields_is_found():
   shares = importance.importance(RESULTS, ['seed', 'model'], 'top1')
   assert list(shares) == ['model', 'seed']
   assert sum(shares.values()) == pytest.approx(1) and shares['model'] > 0.9
@@ -98,6 +98,6 @@ def test_only_fields_that_differ_are_shown():
   assert run_results.differing([{'a': 1}, {'a': 2}]) == ['a']
 
 
-def test_folders_without_runs_are_named(tmp_path):
+def test_folders_without_runs_are_refused(tmp_path):
   with pytest.raises(UserError, match='no workdir of a run matches'):
     runs._find([str(tmp_path / '*')])

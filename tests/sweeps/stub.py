@@ -1,6 +1,6 @@
-"""Stands in for train.py: counts its steps in a file, and goes on from there.
+"""Stands in for train.py: counts steps in a file and resumes from there.
 
-It writes the files that a sweep reads of a run. `python tests/sweeps/stub.py
+It writes the files of a run that a sweep reads. `python tests/sweeps/stub.py
 --config=... --config.seed=3 --workdir=DIR`; `seed` chooses what happens.
 """
 

@@ -18,12 +18,12 @@ pytestmark = pytest.mark.usefixtures('python')
 
 def sweep(*arguments):
   environment = dict(os.environ)
-  environment.pop('JAX_COMPILATION_CACHE_DIR', None)  # That of the tests.
+  environment.pop('JAX_COMPILATION_CACHE_DIR', None)  # Set by the tests.
   return subprocess.run(
     [warm.python(), '-m', 'inception.sweeps', *arguments],
     capture_output=True,
     text=True,
-    # One device, and no time for optimizing programs of a few steps.
+    # One device; programs of a few steps are not worth optimizing.
     env={**environment, 'XLA_FLAGS': '--xla_backend_optimization_level=0'},
   )
 
@@ -42,7 +42,7 @@ def swept(python, tmp_path_factory):
     *('--config.num_steps=2', '--config.model.aux_heads=False'),
     # The graph of the host pipeline grows with the batch.
     *('--config.model.dropout=0.0', '--config.batch_size=2'),
-    # The second data set needs a folder, which only its runs notice.
+    # The second data set needs a folder, which only its runs detect.
     '--sweep=data.dataset=digits,folder',
   ]
   return folder, flags, sweep(*flags, '--seeds=1', '--json')
@@ -128,7 +128,7 @@ def test_wrong_input_is_one_line_and_starts_nothing(
   assert not (tmp_path / 's').exists()
 
 
-def test_the_runs_are_printed(tmp_path):
+def test_a_dry_run_prints_the_runs(tmp_path):
   done = sweep(
     f'--workdir={tmp_path}/s',
     *('--config=configs/sweeps/digits.py', '--dry_run'),

@@ -1,4 +1,4 @@
-"""Engines and searches that other packages drive; they start stubs."""
+"""Engines and searches of other packages; the runs are stubs."""
 
 import importlib.util
 import json
@@ -35,7 +35,7 @@ def needs(package):
 
 
 @needs('ray')
-def test_a_killed_sweep_of_ray_goes_on_and_leaves_no_orphans(tmp_path):
+def test_a_killed_ray_sweep_resumes_and_leaves_no_orphans(tmp_path):
   seeds = range(4)
   output = kill_until_done('ray', tmp_path / 's', seeds, 2, 16.0)
   assert output.count('finished') == 4
@@ -61,7 +61,7 @@ def test_asha_ends_bad_runs_early(tmp_path):
 
 
 @needs('ray')
-def test_a_cluster_that_is_not_there_is_named(tmp_path):
+def test_a_cluster_that_is_not_running_is_reported(tmp_path):
   from inception.sweeps import ray_tune
 
   with pytest.raises(UserError, match='cannot connect to Ray at localhost:1'):
@@ -79,7 +79,7 @@ def job(path, *seeds, **options):
 
 @needs('submitit')
 @pytest.mark.parametrize('cluster', ['local', 'debug'])
-def test_tasks_of_slurm_run(tmp_path, cluster):
+def test_slurm_tasks_run(tmp_path, cluster):
   from inception.sweeps import slurm
 
   todo = job(tmp_path / 's', 0, 77)
@@ -89,8 +89,8 @@ def test_tasks_of_slurm_run(tmp_path, cluster):
 
 
 @needs('submitit')
-def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
-  """What submitit does when Slurm takes a task off its node."""
+def test_a_preempted_task_saves_and_resumes(tmp_path, monkeypatch):
+  """What submitit does when Slurm preempts a task."""
   from inception.sweeps import slurm
 
   todo = job(tmp_path / 's', 0)
@@ -124,7 +124,7 @@ def test_a_task_that_is_preempted_saves_and_resumes(tmp_path, monkeypatch):
 
 
 @needs('submitit')
-def test_the_script_of_slurm(tmp_path, monkeypatch):
+def test_the_slurm_script(tmp_path, monkeypatch):
   from inception.sweeps import slurm
 
   folder = tmp_path / 'bin'
@@ -184,14 +184,14 @@ def search_with(path, sweep, trials):
   search.Study(folder, BASE, sweep, EngineOptions(), trials).run(
     lambda *_: None, STUB
   )
-  # Optuna fills in what stands in braces.
+  # Optuna formats the URL, so braces are doubled.
   file = str(path / 'study.db').replace('{', '{{').replace('}', '}}')
   storage = f'sqlite:///{file}'
   return optuna.load_study(study_name='sweep', storage=storage).trials
 
 
 @needs('optuna')
-def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
+def test_a_search_resumes_and_finds_the_best(tmp_path, monkeypatch):
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   sweep = hyper.sweep('seed', hyper.choice(range(4)))
@@ -203,7 +203,7 @@ def test_a_search_goes_on_and_finds_the_best(tmp_path, monkeypatch):
   assert starts(tmp_path / 's') == {name: 1 for name in names}
   drawn = {trial.params['seed']: trial.value for trial in trials}
   assert all(value == 1 - seed / 1000 for seed, value in drawn.items())
-  with pytest.raises(UserError, match='holds another sweep, with search'):
+  with pytest.raises(UserError, match='holds a different sweep, with search'):
     folder.write(BASE, runs_of(0))
 
 
@@ -215,7 +215,7 @@ def test_a_search_of_other_values_keeps_the_runs_that_fit(
   path = tmp_path / '{s}'
 
   def check(sweep, name, expected, trials=8):
-    """Every score is the one of its own values, and no run trains twice."""
+    """Checks that scores match their values and that no run trains twice."""
     scores = {}
     for trial in search_with(path, sweep, trials):
       scores.setdefault(str(trial.params[name]), set()).add(trial.value)
@@ -227,19 +227,17 @@ def test_a_search_of_other_values_keeps_the_runs_that_fit(
 
   check(seeds(0, 1), 'seed', {'0': 1.0, '1': 0.999})
   check(seeds(500, 1), 'seed', {'1': 0.999, '500': 0.5})
-  assert (
-    'a new study begins with 1 run of this search' in capsys.readouterr().out
-  )
+  assert 'a new study begins with 1 earlier run' in capsys.readouterr().out
   check(seeds(500, 1), 'seed', {'1': 0.999, '500': 0.5})
   assert not capsys.readouterr().out
-  # Rows, of which no run that was made says the width.
+  # No earlier run records the width of these rows.
   rows = hyper.zipit(
     [hyper.sweep('seed', [1, 7]), hyper.sweep('model.width', [1.0, 0.5])]
   )
   texts = [json.dumps(row) for row in rows]
   check(rows, 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993})
   check(rows[::-1], 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993})
-  # What a search knows, its runs know.
+  # A study can be rebuilt from its runs.
   (path / 'study.db').write_bytes(b'damaged')
   with pytest.raises(UserError, match='study.db is damaged or cannot be'):
     check(rows, 'row of the sweep', {})
@@ -247,11 +245,11 @@ def test_a_search_of_other_values_keeps_the_runs_that_fit(
   check(rows, 'row of the sweep', {texts[0]: 0.999, texts[1]: 0.993}, 0)
 
 
-def test_rows_of_a_search_agree_on_what_is_drawn():
+def test_rows_of_a_search_draw_a_field_in_the_same_way():
   sweep = hyper.chainit(
     [hyper.sweep('a', [1]), hyper.sweep('a', hyper.uniform(1, 2))]
   )
-  with pytest.raises(UserError, match='a is drawn in one way by some rows'):
+  with pytest.raises(UserError, match='a must be drawn in the same way'):
     space.find_space(sweep)
 
 
@@ -286,7 +284,7 @@ def test_a_search_stops_trials_that_are_worse_than_the_median(
 
 
 @needs('optuna')
-def test_bad_values_of_a_search_are_named(tmp_path):
+def test_bad_values_of_a_search_are_refused(tmp_path):
   from inception.sweeps import search
 
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))

@@ -1,4 +1,4 @@
-"""Runs of a sweep on this machine: kept, resumed, retried, and never twice."""
+"""Runs of a sweep on this machine: kept, resumed, retried, never repeated."""
 
 import dataclasses
 import json
@@ -47,25 +47,25 @@ def sweep(path, runs):
 
 
 def starts(path):
-  """Returns the starts of train.py by run."""
+  """Returns the number of starts of train.py, by run."""
   return {
     file.parent.name: len(file.read_text().splitlines())
     for file in path.glob('*/starts')
   }
 
 
-def test_a_sweep_whose_config_file_was_edited_is_another_one(tmp_path):
+def test_a_sweep_whose_config_file_was_edited_is_refused(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   folder.write(BASE, runs_of(0))
   config = BASE.config.copy_and_resolve_references()
   config.num_epochs = 0.125
-  config.keep_checkpoints = 9  # A resumed run may have another.
+  config.keep_checkpoints = 9  # A resumed run may change this.
   edited = dataclasses.replace(BASE, config=config)
   with pytest.raises(UserError, match=r'num_epochs: .*, now 0.125; choose'):
     folder.write(edited, grid.make_runs(edited, hyper.sweep('seed', [0, 1])))
 
 
-def test_a_sweep_of_an_older_version_goes_on(tmp_path):
+def test_a_sweep_of_an_older_version_resumes(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   folder.write(BASE, runs_of(0))
   described = json.loads((folder.path / f.SWEEP_FILE).read_text())
@@ -90,7 +90,7 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path):
     f.FINISHED,
   ]
   assert ended[runs[1].name].reason == 'error: the picture is broken'
-  # Once more: nothing is started.
+  # Run again: nothing is started.
   assert sweep(tmp_path / 's', runs).keys() == ended.keys()
   assert set(starts(tmp_path / 's').values()) == {1}
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
@@ -118,7 +118,7 @@ def start(engine, path, seeds, seconds=1.0):
 
 
 def alive(path):
-  """Returns the stubs of a sweep that are still there."""
+  """Returns the stubs of a sweep that are still running."""
   found = subprocess.run(['pgrep', '-f', str(path)], capture_output=True)
   return found.stdout.split()
 
@@ -132,10 +132,10 @@ def is_gone(path):
 
 
 def kill_until_done(engine, path, seeds, kills, most_seconds):
-  """Kills a sweep at random moments, and then lets it end."""
+  """Kills a sweep at random moments, then lets it finish."""
   generator = random.Random(0)
   for kill in range(kills):
-    # After the last kill no run ends by itself.
+    # No run would end by itself after the last kill.
     seconds = 600.0 if kill == kills - 1 else 1.0
     process = start(engine, path, seeds, seconds)
     time.sleep(generator.uniform(most_seconds / 2, most_seconds))
@@ -149,7 +149,7 @@ def kill_until_done(engine, path, seeds, kills, most_seconds):
 
 
 @pytest.mark.parametrize('kills', [2, pytest.param(5, marks=pytest.mark.slow)])
-def test_a_killed_sweep_goes_on_and_leaves_no_orphans(tmp_path, kills):
+def test_a_killed_sweep_resumes_and_leaves_no_orphans(tmp_path, kills):
   seeds = range(6)
   output = kill_until_done('local', tmp_path / 's', seeds, kills, 3.0)
   assert output.count('finished') == 6
@@ -184,7 +184,7 @@ def test_one_process_at_a_time_writes_the_page(tmp_path):
   assert (tmp_path / 's' / sweep_report.PAGE).exists()
 
 
-def test_a_signal_stops_the_runs_too(tmp_path):
+def test_a_signal_also_stops_the_runs(tmp_path):
   process = start('local', tmp_path / 's', range(2), 60)
   wait_for(
     'the start of both runs',
@@ -195,8 +195,8 @@ def test_a_signal_stops_the_runs_too(tmp_path):
   output, _ = process.communicate(timeout=LIMIT)
   assert process.returncode == 128 + signal.SIGTERM
   assert output.splitlines()[-2:] == [
-    'SIGTERM: the active runs save, then the sweep stops',
-    'stopped; the same command goes on with it',
+    'SIGTERM: saving the active runs, then stopping',
+    'stopped; run the same command again to continue',
   ]
   assert not alive(tmp_path / 's')
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
@@ -208,11 +208,16 @@ def test_a_folder_holds_one_sweep(tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   folder.write(BASE, runs_of(0, 1))
   folder.write(BASE, runs_of(0, 1, 2))  # More of the same.
-  with pytest.raises(UserError, match='holds another sweep, with the run'):
+  with pytest.raises(UserError, match='holds a different sweep, with the run'):
     folder.write(BASE, runs_of(0, 1))
   other = grid.Base('configs/digits.py', 'configs/digits.py', BASE.config, {})
   with pytest.raises(UserError, match='with config configs/default.py'):
     folder.write(other, runs_of(0, 1, 2))
+  # What another process writes before its sweep file.
+  (tmp_path / 'new').mkdir()
+  for name in ('.writable', 'sweep.lock', '.sweep.json.tmp'):
+    (tmp_path / 'new' / name).touch()
+  f.SweepFolder(paths.resolve(tmp_path / 'new')).write(BASE, runs_of(0))
   (tmp_path / 'x').mkdir()
   (tmp_path / 'x' / 'thesis.txt').write_text('x')
   with pytest.raises(UserError, match='is not empty and holds no sweep'):
@@ -221,7 +226,7 @@ def test_a_folder_holds_one_sweep(tmp_path):
     f.SweepFolder(paths.resolve(tmp_path / 'y')).read()
 
 
-def test_places_share_what_the_machine_has(monkeypatch):
+def test_places_share_the_devices_of_the_machine(monkeypatch):
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
   assert find_places(None, 1) == [Place()]
   halves = find_places(2, 1)
@@ -246,12 +251,16 @@ def test_places_share_what_the_machine_has(monkeypatch):
     ('sweep.json', '[]'),
     ('sweep.json', '{"config": "a", "overrides": {}, "search": null}'),
     ('sweep.json', None),  # A section that is a number.
+    (
+      'sweep.json',
+      '{"config": "a", "overrides": {}, "search": null, "runs": [1]}',
+    ),
     ('RUN/sweep_status.json', '5'),
     ('RUN/sweep_status.json', '{"status": "finished", "seconds": "x"}'),
     ('RUN/sweep_status.json', '{"status": "finished", "starts": null}'),
   ],
 )
-def test_json_of_another_shape_is_damage(name, content, tmp_path):
+def test_json_with_a_wrong_structure_is_damage(name, content, tmp_path):
   folder = f.SweepFolder(paths.resolve(tmp_path))
   (run,) = runs_of(0)
   folder.write(BASE, [run])
@@ -270,7 +279,7 @@ def test_json_of_another_shape_is_damage(name, content, tmp_path):
 def test_relative_paths_start_where_the_sweep_was_started(
   tmp_path, monkeypatch
 ):
-  """Ray starts runs in folders of its own."""
+  """Ray starts runs in its own folders."""
   folder = f.SweepFolder(paths.resolve(tmp_path / 's'))
   monkeypatch.chdir(tmp_path)
   (run,) = grid.make_runs(BASE, hyper.sweep('seed', [0]))
