@@ -1,18 +1,18 @@
-"""Turns the weights of other projects into checkpoints.
+"""Converts the weights of other projects to checkpoints.
 
 Run:  python -m inception.pretrained --list
       python -m inception.pretrained --name=inception_v3.tv_in1k
       python -m inception.pretrained --file=inception_v3_google-0cc3c7bd.pth
         --output=weights/inception_v3
 
-Published weights are fetched by their names, which other commands take too, as
+--name fetches published weights. Other commands accept these names directly, as
 in --workdir=inception_v3.tv_in1k.
 
-The project and the network of a file are detected from its content. What a
-Keras model says about its input and output is recorded.
-Then `eval.py --workdir=weights/inception_v3` evaluates it, with images prepared
-as the weights expect them, and `--config.pretrained=weights/inception_v3`
-trains from it.
+The project and the network are detected from the content of the file. For a
+Keras model, the input size, normalization and output activation are recorded.
+Then `eval.py --workdir=weights/inception_v3` evaluates it with the
+preprocessing that the weights expect, and training starts from it with
+`--config.pretrained=weights/inception_v3`.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from inception.files import json_text
 from inception.pretrained import input_flags, published
 from inception.pretrained.projects import PROJECTS
 
-# Flags that say what is known of a file.
+# Flags that describe a file.
 _OF_FILES = (
   *('file', 'from', 'copy', 'architecture', 'preprocessing'),
   *input_flags.NAMES,
@@ -48,8 +48,8 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'copy',
     None,
-    'Which of several copies of the weights to take, such as state_dict; the'
-    ' moving average if unset.',
+    'Which copy of the weights to use if there are several, such as'
+    ' state_dict; the moving average if unset.',
   )
   flags.DEFINE_string(
     'architecture', None, 'Name of the network; detected if unset.'
@@ -58,17 +58,17 @@ def define_flags() -> None:
     'preprocessing',
     None,
     list(eval_transforms.EVAL_TRANSFORMS),
-    "How images are cropped, resized and normalized; the project's if unset.",
+    "Cropping, resizing and normalization of images; the project's if unset.",
   )
   input_flags.define()
   flags.DEFINE_string(
     'name',
     None,
-    'Published weights to fetch, of --list, or hf:OWNER/NAME; not with --file.',
+    'Weights to fetch: a name from --list, or hf:OWNER/NAME; not with --file.',
   )
   flags.DEFINE_bool('list', False, 'List the published weights.')
   flags.DEFINE_bool(
-    'check_published', False, 'Fetch and verify all of the published weights.'
+    'check_published', False, 'Fetch and verify all published weights.'
   )
   flags.DEFINE_string(
     'output',
@@ -79,7 +79,7 @@ def define_flags() -> None:
 
 
 def main() -> int:
-  """Does what the flags ask for; returns the exit status."""
+  """Runs the action that the flags select; returns the exit status."""
   values = flags.FLAGS
   if values.list:
     _list()
@@ -94,12 +94,12 @@ def main() -> int:
 
 
 def _import_file() -> None:
-  """Imports the file of --file and writes the checkpoint."""
+  """Imports the file given by --file and writes the checkpoint."""
   path = paths.resolve(shared.require('file', 'inception_v3.ckpt'))
   output = outputs.folder(
     shared.require('output', 'weights/inception_v3'), '--output'
   )
-  # Slow imports come after the flags.
+  # Slow to import, so only after the flags are checked.
   from inception.checkpoints import weights
   from inception.pretrained.import_file import Choices, import_file
 
@@ -114,14 +114,14 @@ def _import_file() -> None:
   report = import_file(path, output, choices, input_flags.apply)
   if others := report.alternatives:
     warn(
-      f'the weights may also be those of {" or ".join(others)}, which prepare'
-      f' images differently; if so, import them with --from={others[0]}'
+      f'the weights may also come from {" or ".join(others)}, with different'
+      f' preprocessing; if so, import them with --from={others[0]}'
     )
   _report(report, output)
 
 
 def _import_name(name: str) -> None:
-  """Fetches published weights, into the cache or to --output."""
+  """Fetches published weights, into the cache or --output."""
   for other in _OF_FILES:
     if flags.FLAGS[other].present:
       raise UserError(f'--{other} describes a file; leave it out with --name')
@@ -162,7 +162,7 @@ def _list() -> None:
 
 
 def _check_published() -> int:
-  """Fetches and verifies all published weights; 1 if some cannot be."""
+  """Fetches and verifies all published weights; returns 1 if any fail."""
   from inception.pretrained import by_name, fetch
 
   rows = []
@@ -188,7 +188,8 @@ def _report(report: Any, output: paths.Path) -> None:
   for kind, names in (('tensor', left_out), ('entry', content.left_out)):
     if names:
       warn(
-        f'not part of the network: {count(len(names), kind)}: {some(names, 4)}'
+        f'ignored {count(len(names), kind)} not in the network:'
+        f' {some(names, 4)}'
       )
   if content.others:
     print(
@@ -197,7 +198,7 @@ def _report(report: Any, output: paths.Path) -> None:
     )
   if not imported.num_classes:
     warn(
-      'no classifier was found: the weights give features, and a start for'
+      'no classifier found: use the weights for features, or as a start for'
       ' training with --config.pretrained'
     )
   facts = {

@@ -1,9 +1,9 @@
-"""Weights by their name: fetched and converted at the first use.
+"""Weights by name: fetched and converted on first use.
 
     inception_v3.tv_in1k              a row of `published`
-    hf:owner/name[@revision]          a repository of timm's kind on the Hub
+    hf:owner/name[@revision]          a timm repository on the Hugging Face Hub
 
-The cache then has a folder with a checkpoint, like any imported weights.
+The result is a checkpoint in the cache, like that of any imported weights.
 """
 
 from collections.abc import Iterator
@@ -23,26 +23,25 @@ from inception.pretrained.fetch import Fetched
 from inception.pretrained.import_file import Choices, Report, import_file
 from inception.pretrained.published import Published
 
-# Of what importers write. A new one converts fetched files again.
+# Version of the conversion. Increment it to convert fetched files again.
 _VERSION = 1
 
 
 def find(workdir: paths.PathLike) -> paths.Path:
-  """Returns the folder of a checkpoint that a user names.
+  """Returns the folder of a checkpoint, given its path or its name.
 
   Args:
-    workdir: A folder, or, where there is no such path, a name of weights.
+    workdir: A folder, or the name of weights if there is no such path.
 
   Raises:
-    UserError: The weights cannot be fetched, or there are none of this name but
-      of a similar one.
+    UserError: The weights cannot be fetched, or their name is wrong.
   """
   path = paths.resolve(workdir)
   return load(os.fspath(workdir)) if is_name(workdir) else path
 
 
 def is_name(workdir: paths.PathLike) -> bool:
-  """True for a name of weights, also a misspelt one; False for a path."""
+  """True for the name of weights, even misspelled; False for a path."""
   text = os.fspath(workdir)
   if os.path.exists(text):
     return False
@@ -51,7 +50,7 @@ def is_name(workdir: paths.PathLike) -> bool:
 
 
 def load(name: str) -> paths.Path:
-  """Returns the folder of named weights in the cache; makes it if missing.
+  """Returns the folder of named weights in the cache; creates it if missing.
 
   Raises:
     UserError: There are no such weights, or they cannot be fetched.
@@ -70,7 +69,7 @@ def load(name: str) -> paths.Path:
 
 
 def save(name: str, output: paths.Path) -> Report:
-  """Writes named weights as the checkpoint of a folder.
+  """Writes named weights to a folder as a checkpoint.
 
   Raises:
     UserError: There are no such weights, they cannot be fetched, or the folder
@@ -82,7 +81,7 @@ def save(name: str, output: paths.Path) -> Report:
 
 
 def _check(name: str) -> None:
-  """Checks a name before the cache gets a folder for it."""
+  """Checks a name before its cache folder is created."""
   if name.startswith(hub.PREFIX):
     hub.base_url(name)
   else:
@@ -90,7 +89,7 @@ def _check(name: str) -> None:
 
 
 def fetch_row(name: str) -> tuple[Published, Fetched]:
-  """Returns what is known of named weights, and their file.
+  """Returns the description of named weights, and their file.
 
   Raises:
     UserError: There are no such weights, or they cannot be fetched.
@@ -109,14 +108,14 @@ def _import(name: str, output: paths.Path) -> Report:
   choices = Choices(row.project, row.architecture, transform=row.transform)
   with _unpacked(fetched.path, row.urls[0]) as file:
     report = import_file(file, output, choices, row.adjust, row.urls[0])
-  # A file that nobody vouches for, and that cannot be read, is fetched again.
+  # Only now, so that an unverified file that cannot be read is fetched again.
   fetch.remember(fetched, fetch.folder(name))
   return report
 
 
 @contextlib.contextmanager
 def _unpacked(path: paths.Path, url: str) -> Iterator[paths.Path]:
-  """Yields a file, or the checkpoint that an archive of TF-slim holds.
+  """Yields a file, or the checkpoint in it if it is an archive of TF-slim.
 
   Raises:
     UserError: The archive is damaged, or holds no checkpoint.
@@ -135,14 +134,14 @@ def _unpacked(path: paths.Path, url: str) -> Iterator[paths.Path]:
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
       raise UserError(f'{url} is damaged: {reason(error)}') from error
     if not names:
-      raise UserError(f'{url} holds no checkpoint of TensorFlow')
+      raise UserError(f'{url} contains no TensorFlow checkpoint')
     yield names[0]
 
 
 def _extract(
   archive: tarfile.TarFile, member: tarfile.TarInfo, folder: paths.Path
 ) -> paths.Path:
-  """Writes a file of an archive under the last part of its name."""
+  """Extracts a file of an archive into a folder, under its base name."""
   target = folder / os.path.basename(member.name)
   source = archive.extractfile(member)
   assert source is not None  # It is a file.

@@ -1,4 +1,4 @@
-"""From the arrays of a weights file to the variables of a network."""
+"""Converts the arrays of a weights file to the variables of a network."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -24,8 +24,8 @@ class Imported:
     architecture: Name of the network.
     num_classes: Logits per image; 0 for a network without a classifier. A
       single logit becomes two classes.
-    with_aux: The file has auxiliary heads.
-    batch_norm_scale: Batch norm has a scale.
+    with_aux: True if the file has auxiliary heads.
+    batch_norm_scale: True if batch norm has a scale.
     variables: {'params', 'batch_stats'}, float32.
     left_out: Names of tensors in the file that are not part of the network,
       such as those of another head.
@@ -52,19 +52,19 @@ def import_arrays(
 
   Args:
     arrays: Arrays by their names in the file.
-    project_names: Names in `PROJECTS`; the first one that fits is taken.
+    project_names: Names in `PROJECTS`; the best fit wins, the first in a tie.
     architecture: Name of the network; None detects it.
 
   Raises:
-    UserError: The arrays do not fit; names the first difference with both
-      shapes, and a network that would fit, if there is one. Or they are not
-      finite, or a variance is negative.
+    UserError: The arrays do not fit, are not finite, or have a negative
+      variance. If they do not fit, the message gives the first difference with
+      both shapes, and a network that would fit, if any.
   """
   if isinstance(project_names, str):
     project_names = [project_names]
   pairs = _candidates(project_names, architecture)
   matches = [match(arrays, *pair) for pair in pairs]
-  # Of those that fit, the one that uses most of the file, else the first.
+  # Prefer a full fit, then the most matching tensors, then the first one.
   best = max(matches, key=lambda found: (not found.difference, found.fitting))
   if best.difference:
     raise UserError(
@@ -88,12 +88,12 @@ def import_arrays(
 
 
 def _convert(tensor: Tensor, arrays: Arrays) -> np.ndarray:
-  """Returns a tensor in our memory layout, float32; refuses broken numbers."""
+  """Returns a tensor in our memory layout, float32; rejects invalid numbers."""
   array = np.ascontiguousarray(tensor.convert(arrays[tensor.name]), np.float32)
   if not np.isfinite(array).all():
     raise UserError(
-      f'{tensor.name} holds NaN or infinity: the weights are of a training that'
-      ' diverged, or damaged'
+      f'{tensor.name} holds NaN or infinity: training diverged, or the weights'
+      ' are damaged'
     )
   if tensor.path.endswith('/var') and (array < 0).any():
     raise UserError(
@@ -103,7 +103,7 @@ def _convert(tensor: Tensor, arrays: Arrays) -> np.ndarray:
 
 
 def _two_classes(path: str, array: np.ndarray) -> np.ndarray:
-  """Returns a classifier of one logit as one of two classes."""
+  """Converts a classifier with one logit to one with two classes."""
   if not re.search(r'/Logits/(kernel|bias)$', path):
     return array
   # The first class has the logit 0: the softmax of (0, x) is the sigmoid of x.
@@ -113,7 +113,7 @@ def _two_classes(path: str, array: np.ndarray) -> np.ndarray:
 def _candidates(
   project_names: Sequence[str], architecture: str | None
 ) -> list[tuple[str, str]]:
-  """Returns the projects and networks to try; refuses none."""
+  """Returns the projects and networks to try; raises if there are none."""
   networks = [
     (project, network)
     for project in project_names
@@ -133,7 +133,7 @@ def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
   """Says what is wrong with the file, or which other network would fit."""
   if names := copies(arrays):
     words = ' and '.join(repr(f'{name}.*') for name in names)
-    return f'it holds {words}; take one of them with --copy={names[0]}'
+    return f'it holds {words}; select one, as with --copy={names[0]}'
   for name, project in PROJECTS.items():
     for architecture in project.networks:
       if (name, architecture) in tried:
@@ -149,7 +149,7 @@ def _advice(arrays: Arrays, tried: list[tuple[str, str]]) -> str:
 def alternatives(imported: Imported, arrays: Arrays) -> list[str]:
   """Returns other projects whose weights have the same names and shapes.
 
-  Their weights may expect images to be prepared in another way.
+  Their weights may expect different preprocessing.
   """
   return [
     name

@@ -1,9 +1,9 @@
-"""Downloading a file from the web, so that it can be resumed.
+"""Resumable downloads.
 
-Bytes go to a temporary file, and stay there when the connection is cut or the
-process is killed: the next call asks for the rest alone (`Range`), of the same
-file (`If-Range`). It uses the standard library: of the libraries that fetch
-weights, none resumes, verifies, and lets several processes share a download.
+Bytes go to a temporary file, which survives a dropped connection or a killed
+process. The next call requests only the rest (`Range`) of the same version of
+the file (`If-Range`). This uses the standard library because no library that
+fetches weights can resume, verify, and share a download between processes.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ from inception.pretrained import partial
 
 HUB = 'https://huggingface.co'
 
-_TIMEOUT = 30.0  # Seconds without an answer or a byte.
-_ATTEMPTS = 5  # In a row without a new byte.
+_TIMEOUT = 30.0  # Seconds without a response or a byte.
+_ATTEMPTS = 5  # In a row, without receiving a byte.
 _FIRST_PAUSE = 0.5  # Seconds; doubled after each failure.
-_BLOCK = 2**18  # Bytes that are read at once.
+_BLOCK = 2**18  # Bytes per read.
 
 _HEADERS = {'User-Agent': 'inception-jax', 'Accept-Encoding': 'identity'}
 
-# HTTP statuses that another attempt may survive.
+# HTTP statuses worth retrying.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -44,17 +44,17 @@ def hub() -> str:
 
 
 def download(url: str, part: paths.Path) -> str | None:
-  """Downloads a file, going on with what an earlier call has left.
+  """Downloads a file, resuming an earlier partial download if there is one.
 
   Args:
-    url: Where it is.
-    part: File to write; whole when this returns.
+    url: URL of the file.
+    part: File to write; complete when this returns.
 
   Returns:
-    The sha256 that Hugging Face states for the file; None for other hosts.
+    The SHA-256 that the Hugging Face Hub reports; None for other hosts.
 
   Raises:
-    UserError: It cannot be downloaded; what has arrived stays in `part`.
+    UserError: The download failed; the bytes received stay in `part`.
   """
   _refuse_offline(url)
   failures = 0
@@ -63,11 +63,11 @@ def download(url: str, part: paths.Path) -> str | None:
     try:
       return _transfer(url, part)
     except urllib.error.HTTPError as error:
-      if error.code == 416:  # There is no rest: the file has changed.
+      if error.code == 416:  # Nothing left to send: start again.
         part.unlink()
       elif error.code not in _TEMPORARY:
         raise _refused(url, error) from error
-      failure = f'the host answers {error.code} {error.reason}'
+      failure = f'the host returned {error.code} {error.reason}'
     except urllib.error.URLError as error:
       failure = reason(error.reason)
     except (http.client.HTTPException, _CutError, OSError) as error:
@@ -75,14 +75,14 @@ def download(url: str, part: paths.Path) -> str | None:
     failures = 1 if partial.size(part) > before else failures + 1
     if failures == _ATTEMPTS:
       raise UserError(
-        f'cannot download {url}: {failure}; start again to go on with it, or'
-        ' give a file that you have with --file'
+        f'cannot download {url}: {failure}; run the command again to resume,'
+        ' or import a local file with --file'
       )
     time.sleep(_FIRST_PAUSE * 2 ** (failures - 1))
 
 
 def _transfer(url: str, part: paths.Path) -> str | None:
-  """Appends to `part` until the file is whole."""
+  """Appends to `part` until the file is complete."""
   request = urllib.request.Request(url, headers=_HEADERS)
   token = os.environ.get('HF_TOKEN')
   if token and _origin(url) == _origin(hub()):
@@ -93,11 +93,18 @@ def _transfer(url: str, part: paths.Path) -> str | None:
     request.add_header('If-Range', validator)
   redirects = _Redirects()
   opener = urllib.request.build_opener(redirects)
-  with opener.open(request, timeout=_TIMEOUT) as response:
+  try:
+    response = opener.open(request, timeout=_TIMEOUT)
+  except urllib.error.HTTPError as error:
+    if error.headers.get('Content-Range') != f'bytes */{size}':
+      raise
+    # The part is complete: its process was killed after the last byte.
+    return _stated_hash(url, redirects, error)
+  with response:
     if response.headers.get_content_type() == 'text/html':
       raise UserError(
-        f'{url} is answered with a web page, not a file; is there a login page'
-        ' between this machine and the host?'
+        f'{url} returned a web page, not a file; check whether the network asks'
+        ' for a login'
       )
     if response.status == 206:
       _check_continues(response, size, validator, part)
@@ -105,12 +112,17 @@ def _transfer(url: str, part: paths.Path) -> str | None:
       size = 0
       partial.begin(url, part, _validator(response))
     _append(response, part, size, url.rpartition('/')[2])
+  return _stated_hash(url, redirects, response)
+
+
+def _stated_hash(url: str, redirects: Any, response: Any) -> str | None:
+  """Returns the SHA-256 that the Hub reports; None for other hosts."""
   stated = redirects.linked or response.headers.get('X-Linked-ETag')
   return sha256_of(stated) if _origin(url) == _origin(hub()) else None
 
 
 def _append(response: Any, part: paths.Path, size: int, name: str) -> None:
-  """Writes the answer behind the first `size` bytes of a file."""
+  """Writes the response after the first `size` bytes of a file."""
   length = response.headers.get('Content-Length')
   total = None if length is None else size + int(length)
   try:
@@ -122,7 +134,7 @@ def _append(response: Any, part: paths.Path, size: int, name: str) -> None:
         unit='B',
         unit_scale=True,
         desc=name,
-        disable=None,  # Where there is no terminal.
+        disable=None,  # Hidden without a terminal.
       ) as bar,
     ):
       file.truncate(size)
@@ -132,16 +144,18 @@ def _append(response: Any, part: paths.Path, size: int, name: str) -> None:
       file.flush()
       os.fsync(file.fileno())
   except OSError as error:
-    advice = 'free some space' if error.errno in FULL else 'see INCEPTION_HOME'
+    advice = 'set INCEPTION_HOME to a different folder'
+    if error.errno in FULL:
+      advice = 'free some space'
     raise UserError(
       f'cannot write {part}: {error.strerror}; {advice}'
     ) from error
   if total is not None and partial.size(part) != total:
-    raise _CutError(f'{partial.size(part):,} of {total:,} bytes arrived')
+    raise _CutError(f'received {partial.size(part):,} of {total:,} bytes')
 
 
 def _blocks(response: Any) -> Iterator[bytes]:
-  """Yields the content of an answer."""
+  """Yields the body of a response in blocks."""
   try:
     while block := response.read(_BLOCK):
       yield block
@@ -150,10 +164,10 @@ def _blocks(response: Any) -> Iterator[bytes]:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-  """Follows redirects; a token stays with the host that it was given for.
+  """Follows redirects; sends a token only to the host that it is for.
 
   Attributes:
-    linked: The ETag of the file behind a link, as the Hub states it.
+    linked: ETag of the redirect's target, as reported by the Hub.
   """
 
   linked: str | None = None
@@ -181,8 +195,8 @@ def _refuse_offline(url: str) -> None:
   for name in names:
     if os.environ.get(name, '').lower() in ('1', 'on', 'true', 'yes'):
       raise UserError(
-        f'{url} is not on this machine, and {name} forbids to download it;'
-        f' unset {name}'
+        f'{url} is not on this machine, and {name} forbids downloads; unset'
+        f' {name}'
       )
 
 
@@ -192,16 +206,16 @@ def _refused(url: str, error: urllib.error.HTTPError) -> UserError:
   if error.code in (401, 403) and _origin(url) == _origin(hub()):
     page = url.partition('/resolve/')[0]
     return UserError(
-      f'{url} may not be read: accept its license at {page} where it asks for'
-      ' that, and give a token of yours in HF_TOKEN'
+      f'access to {url} is denied: accept its license at {page} if required,'
+      ' and set HF_TOKEN to your access token'
     )
   return UserError(
-    f'cannot download {url}: the host answers {error.code} {error.reason}'
+    f'cannot download {url}: the host returned {error.code} {error.reason}'
   )
 
 
 def _validator(response: Any) -> str | None:
-  """Returns what identifies this version of a file to its host."""
+  """Returns the ETag of a response if it is strong, else its date."""
   etag = response.headers.get('ETag')
   if etag and not etag.startswith('W/'):
     return etag
@@ -211,17 +225,17 @@ def _validator(response: Any) -> str | None:
 def _check_continues(
   response: Any, size: int, validator: str | None, part: paths.Path
 ) -> None:
-  """Checks that a partial answer is the rest of what is there."""
+  """Checks that a partial response continues the bytes in `part`."""
   starts = response.headers.get('Content-Range', '').startswith(
     f'bytes {size}-'
   )
   if not starts or _validator(response) not in (None, validator):
     part.unlink()
-    raise _CutError('the file changes while it is downloaded')
+    raise _CutError('the file changed during the download')
 
 
 def sha256_of(etag: str | None) -> str | None:
-  """Returns the hash that an ETag of the Hub, or a name in its cache, is."""
+  """Returns an ETag or cache name of the Hub if it is a SHA-256, else None."""
   text = (etag or '').removeprefix('W/').strip('"').lower()
   is_hash = len(text) == 64 and not set(text) - set('0123456789abcdef')
   return text if is_hash else None

@@ -1,10 +1,10 @@
-"""Published files: fetched once, verified, and kept by their hash.
+"""Published files: fetched once, verified, and stored by hash.
 
 In the cache of this project (`paths.cache`):
 
     weights/files/<sha256>        a file
-    weights/<name>/fetched.json   its hash, and who has stated it
-    weights/<name>/lock           lets one process at a time work on a name
+    weights/<name>/fetched.json   its hash, and who published the hash
+    weights/<name>/lock           held by the one process that works on the name
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ class Remote:
   """A file to fetch.
 
   Attributes:
-    name: What it is called here, such as 'inception_v3.tv_in1k'.
-    urls: Where it is; the same file at each.
-    hash: An md5, or the first digits of a sha256; None: none is published.
+    name: Name in this project, such as 'inception_v3.tv_in1k'.
+    urls: URLs of the file; the content is the same at each.
+    hash: An MD5, or the first digits of a SHA-256; None if none is published.
     hash_kind: 'md5' or 'sha256'.
   """
 
@@ -47,8 +47,8 @@ class Fetched:
 
   Attributes:
     path: The file.
-    sha256: Of its content.
-    verified: Who has stated its hash; '' if nobody has.
+    sha256: SHA-256 of its content.
+    verified: Who published its hash; '' if nobody did.
   """
 
   path: paths.Path
@@ -57,17 +57,17 @@ class Fetched:
 
 
 class OtherContentError(UserError):
-  """A file is not the one that was published."""
+  """A file does not have the expected hash."""
 
 
 def folder(name: str) -> paths.Path:
-  """Returns the folder of the cache for what belongs to a name."""
+  """Returns the cache folder of a name."""
   return paths.cache() / 'weights' / name.replace(':', '--').replace('/', '--')
 
 
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[paths.Path]:
-  """Lets one process at a time work on a name; yields its folder.
+  """Locks a name for this process; yields its folder.
 
   Raises:
     UserError: The cache cannot be written.
@@ -79,46 +79,56 @@ def alone(name: str) -> Iterator[paths.Path]:
       stack.enter_context(locked(own / 'lock', wait=True))
     except OSError as error:
       raise UserError(
-        f'cannot write to {own}: {error.strerror}; name another folder for'
-        ' downloads in INCEPTION_HOME'
+        f'cannot write to {own}: {error.strerror}; set INCEPTION_HOME to a'
+        ' different folder'
       ) from error
     yield own
 
 
 def fetch(remote: Remote, own: paths.Path) -> Fetched:
-  """Returns a published file: one that is on this machine, or downloads it.
+  """Returns a published file; downloads it if it is not on this machine.
 
   Args:
     remote: The file.
-    own: Its folder, while `alone`.
+    own: Its cache folder, locked by `alone`.
 
   Raises:
-    UserError: It cannot be downloaded, or differs from what was published, or
-      from what was fetched before.
+    UserError: It cannot be downloaded, or does not have the hash that was
+      published, or that of an earlier download.
   """
-  record = own / _RECORD
-  known: Known = json_text.read(record) if record.exists() else {}
+  known = _known(own / _RECORD)
   fetched = _here(remote, known) or _download(remote, own / 'part', known)
   if fetched.verified:
     remember(fetched, own)
   return fetched
 
 
+def _known(record: paths.Path) -> Known:
+  """Returns `sha256` and `verified` of an earlier fetch, if there was one."""
+  if not record.exists():
+    return {}
+  known = json_text.read(record)
+  wrong = not isinstance(known, dict) or known.keys() != {'sha256', 'verified'}
+  if wrong or not all(isinstance(value, str) for value in known.values()):
+    raise UserError(f'{record} is damaged; delete it to download again')
+  return known
+
+
 def remember(fetched: Fetched, own: paths.Path) -> None:
-  """Records the hash that the file has to have from now on."""
+  """Records the hash that the file must have from now on."""
   found = {'sha256': fetched.sha256, 'verified': fetched.verified}
   paths.write_atomically(own / _RECORD, json_text.dump(found))
 
 
 def _here(remote: Remote, known: Known) -> Fetched | None:
-  """Returns the file from this cache, or from that of a peer."""
+  """Returns the file from this cache or that of another library."""
   candidates = [path for url in remote.urls for path in _of_peers(url)]
   if known:
     candidates.insert(0, _kept(known['sha256']))
   for path in candidates:
     if not path.is_file():
       continue
-    # The cache of the Hub's library names files by their hashes.
+    # The cache of huggingface_hub names files by their hashes.
     stated = download.sha256_of(os.path.basename(os.path.realpath(path)))
     try:
       fetched = _check(remote, path, stated, known)
@@ -130,15 +140,15 @@ def _here(remote: Remote, known: Known) -> Fetched | None:
 
 
 def _download(remote: Remote, part: paths.Path, known: Known) -> Fetched:
-  """Downloads a file from the first address that has the right one."""
+  """Downloads a file from the first URL that has the right content."""
   for url in remote.urls:
     try:
       return _download_from(url, remote, part, known)
     except UserError as error:
       if url == remote.urls[-1]:
         raise
-      warn(f'{error}; trying another address')
-  raise AssertionError('there is an address')
+      warn(f'{error}; trying another URL')
+  raise AssertionError('no URLs')
 
 
 def _download_from(
@@ -152,7 +162,7 @@ def _download_from(
     partial.discard(part)
     if not resumed:
       raise
-    # It may have been put together from two files.
+    # The resumed file may mix two versions.
     return _download_from(url, remote, part, known)
   kept = _kept(fetched.sha256)
   kept.parent.mkdir(exist_ok=True)
@@ -160,8 +170,8 @@ def _download_from(
   partial.discard(part)
   if not fetched.verified:
     warn(
-      f'nobody states a hash of {url}; if the file can be read, its sha256 has'
-      f' to stay {fetched.sha256}'
+      f'no hash is published for {url}; if the file can be read, later'
+      f' downloads must have the SHA-256 {fetched.sha256}'
     )
   return dataclasses.replace(fetched, path=kept)
 
@@ -169,10 +179,10 @@ def _download_from(
 def _check(
   remote: Remote, path: paths.Path, stated: str | None, known: Known
 ) -> Fetched:
-  """Returns a file, with who has stated its hash.
+  """Verifies a file; returns it with the publisher of its hash.
 
   Raises:
-    OtherContentError: It has another hash.
+    OtherContentError: It has a different hash.
   """
   sha256 = hash_of(path, 'sha256')
   found, expected, who = sha256, known.get('sha256', ''), 'the first download'
@@ -186,13 +196,13 @@ def _check(
   if not found.startswith(expected):
     raise OtherContentError(
       f'{remote.name}: the file at {remote.urls[0]} has the hash {found}, not'
-      f' {expected}, that of {who}; nothing was kept'
+      f' {expected} from {who}; the file was discarded'
     )
   return Fetched(path, sha256, who)
 
 
 def _of_peers(url: str) -> Iterator[paths.Path]:
-  """Yields where torch, facenet-pytorch, Keras and the Hub keep a file."""
+  """Yields where torch, facenet-pytorch, Keras and the Hub cache a file."""
   name = url.rpartition('/')[2]
   if url.startswith(download.hub()) and '/resolve/' in url:
     yield _of_hub(url)
@@ -205,7 +215,7 @@ def _of_peers(url: str) -> Iterator[paths.Path]:
 
 
 def _of_hub(url: str) -> paths.Path:
-  """Returns where huggingface_hub keeps a file."""
+  """Returns where huggingface_hub caches a file."""
   path = url.removeprefix(download.hub())
   owner, name, _, revision, *parts = path.strip('/').split('/')
   home = _folder('HF_HOME') or _caches() / 'huggingface'

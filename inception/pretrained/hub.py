@@ -1,7 +1,7 @@
-"""Repositories of timm's kind on the Hugging Face Hub.
+"""Repositories in timm's format on the Hugging Face Hub.
 
-Such a repository has model.safetensors (older ones pytorch_model.bin), and a
-config.json that says which network it is, and how it wants its images.
+Such a repository has model.safetensors (older ones: pytorch_model.bin), and a
+config.json that gives the network and its preprocessing.
 """
 
 import re
@@ -26,10 +26,10 @@ def read(name: str, own: paths.Path) -> Published:
 
   Args:
     name: hf:owner/name[@revision].
-    own: Folder of the cache for this name; gets the repository's config.json.
+    own: Cache folder of this name; the config.json is saved there.
 
   Raises:
-    UserError: There is no such repository, or it holds another kind of network.
+    UserError: There is no such repository, or it holds a different network.
   """
   base = base_url(name)
   file, part = own / 'config.json', own / 'config.part'
@@ -58,7 +58,7 @@ def base_url(name: str) -> str:
   """Returns the address of a repository's files.
 
   Raises:
-    UserError: The name has another form.
+    UserError: The name is malformed.
   """
   match = _NAME.fullmatch(name)
   if match is None:
@@ -68,17 +68,17 @@ def base_url(name: str) -> str:
 
 
 def _parse(file: paths.Path, name: str) -> dict[str, Any]:
-  """Reads a config.json, on one level, of an Inception network."""
+  """Reads and flattens the config.json of an Inception network."""
   fields = json_text.read(file)
   if not isinstance(fields, dict):
     fields = {}
   architecture = fields.get('architecture')
   if 'inception' not in str(architecture):
     raise UserError(
-      f'{name} holds {architecture or "no model of timm"}, which is not an'
-      ' Inception network'
+      f'{name} holds {architecture or "an unknown model"}, not an Inception'
+      ' network of timm'
     )
-  # Repositories of timm before version 0.9 have one level.
+  # Before timm 0.9, config.json had a single level.
   inner = fields.get('pretrained_cfg')
   return {**fields, **inner} if isinstance(inner, dict) else fields
 
@@ -86,7 +86,7 @@ def _parse(file: paths.Path, name: str) -> dict[str, Any]:
 def _adjust(
   config: ml_collections.ConfigDict, stated: dict[str, Any], name: str
 ) -> None:
-  """Records how the weights want their images, and the names of classes."""
+  """Records the preprocessing of the weights, and the class names."""
   try:
     size = int(stated['input_size'][-1])
     mean = tuple(255 * float(number) for number in stated['mean'])
@@ -94,15 +94,15 @@ def _adjust(
     crop_pct = float(stated['crop_pct'])
   except (LookupError, TypeError, ValueError, OverflowError) as error:
     raise UserError(
-      f'the config.json of {name} does not say how images are prepared, in'
-      f' input_size, mean, std and crop_pct: {reason(error)}'
+      f'the config.json of {name} must give the preprocessing as input_size,'
+      f' mean, std and crop_pct: {reason(error)}'
     ) from error
   interpolation = stated.get('interpolation')
   crop_mode = stated.get('crop_mode', 'center')
   if interpolation not in _INTERPOLATIONS or crop_mode != 'center':
     raise UserError(
-      f'{name} wants {crop_mode} crops with {interpolation} interpolation; this'
-      f' project has center crops, {" or ".join(_INTERPOLATIONS)}'
+      f'{name} needs {crop_mode} crops with {interpolation} interpolation; only'
+      f' center crops with {" or ".join(_INTERPOLATIONS)} are supported'
     )
   config.data.image_size = size
   config.data.mean, config.data.std = mean, std

@@ -1,4 +1,4 @@
-"""From a weights file of another project to a checkpoint of ours."""
+"""Converts a weights file of another project to a checkpoint."""
 
 from collections.abc import Callable
 import dataclasses
@@ -19,12 +19,12 @@ from inception.pretrained.projects import PROJECTS
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-  """What is known about a file beforehand; None is found from its content.
+  """What is known about a file; None is detected from its content.
 
   Attributes:
     project: A name in `PROJECTS`.
     architecture: Name of the network.
-    copy: Which of several copies of the weights to take.
+    copy: Which copy of the weights to use if there are several.
     transform: A name in `EVAL_TRANSFORMS`.
   """
 
@@ -39,7 +39,7 @@ class Report:
   """What was imported.
 
   Attributes:
-    imported: The variables, and what they are of.
+    imported: The variables, and the network that they belong to.
     content: What the file holds.
     provenance: `project`, `file`, `sha256` and `preprocessing`.
     alternatives: Other projects whose weights have the same names and shapes.
@@ -58,14 +58,14 @@ def import_file(
   adjust: Callable[[ml_collections.ConfigDict], None] = lambda config: None,
   origin: str | None = None,
 ) -> Report:
-  """Writes the weights of a file as the checkpoint of a folder.
+  """Writes the weights of a file to a folder as a checkpoint.
 
   Args:
     path: The file.
     output: The folder.
     choices: What is known about the file.
     adjust: Changes the config that is stored with the weights.
-    origin: Where the file comes from, for the record; None: `path`.
+    origin: Origin of the file, to record in the config; None: `path`.
 
   Raises:
     UserError: The file cannot be read or fits no network, or the checkpoint
@@ -114,8 +114,8 @@ def make_config(
   config.model.batch_norm_scale = imported.batch_norm_scale
   config.model.activation = statement.activation or 'softmax'
   names = class_names.imagenet()
-  # With one class more, a background class comes first: in TF-slim's weights,
-  # and in those that others have converted from them.
+  # With 1001 classes, the first is a background class: in TF-slim's weights,
+  # and in those converted from them.
   offset = imported.num_classes - len(names)
   if project.of_imagenet and offset in (0, 1):
     config.data.class_offset, config.data.class_names = offset, names

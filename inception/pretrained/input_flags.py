@@ -1,4 +1,4 @@
-"""Flags that say how weights want their images, and name their classes."""
+"""Flags for the preprocessing and the class names of weights."""
 
 from absl import flags
 import ml_collections
@@ -7,7 +7,7 @@ from inception import paths
 from inception.data.pixels import eval_transforms
 from inception.errors import UserError
 
-# All of them.
+# Names of these flags.
 NAMES = ('mean', 'std', 'channel_order', 'class_offset', 'classes')
 
 
@@ -16,8 +16,8 @@ def define() -> None:
   flags.DEFINE_list(
     'mean',
     None,
-    'Mean of pixels of 0 to 255, one number or one per channel; the'
-    " preprocessing's if unset.",
+    'Mean of pixels from 0 to 255, one number or one per channel; if unset,'
+    ' that of the preprocessing.',
   )
   flags.DEFINE_list(
     'std', None, 'Standard deviation of pixels, one number or one per channel.'
@@ -26,13 +26,13 @@ def define() -> None:
     'channel_order',
     'RGB',
     list(eval_transforms.CHANNEL_ORDERS),
-    'Order of channels.',
+    'Order of the color channels.',
   )
   flags.DEFINE_integer(
     'class_offset',
     None,
-    'Logit of the first class: 1 behind a background class, which TF-slim has'
-    ' for ImageNet.',
+    'Index of the logit of the first class: 1 after a background class, as in'
+    " TF-slim's ImageNet weights.",
     lower_bound=0,
   )
   flags.DEFINE_string(
@@ -41,7 +41,7 @@ def define() -> None:
 
 
 def apply(config: ml_collections.ConfigDict) -> None:
-  """Records how images are scaled, and the names of classes, where given."""
+  """Writes the values of these flags to the config."""
   values = flags.FLAGS
   for name in ('mean', 'std'):
     given = values[name].value
@@ -50,7 +50,7 @@ def apply(config: ml_collections.ConfigDict) -> None:
   config.data.channel_order = values.channel_order
   if values.class_offset not in (None, config.data.class_offset):
     config.data.class_offset = values.class_offset
-    config.data.class_names = None  # Of another offset.
+    config.data.class_names = None  # They had the old offset.
   if values.classes is not None:
     config.data.class_names = _read_names(
       values.classes, config.model.num_classes - config.data.class_offset
@@ -64,7 +64,7 @@ def _channels(name: str, given: list[str]) -> tuple[float, ...]:
     numbers = ()
   if len(numbers) not in (1, 3):
     raise UserError(
-      f'--{name}={",".join(given)} must be a number, or three with commas'
+      f'--{name}={",".join(given)} must be a number, or 3 separated by commas'
     )
   return numbers * 3 if len(numbers) == 1 else numbers
 

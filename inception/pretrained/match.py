@@ -22,10 +22,10 @@ class Match:
     project: Name of the project.
     architecture: Name of the network.
     num_classes: Classes in the file; 0 without a classifier.
-    with_aux: Auxiliary heads are matched.
+    with_aux: True if auxiliary heads are matched.
     arrays: Arrays by the project's own names.
     tensors: The network's tensors, in the order of definition.
-    fitting: Number of them that the file has in the right shape.
+    fitting: Number of these that the file has with the right shape.
     left_out: Names of arrays that are not part of the network.
     difference: Description of the first difference; None if all arrays fit.
   """
@@ -42,7 +42,7 @@ class Match:
 
 
 def match(arrays: Arrays, project: str, architecture: str) -> Match:
-  """Matches as much of a file as fits: its heads, or else its trunk."""
+  """Matches as many heads of a file as fit, or else only its trunk."""
   published = PROJECTS[project].networks[architecture]
   prefix = _prefix(arrays, published, architecture)
   outside = tuple(name for name in arrays if not name.startswith(prefix))
@@ -70,9 +70,9 @@ def match(arrays: Arrays, project: str, architecture: str) -> Match:
 def _prefix(
   arrays: Arrays, published: PublishedNetwork, architecture: str
 ) -> str:
-  """Returns what a wrapper, such as DataParallel, puts before each name."""
-  # 'module.' by DataParallel, '_orig_mod.' by torch.compile, and the name of an
-  # attribute by Lightning.
+  """Returns the prefix that a wrapper, such as DataParallel, adds to names."""
+  # 'module.' from DataParallel, '_orig_mod.' from torch.compile, and an
+  # attribute's name from Lightning.
   layers = network_layers(architecture, 0, False)
   first = published.name_tensors(layers, arrays)[0].name
   prefixes = {n.removesuffix(first) for n in arrays if n.endswith(first)}
@@ -102,9 +102,9 @@ def _attempt(
   misfits = list(_misfits(arrays, architecture, tensors))
   differences = misfits.copy()
   if num_classes:
-    # A classifier behind other layers is not that of the pooled grid.
+    # A classifier after other head layers does not read the pooled grid.
     differences += [
-      f'its classifier stands among other layers, such as {name}'
+      f'its head has layers other than the classifier, such as {name}'
       for name in left_out
       if not name.startswith(aux)
     ]
@@ -142,7 +142,7 @@ def _surplus(
 def _misfits(
   arrays: Arrays, architecture: str, tensors: list[Tensor]
 ) -> Iterator[str]:
-  """Yields a phrase for every tensor that is missing or has another shape."""
+  """Describes every tensor that is missing or has the wrong shape."""
   for tensor in tensors:
     found = arrays.get(tensor.name)
     if found is None:

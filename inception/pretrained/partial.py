@@ -1,7 +1,7 @@
-"""The part of a download that has arrived, and of which version of the file.
+"""Partially downloaded files, each with the version of the file.
 
-The version is what identifies it to its host, an ETag or a date. It is written
-before the first byte: a part without it is never gone on with.
+The version is the ETag or date that the host gives. It is recorded before the
+first byte: a part without a version is never resumed.
 """
 
 import os
@@ -10,12 +10,12 @@ from inception import paths
 
 
 def size(part: paths.Path) -> int:
-  """Returns the number of bytes that have arrived."""
+  """Returns the number of bytes received so far."""
   return os.path.getsize(part) if part.exists() else 0
 
 
 def version(url: str, part: paths.Path) -> str | None:
-  """Returns the version that a part is of; None if it cannot be resumed."""
+  """Returns the version of a part; None if it cannot be resumed."""
   file = _version_file(part)
   if not file.exists():
     return None
@@ -31,7 +31,7 @@ def begin(url: str, part: paths.Path, version: str | None) -> None:
 
 
 def discard(part: paths.Path) -> None:
-  """Deletes a part, and what is known of it."""
+  """Deletes a part and its recorded version."""
   part.unlink(missing_ok=True)
   _version_file(part).unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
-"""Weights that others have published: a row per file, by its name.
+"""Weights published by other projects: one row per file, by name.
 
-The rows, and where each fact was read, stand in published_files.json.
+The rows, with the source of their facts, are in published_files.json.
 """
 
 from collections.abc import Callable
@@ -25,15 +25,15 @@ class Published:
   Attributes:
     name: `<published network>.<tag>`.
     project: A name in `PROJECTS`.
-    architecture: Name of the table that it loads into; None: that which fits.
-    urls: Where it is; the same file at each.
-    hash: What its project says about its content: an md5, or the first digits
-      of a sha256. None where it says nothing.
+    architecture: Name of the network that it loads into; None: detected.
+    urls: URLs of the file; the content is the same at each.
+    hash: Hash that its project publishes: an MD5, or the first digits of a
+      SHA-256. None if there is none.
     hash_kind: 'md5' or 'sha256'.
     transform: A name in `EVAL_TRANSFORMS`.
     num_classes: Logits per image; 0 without a classifier.
     class_offset: Index of the first class's logit.
-    license: Of the file, or of its repository.
+    license: License of the file, or of its repository.
     top1: Published accuracy on ImageNet's validation split, percent.
     source: Where these facts were read.
     adjust: Changes the config that is stored with the weights.
@@ -54,7 +54,7 @@ class Published:
   adjust: Callable[[ml_collections.ConfigDict], None] = lambda config: None
 
   def facts(self) -> dict[str, Any]:
-    """Returns the row as JSON."""
+    """Returns the row as a JSON-serializable dict."""
     facts = dataclasses.asdict(self)
     del facts['adjust']
     return facts
@@ -73,7 +73,7 @@ def lookup(name: str) -> Published:
   """Returns the row of a name.
 
   Raises:
-    UserError: There is none; lists the nearest.
+    UserError: The name is unknown; suggests similar ones.
   """
   known = rows()
   if name in known:
@@ -81,6 +81,6 @@ def lookup(name: str) -> Published:
   near = difflib.get_close_matches(name, known, 3)
   hint = f'did you mean {" or ".join(near)}? ' if near else ''
   raise UserError(
-    f'there is no folder {name}, and there are no published weights of this'
-    f' name; {hint}python -m inception.pretrained --list shows all'
+    f'{name} is neither a folder nor the name of published weights; {hint}'
+    'python -m inception.pretrained --list shows all names'
   )

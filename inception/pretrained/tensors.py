@@ -15,7 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """A tensor of another project and the path of our parameter that takes it.
+  """A tensor of another project and the path of the matching parameter here.
 
   Attributes:
     name: Name in the file.
@@ -56,9 +56,9 @@ class PublishedNetwork:
       classifier's bias, whose size is the number of classes. Without one, None
       or a name that is not in the file.
     is_of_head: True for the name of a tensor after the last grid.
-    aux_prefixes: Prefixes of the names of tensors of auxiliary heads; empty
-      where the project's network has no such heads.
-    unwrap: Gives a classifier that people have wrapped its own name.
+    aux_prefixes: Name prefixes of the tensors of auxiliary heads; empty if the
+      project's network has no such heads.
+    unwrap: Restores the name of a classifier that users have wrapped.
   """
 
   name_tensors: Callable[[NetworkLayers, Arrays], list[Tensor]]
@@ -75,7 +75,7 @@ class Project:
   Attributes:
     networks: The networks it publishes, by our name of the architecture.
     batch_norm_scale: Its batch norm has a scale (gamma).
-    of_imagenet: 1000 classes are those of ImageNet's challenge, in order.
+    of_imagenet: True if 1000 classes mean those of ILSVRC, in its order.
     allows_classes: True if its networks can have this number of classes.
     ignores: True for a tensor that is not part of the network, given its name
       and all names in the file.
@@ -91,7 +91,7 @@ class Project:
 def network_layers(
   architecture: str, num_classes: int, with_aux: bool
 ) -> NetworkLayers:
-  """Returns the layers with parameters of a network.
+  """Returns the layers of a network that have parameters.
 
   Args:
     architecture: A name in `architectures.ARCHITECTURES`.

@@ -1,4 +1,4 @@
-"""Weights by their names: from a row or a repository to a network."""
+"""Weights by name, from the table of published ones or a repository."""
 
 import contextlib
 import io
@@ -50,7 +50,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-  """A server that is the Hub, too."""
+  """A server that also acts as the Hub."""
   with web.serve() as running:
     monkeypatch.setenv('HF_ENDPOINT', running.url)
     yield running
@@ -88,7 +88,7 @@ def timm():
 
 @contextlib.contextmanager
 def rows_at(monkeypatch, url):
-  """The published files are at another address."""
+  """Moves the published files to another address."""
   rows = {
     name: published.dataclasses.replace(
       row, urls=(f'{url}/{row.urls[0].rpartition("/")[2]}',), hash=None
@@ -100,7 +100,7 @@ def rows_at(monkeypatch, url):
     yield
 
 
-def test_rows_name_what_there_is():
+def test_rows_describe_all_published_weights():
   rows = published.rows()
   assert len(rows) == 21
   assert len({url for row in rows.values() for url in row.urls}) == 22
@@ -124,7 +124,7 @@ def test_an_archive_of_slim_is_fetched_and_converted_once(
     network = load_pretrained('inception_v1.slim')
     again = by_name.find('inception_v1.slim')
   assert len(server.requests) == 1
-  assert 'nobody states a hash' in capsys.readouterr().err
+  assert 'no hash is published' in capsys.readouterr().err
   config = load_config(again)
   assert config.model.architecture == 'inception_v1_slim'
   assert config.data.eval_transform == 'slim'
@@ -134,7 +134,7 @@ def test_an_archive_of_slim_is_fetched_and_converted_once(
   np.testing.assert_array_equal(kernel, wanted)
 
 
-def test_a_repository_says_how_it_wants_images(server, timm, home):
+def test_a_repository_states_its_preprocessing(server, timm, home):
   base = '/owner/net/resolve/v1.0'
   server.pages[f'{base}/config.json'] = Page(json.dumps(TIMM).encode())
   server.pages[f'{base}/model.safetensors'] = Page(timm)
@@ -174,15 +174,13 @@ def test_other_repositories_are_refused(server, content, words):
 @pytest.mark.parametrize(
   'fault', ['x', {'mean': 'abc'}, {'input_size': [float('inf')]}]
 )
-def test_a_repository_that_does_not_say_how_it_wants_images(
-  server, timm, fault
-):
+def test_a_repository_without_preprocessing_is_refused(server, timm, fault):
   base = '/owner/net/resolve/main'
   cfg = fault if fault == 'x' else {**TIMM['pretrained_cfg'], **fault}
   fields = json.dumps({**TIMM, 'pretrained_cfg': cfg})
   server.pages[f'{base}/config.json'] = Page(fields.encode())
   server.pages[f'{base}/model.safetensors'] = Page(timm)
-  with pytest.raises(UserError, match='does not say how images are prepared'):
+  with pytest.raises(UserError, match='must give the preprocessing as'):
     by_name.load('hf:owner/net')
 
 
@@ -229,8 +227,8 @@ def test_the_command_lists_and_fetches(server, slim, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures('python')
-def test_commands_take_names(server, timm, tmp_path, image_folder):
-  """Predicted, evaluated, and trained from: fetched once, cache untouched."""
+def test_commands_accept_names(server, timm, tmp_path, image_folder):
+  """Predict, evaluate and train by name: one download, cache untouched."""
   base = '/owner/net/resolve/main'
   cfg = {**TIMM['pretrained_cfg'], 'label_names': ['cat', 'cow', 'dog']}
   fields = json.dumps({**TIMM, 'pretrained_cfg': cfg})
@@ -284,7 +282,7 @@ def test_names_and_paths(tmp_path):
   ('content', 'words'),
   [
     (b'no archive', 'is damaged'),
-    (archive({}), 'holds no checkpoint'),
+    (archive({}), 'contains no TensorFlow checkpoint'),
   ],
   ids=['no archive', 'empty'],
 )

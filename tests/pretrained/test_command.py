@@ -1,4 +1,4 @@
-"""The command in a shell, and what its checkpoint is good for."""
+"""The command in a shell, and uses of its checkpoint."""
 
 import dataclasses
 import functools
@@ -117,7 +117,7 @@ def test_features_are_at_named_endpoints(imported, image_folder):
 
 @pytest.fixture(scope='module')
 def headless(imported, tmp_path_factory):
-  """The same without a classifier, for images in [0, 1] and BGR."""
+  """The same without a classifier, for BGR images in [0, 1]."""
   _, _, arrays = imported
   root = tmp_path_factory.mktemp('headless')
   trunk = {k: v for k, v in arrays.items() if '/Logits/' not in k}
@@ -152,7 +152,7 @@ def test_a_network_without_a_classifier_gives_features(
     ).results()
 
 
-def test_classes_are_named_by_a_file(imported, tmp_path):
+def test_class_names_come_from_a_file(imported, tmp_path):
   _, _, arrays = imported
   write_checkpoint(tmp_path / 'model.ckpt', arrays)
   (tmp_path / 'names.txt').write_text('cat\ndog\n')
@@ -226,9 +226,7 @@ def test_images_are_resized_as_the_project_does(
 
 
 @pytest.mark.parametrize('classes, offset', [(1000, 0), (1001, 1), (999, None)])
-def test_networks_of_imagenet_are_known_by_their_number_of_classes(
-  classes, offset
-):
+def test_networks_of_imagenet_are_known_by_their_class_count(classes, offset):
   imported = conversion.Imported(
     'timm', 'inception_v4', classes, False, True, {}, ()
   )
@@ -240,7 +238,7 @@ def test_networks_of_imagenet_are_known_by_their_number_of_classes(
   assert names is None or names[0] == 'n01440764'
 
 
-def test_what_a_file_says_is_recorded():
+def test_statements_of_a_file_are_recorded():
   imported = conversion.Imported(
     'keras', 'inception_v3', 3, False, False, {}, ()
   )

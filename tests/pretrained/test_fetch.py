@@ -171,11 +171,23 @@ def test_without_a_published_hash_the_first_one_counts(server, home, capsys):
     get(f'{server.url}/f', None)
 
 
-def test_a_complete_part_is_fetched_again(server, home):
-  server.pages['/f'] = Page(FILE)
+@pytest.mark.parametrize('total, requests', [(True, 2), (False, 3)])
+def test_a_complete_part_is_used_if_the_host_confirms_its_size(
+  server, total, requests
+):
+  server.pages['/f'] = Page(FILE, total=total)
   with fetch.alone('net.tag') as own:
     download.download(f'{server.url}/f', own / 'part')
   assert get(f'{server.url}/f').path.read_bytes() == FILE
+  assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize('content', ['[]', '{"sha256": 5, "verified": ""}'])
+def test_a_damaged_record_is_named(server, content):
+  with fetch.alone('net.tag') as own:
+    (own / 'fetched.json').write_text(content)
+  with pytest.raises(UserError, match=r'fetched\.json is damaged'):
+    get(f'{server.url}/f')
 
 
 def as_hub(server, monkeypatch, content=FILE, linked=None):

@@ -1,4 +1,4 @@
-"""Which network the arrays of a file are: completeness, detection, misfits."""
+"""Matching the arrays of a file to a network: detection, misfits."""
 
 import jax
 import numpy as np
@@ -88,7 +88,7 @@ def test_projects_define_convolutions_in_the_same_order(one, other, count):
   assert convolutions(one) == convolutions(other)
 
 
-def test_missing_and_surplus_tensors_are_named():
+def test_missing_and_surplus_tensors_are_reported():
   arrays = zeros('timm_inception_v4', 10)
   incomplete = arrays.copy()
   del incomplete['features.6.branch0.bn.bias']
@@ -99,7 +99,7 @@ def test_missing_and_surplus_tensors_are_named():
     conversion.import_arrays(arrays, 'timm')
 
 
-def test_a_tensor_of_another_shape_is_named_with_both():
+def test_a_tensor_of_another_shape_is_reported_with_both():
   arrays = zeros('timm_inception_v4', 10)
   arrays['features.0.conv.weight'] = np.zeros((32, 3, 5, 5), np.float32)
   with pytest.raises(UserError) as error:
@@ -110,7 +110,7 @@ def test_a_tensor_of_another_shape_is_named_with_both():
   ) in str(error.value)
 
 
-def test_a_variable_unknown_to_the_network_does_not_count_as_the_optimizers():
+def test_a_variable_unknown_to_the_network_is_not_the_optimizers():
   arrays = zeros('slim_inception_v1_slim', 3)
   arrays['InceptionV1/Conv2d_1a_7x7/BatchNorm/gamma'] = np.ones(64, np.float32)
   with pytest.raises(UserError, match=r'has InceptionV1.*gamma \(64,\), which'):
@@ -128,7 +128,7 @@ def test_a_variable_unknown_to_the_network_does_not_count_as_the_optimizers():
     ),
   ],
 )
-def test_the_fid_network_is_known_by_its_number_of_classes(
+def test_the_fid_network_is_recognized_by_its_class_count(
   classes, project, wanted
 ):
   arrays = zeros('fid_inception_v3', classes)
@@ -142,7 +142,7 @@ def test_the_fid_network_is_known_by_its_number_of_classes(
     ('slim_inception_v2_slim', 'timm', 'inception_v4', 'inception_v2_slim'),
     ('slim_inception_v2_slim', 'timm', None, 'inception_v2_slim'),
     ('slim_inception_v2_slim', 'keras', 'inception_v3', 'inception_v2_slim'),
-    # The same network of another project.
+    # The same network from another project.
     ('slim_inception_v4', 'timm', 'inception_v4', 'inception_v4'),
   ],
 )
@@ -196,7 +196,7 @@ def of_v3(classes=1000, prefix='', without=(), **extra):
       True,
       0,
     ),
-    # A stack in place of the classifier.
+    # A stack instead of the classifier.
     (
       of_v3(without=['fc.', 'AuxLogits.'])
       | {
@@ -222,7 +222,7 @@ def test_networks_of_torch_in_wrappers_and_with_other_heads(
   assert ('Logits' in imported.variables['params']) == (num_classes > 0)
 
 
-def test_several_networks_in_one_file_are_named():
+def test_several_networks_in_one_file_are_reported():
   arrays = of_v3(5, 'model.') | of_v3(5, 'ema_model.')
   with pytest.raises(UserError, match="'ema_model..' and .*--copy=ema_model"):
     conversion.import_arrays(arrays, ['torchvision', 'timm'])
@@ -232,7 +232,7 @@ def test_several_networks_in_one_file_are_named():
   'value, message',
   [(np.nan, 'NaN or infinity'), (np.inf, 'NaN'), (-1, 'a negative variance')],
 )
-def test_weights_that_compute_nothing_are_refused(value, message):
+def test_invalid_weights_are_refused(value, message):
   arrays = of_v3(5, without=['AuxLogits.'])
   name = 'Mixed_6b.branch1x1.bn.running_var'
   arrays[name] = np.full_like(arrays[name], value, np.float32)
@@ -247,11 +247,11 @@ def test_a_single_logit_becomes_two_classes():
   classifier = imported.variables['params']['Logits']['Logits']
   assert imported.num_classes == 2
   assert classifier['kernel'].shape == (2048, 2)
-  # Sigmoid and softmax: the same probability.
+  # Sigmoid and softmax give the same probability.
   np.testing.assert_array_equal(classifier['bias'], [0, 0.75])
 
 
-def test_a_trunk_with_a_wrong_shape_is_no_backbone():
+def test_a_trunk_with_a_wrong_shape_is_not_a_backbone():
   arrays = of_v3(5, without=['fc.', 'AuxLogits.'])
   arrays['Mixed_7c.branch_pool.conv.weight'] = np.zeros((192, 2047, 1, 1))
   with pytest.raises(UserError, match=r'its Mixed_7c.branch_pool.conv.weight'):
@@ -266,7 +266,7 @@ def test_facenet_without_its_classifier_keeps_the_embedding():
   assert set(imported.variables['params']['Logits']) == {'Bottleneck'}
 
 
-def test_the_project_is_found_and_the_others_named():
+def test_the_project_is_found_and_alternatives_are_listed():
   timm = of_v3(without=['AuxLogits.'])
   imported = conversion.import_arrays(timm, ['timm', 'torchvision', 'fid'])
   assert imported.project == 'timm'

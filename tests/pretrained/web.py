@@ -1,4 +1,4 @@
-"""A web server on this machine, with the faults that real ones have."""
+"""A local web server, with the faults of real ones."""
 
 from collections.abc import Iterator
 import contextlib
@@ -11,25 +11,26 @@ import time
 
 @dataclasses.dataclass
 class Page:
-  """What the server answers for a path.
+  """The response to a path.
 
   Attributes:
     content: The file.
     status: HTTP status; other than 200 for errors.
-    ranges: Serve parts of the file.
-    etag: ETag; '' for that of the content, None for none.
+    ranges: True if the server supports `Range` requests.
+    etag: ETag; '' derives it from the content, None sends none.
     cuts: Bytes after which the next connections are cut.
     later: Content from the second request on.
     kind: Content-Type.
     to: Where the path redirects to.
     linked: The Hub's X-Linked-ETag.
-    failures: Requests that are answered with 500 first.
+    failures: Number of first requests that are answered with 500.
     seconds: Pause before each of a hundred parts.
   """
 
   content: bytes = b''
   status: int = 200
   ranges: bool = True
+  total: bool = True
   etag: str | None = ''
   cuts: list[int] = dataclasses.field(default_factory=list)
   later: bytes | None = None
@@ -46,7 +47,7 @@ class Web:
 
   Attributes:
     url: Its address.
-    pages: What it answers, by path.
+    pages: Responses by path.
     requests: Path and headers of every request.
   """
 
@@ -108,7 +109,11 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, page: Page) -> None:
   if page.ranges and wanted and same:
     first = int(wanted.removeprefix('bytes=').removesuffix('-'))
   if first >= len(content):
-    handler.send_error(416)
+    handler.send_response(416)
+    if page.total:
+      handler.send_header('Content-Range', f'bytes */{len(content)}')
+    handler.send_header('Content-Length', '0')
+    handler.end_headers()
     return
   handler.send_response(206 if first else 200)
   if first:

@@ -1,4 +1,4 @@
-"""Reads parts of files after checking the sizes that they claim."""
+"""Reads parts of files after checking the sizes in their headers."""
 
 import os
 from typing import Any, BinaryIO
@@ -32,7 +32,7 @@ def read_dataset(dataset: Any) -> np.ndarray:
   """Returns a data set of an HDF5 file as an array of numbers.
 
   Raises:
-    ValueError: It has no numbers, or would be far larger than its stored bytes.
+    ValueError: It is not numeric, or would be far larger than its stored bytes.
   """
   kind = getattr(getattr(dataset, 'dtype', None), 'kind', '')
   if kind not in set('fiub'):
@@ -44,5 +44,5 @@ def read_dataset(dataset: Any) -> np.ndarray:
 def _check(name: str, claimed: int, held: int) -> None:
   if claimed > _LARGEST_RATIO * held:
     raise ValueError(
-      f'{name} claims {claimed:,} bytes, of which the file holds {held:,}'
+      f'{name} claims {claimed:,} bytes, but the file holds only {held:,}'
     )

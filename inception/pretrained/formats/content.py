@@ -1,4 +1,4 @@
-"""What is in a weights file: arrays, and what the file says about them."""
+"""Content of a weights file: its arrays, and its description of the model."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -17,9 +17,9 @@ class Statement:
   """What a model file says about the model's input and output.
 
   Attributes:
-    image_size: Height and width of the images in pixels; None: it does not say.
+    image_size: Height and width of the images in pixels, or None.
     mean: Subtracted from pixels of 0 to 255, per channel, or None.
-    std: Divides the difference, per channel, or None.
+    std: Standard deviation of these pixels, per channel, or None.
     activation: A name in `ACTIVATIONS`, or None.
   """
 
@@ -37,7 +37,7 @@ class Content:
     arrays: Arrays by their names in the file.
     copy: Name of the dict that they are in, such as 'state_dict_ema', or None.
     others: Names of the other copies.
-    left_out: Names of what else is in the file.
+    left_out: Names of all other entries in the file.
     describe: Reads what the file says about the model; raises ValueError if
       that cannot be recorded.
   """
@@ -70,9 +70,9 @@ def choose_copy(names: Sequence[str], wanted: str | None) -> str:
 
 
 def take_copy(content: Content, wanted: str | None) -> Content:
-  """Takes one of several copies whose names differ in their first part.
+  """Selects one of several copies whose names differ only in a prefix.
 
-  Without a moving average and a wish, all of the content stays.
+  If `wanted` is None and there is no moving average, nothing changes.
 
   Raises:
     UserError: There is no such copy; lists the names.
@@ -105,6 +105,6 @@ def copies(arrays: Arrays) -> list[str]:
     inside.setdefault(prefix, set()).add(rest)
   first = max(inside.values(), key=len, default=set())
   same = sorted(prefix for prefix, rest in inside.items() if rest == first)
-  # Blocks of one network may be equal, too, but are not all of the file.
+  # Blocks of one network can match too, but are not most of the file.
   is_all = len(same) * len(first) > 0.9 * len(arrays)
   return same if is_all and len(same) > 1 and len(first) > 1 else []

@@ -1,4 +1,4 @@
-"""Which format a weights file has, from its content."""
+"""Detects the format of a weights file from its content."""
 
 from collections.abc import Callable
 import dataclasses
@@ -14,8 +14,8 @@ from inception.pretrained.formats import archive, keras_file, torch_file
 from inception.pretrained.formats.content import Content
 
 _SUPPORTED = (
-  'a TensorFlow checkpoint, .h5 or .keras of Keras, .pth or .pt of PyTorch, or'
-  ' .safetensors'
+  'a TensorFlow checkpoint, a .h5 or .keras file of Keras, a .pth or .pt file'
+  ' of PyTorch, or a .safetensors file'
 )
 
 # A TensorFlow checkpoint is several files; its name is their common prefix.
@@ -26,7 +26,7 @@ _DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 _ZIP = b'PK\x03\x04'
 _PICKLE = b'\x80'
-# The last bytes of a TensorFlow checkpoint in version 1 of its format.
+# The last bytes of a TensorFlow checkpoint in format version 1.
 _TABLE = (0xDB4775248B80FB57).to_bytes(8, 'little')
 
 
@@ -35,9 +35,9 @@ class Format:
   """A format of weights files.
 
   Attributes:
-    name: What wrote it, for messages.
-    projects: Names in `PROJECTS` whose weights come in it, the likeliest first.
-    read: Reads an open file, given the copy of the weights that is wanted.
+    name: Name of the format in messages.
+    projects: Names in `PROJECTS` that use this format, the likeliest first.
+    read: Reads an open file, given the copy of the weights to use.
   """
 
   name: str
@@ -46,10 +46,10 @@ class Format:
 
 
 def find_format(path: paths.Path) -> Format:
-  """Finds the format from the content of a file.
+  """Returns the format of a weights file, detected from its content.
 
   Raises:
-    UserError: The file does not exist, or is something else; says what.
+    UserError: The file does not exist or holds no weights; says what it is.
   """
   if _index_file(path).exists():
     return _CHECKPOINT
@@ -71,7 +71,7 @@ def find_format(path: paths.Path) -> Format:
     return _TORCH
   if tail == _TABLE:
     return _CHECKPOINT
-  # The length of a header in JSON, and the header.
+  # The length of a JSON header, then the header.
   if head[8:9] == b'{' and 8 + int.from_bytes(head[:8], 'little') <= size:
     return _SAFETENSORS
   raise UserError(f'{path} {_why_no_weights(head)}')
@@ -83,8 +83,8 @@ def _of_archive(path: paths.Path) -> Format:
       names = members.namelist()
   except zipfile.BadZipFile as error:
     raise UserError(
-      f'{path} is damaged or incomplete: it begins as a .pth or .keras file'
-      ' does, but has no end; get it again'
+      f'{path} is damaged or incomplete: it begins like a .pth or .keras'
+      ' file but is cut off; download it again'
     ) from error
   if 'model.weights.h5' in names:
     return _KERAS_ARCHIVE
@@ -96,7 +96,7 @@ def _of_archive(path: paths.Path) -> Format:
 def _of_folder(path: paths.Path) -> UserError:
   if (path / 'saved_model.pb').exists():
     return UserError(
-      f'{path} is a SavedModel, which does not tell the order of its layers;'
+      f'{path} is a SavedModel, which does not store the order of layers;'
       ' load it in Keras and save it as .keras'
     )
   checkpoints = [
@@ -114,18 +114,18 @@ def _why_no_weights(head: bytes) -> str:
   """Describes a file of unknown format, as the end of a message."""
   text = head.lstrip().lower()
   if not head:
-    return 'is empty; get it again'
+    return 'is empty; download it again'
   if text.startswith((b'<!doctype', b'<html', b'<?xml')):
-    return 'is a web page, not weights: the download has failed; get it again'
+    return 'is a web page, not weights: the download failed; try again'
   if text.startswith(b'version https://git-lfs'):
-    return 'is a placeholder of Git LFS; run git lfs pull'
+    return 'is a Git LFS pointer; run git lfs pull'
   if re.match(rb'{\s*["}]', text):
     return f'is JSON, not weights; give {_SUPPORTED}'
-  return f'is no weights file; give {_SUPPORTED}'
+  return f'is not a weights file; give {_SUPPORTED}'
 
 
 def checkpoint_prefix(path: paths.Path) -> paths.Path:
-  """Returns a TensorFlow checkpoint's name for its index or data file."""
+  """Returns the prefix of a checkpoint, given its index or data file."""
   name = path.name.removesuffix(_CHECKPOINT_INDEX)
   return path.with_name(_DATA_FILE.sub('', name))
 
@@ -135,7 +135,7 @@ def _index_file(path: paths.Path) -> paths.Path:
 
 
 def parts_of(path: paths.Path) -> list[paths.Path]:
-  """Returns the files of weights; the index of a checkpoint is first."""
+  """Returns the files of weights, the index of a checkpoint first."""
   index = _index_file(path)
   if not index.exists():
     return [path]
@@ -158,7 +158,7 @@ def _read_checkpoint(file: BinaryIO) -> Content:
     if dtype.is_floating
   }
   if not arrays:
-    raise ValueError('it holds no arrays of floats')
+    raise ValueError('it holds no float arrays')
   return Content(arrays)
 
 

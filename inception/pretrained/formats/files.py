@@ -1,4 +1,4 @@
-"""Weights files of other projects as named arrays; no code in them runs."""
+"""Reads weights files as named arrays, without running code in them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -25,22 +25,22 @@ def read_content(
   """Reads a weights file.
 
   Args:
-    path: The file. A TensorFlow checkpoint is named by its prefix, or by its
-      index or data file.
-    copy: Which of several copies of the weights to take; None takes the moving
-      average if there is one.
+    path: The file. For a TensorFlow checkpoint, its prefix, or its index or
+      data file.
+    copy: Which copy of the weights to use if there are several; None uses the
+      moving average if there is one.
 
   Returns:
-    What it holds, and its format. Arrays have their names in the file; in
-    Keras's files, `<layer>/<index in the layer>`.
+    The content and its format. Arrays keep their names in the file; those of
+    Keras are named `<layer>/<index in the layer>`.
 
   Raises:
-    UserError: The file does not exist, is of another kind, or is damaged.
+    UserError: The file does not exist, holds no weights, or is damaged.
   """
   path = checkpoint_prefix(path)
   file_format = find_format(path)
   with _one_line(path, file_format), contextlib.ExitStack() as stack:
-    # All parts are opened: a pipe in place of one would block the library.
+    # Open all parts first: the library would block on one that is a pipe.
     file, *_ = [
       stack.enter_context(paths.open_file(part)) for part in parts_of(path)
     ]
@@ -64,21 +64,21 @@ def read_statement(
 
 @contextlib.contextmanager
 def _one_line(path: paths.Path, file_format: Format) -> Iterator[None]:
-  """Turns whatever a format's library raises into a line about the file."""
+  """Converts any error of a format's library to a one-line `UserError`."""
   try:
     yield
   except UserError:
     raise
-  # Each library has its own ways to fail at a malformed file.
+  # Each library raises its own errors for a malformed file.
   except Exception as error:
     raise UserError(
-      f'cannot read {path}, which seems to be of {file_format.name}:'
+      f'cannot read {path} (detected format: {file_format.name}):'
       f' {reason(error)}'
     ) from error
 
 
 def sha256(path: paths.Path) -> str:
-  """Returns the SHA-256 of a weights file; of all files of a checkpoint."""
+  """Returns the SHA-256 of a weights file, or of all files of a checkpoint."""
   digest = hashlib.sha256()
   for part in parts_of(checkpoint_prefix(path)):
     with paths.open_file(part) as file:

@@ -1,4 +1,4 @@
-"""Arrays of Keras's files, by the names of the layers.
+"""Reads the arrays of Keras files, by the names of the layers.
 
 Three formats: HDF5 with the names of all variables (`.h5`, Keras 1 to 3), the
 numbered variables of Keras 3 (`.weights.h5`), and an archive that adds the
@@ -29,18 +29,18 @@ def read_h5(file: BinaryIO) -> Content:
   """Reads a `.h5` or `.weights.h5` file.
 
   Returns:
-    Arrays by `<layer>/<index in the layer>`; layers of a model within a model
-    count like any other.
+    Arrays by `<layer>/<index in the layer>`; layers of nested models count
+    like any other.
 
   Raises:
-    ValueError: The file is not Keras's, or does not name its layers.
+    ValueError: The file is not a Keras file, or does not name its layers.
   """
   with h5py.File(file) as content:
     if 'layers' in content or '_layer_checkpoint_dependencies' in content:
       return Content(dict(_read_numbered(content, {})))
     root = content.get('model_weights', content)
     if 'layer_names' not in root.attrs:
-      raise ValueError('contains neither weights nor a model of Keras')
+      raise ValueError('contains neither Keras weights nor a Keras model')
     config = json_text.load(content.attrs.get('model_config', '{}'))
     return _content(dict(_read_named(root)), config)
 
@@ -55,11 +55,11 @@ def read_archive(file: BinaryIO) -> Content:
 
 
 def _content(arrays: Arrays, model: Config) -> Content:
-  """Keeps the arrays of the network, and what the model says about them."""
+  """Returns the content of a model, without the arrays that scale pixels."""
   of_pixels = keras_model.normalization_layers(model)
   network = {n: x for n, x in arrays.items() if _layer(n) not in of_pixels}
   if pooling := keras_model.other_pooling(model):
-    # Its matrices get names that no classifier has.
+    # Rename matrices, so that none is taken for the classifier.
     matrices = {_layer(name) for name, x in network.items() if x.ndim == 2}
     network = {
       f'{name} after {pooling}' if _layer(name) in matrices else name: array
@@ -91,11 +91,11 @@ def _read_named(root: Any) -> Iterator[tuple[str, np.ndarray]]:
 def _read_numbered(
   group: Any, config: Config
 ) -> Iterator[tuple[str, np.ndarray]]:
-  """Yields the arrays of a model, and of models within it.
+  """Yields the arrays of a model, including those of nested models.
 
   Groups are numbered per kind of layer, in the order of the model's layers. The
-  layers' own names are beside the variables (since Keras 3.15), or follow from
-  the config.
+  layers' own names are stored with the variables (since Keras 3.15), or derived
+  from the config.
   """
   children = group.get(
     'layers', group.get('_layer_checkpoint_dependencies', {})
@@ -109,8 +109,8 @@ def _read_numbered(
     )
     if len(variables) and own_name is None:
       raise ValueError(
-        'it does not name its layers, as files of weights alone before Keras'
-        ' 3.15; save the model as .keras or .h5'
+        'it does not name its layers, like .weights.h5 files before Keras 3.15;'
+        ' save the model as .keras or .h5'
       )
     for index, variable in variables.items():
       yield f'{own_name}/{index}', archive.read_dataset(variable)
@@ -127,7 +127,7 @@ def _group_names(config: Config) -> Iterator[tuple[str, Config]]:
 
 
 def _snake_case(name: str) -> str:
-  """Spells a class as Keras spells the group of its layers."""
+  """Returns the name that Keras gives to the group of a class of layers."""
   name = re.sub(r'\W+', '', name.rpartition('>')[2])
   name = re.sub('(.)([A-Z][a-z]+)', r'\1_\2', name)
   return re.sub('([a-z])([A-Z])', r'\1_\2', name).lower()

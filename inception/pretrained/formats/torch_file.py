@@ -1,4 +1,4 @@
-"""Tensors of a file that torch.save wrote, without torch or pickle."""
+"""Reads tensors that torch.save wrote, without using torch or pickle."""
 
 from collections.abc import Callable, Mapping
 import io
@@ -41,7 +41,7 @@ def read_torch(file: BinaryIO, copy: str | None) -> Content:
   Args:
     file: File with a state dict, or with a dict that holds one under a usual
       name, such as 'state_dict'.
-    copy: The name, where there are several; None takes the moving average if
+    copy: The name to use if there are several; None uses the moving average if
       there is one, as timm does.
 
   Raises:
@@ -66,7 +66,7 @@ def _read_zip(file: BinaryIO, copy: str | None) -> Content:
 
 
 def _read_legacy(file: BinaryIO, copy: str | None) -> Content:
-  """Reads the format before PyTorch 1.6: five pickles, then the storages."""
+  """Reads the format of PyTorch before 1.6: five pickles, then the storages."""
   if read_pickle(file) != _LEGACY_MAGIC:
     raise ValueError('not written by torch.save')
   read_pickle(file)  # Version of the format.

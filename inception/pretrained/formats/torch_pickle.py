@@ -1,4 +1,4 @@
-"""Tensors that a pickle of PyTorch describes, without running the pickle.
+"""Reads the tensors that a PyTorch pickle describes, without running it.
 
 A pickle is a program that could run anything. This file reads its instructions
 and follows only those that build plain containers. A call that would rebuild a
@@ -28,7 +28,7 @@ _STORAGES: dict[str, Any] = {
 }
 
 _SPARSE = 'a sparse tensor; save tensor.to_dense()'
-_NUMPY = 'an array of NumPy; save torch.from_numpy(array)'
+_NUMPY = 'a NumPy array; save torch.from_numpy(array)'
 _UNREADABLE = {
   'torch._utils._rebuild_sparse_tensor': _SPARSE,
   'torch._utils._rebuild_sparse_csr_tensor': _SPARSE,
@@ -89,11 +89,11 @@ class Inert:
 
   @property
   def reason(self) -> str | None:
-    """Why it is a tensor that cannot be read; None if it is not a tensor."""
+    """Why this tensor cannot be read; None if it is not a tensor."""
     if self.name in _UNREADABLE:
       return _UNREADABLE[self.name]
     if self.name.startswith('torch._utils._rebuild'):
-      return f'a tensor of another kind ({self.name}); save it as a plain one'
+      return f'an unsupported tensor ({self.name}); save it as a plain tensor'
     return None
 
 
@@ -228,7 +228,7 @@ def _rebuild(called: Any, arguments: Any) -> Any:
 def _pairs(flat: Any) -> dict[str, Any]:
   """Returns a dict of the entries whose keys are names.
 
-  Hashing any key would let a file crash the process: the hash of a tuple
+  Hashing arbitrary keys would let a file crash the process: the hash of a tuple
   recurses in C. Entries with other keys are not part of a state dict.
   """
   names, values = flat[::2], flat[1::2]

@@ -1,8 +1,7 @@
 """Keras Applications: InceptionV3 and InceptionResNetV2.
 
-Keras numbers unnamed layers in the order of creation, from wherever its counter
-stands in the session: their rank matters, not the number. Its memory layouts
-are ours.
+Keras numbers unnamed layers in order of creation, from a counter that a session
+shares: their rank matters, not the number. Its memory layouts match ours.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ from inception.spec.layers import Layer
 _PROJECTION = re.compile(
   r'(?:Repeat(?:_[12])?/(block\d+_\d+)|Block8)/Conv2d_1x1'
 )
-# Layers of the network that have names of their own.
+# Layers of the network with explicit names.
 _PROJECTED = re.compile(r'block\d+_\d+_conv|conv_7b')
 
 
@@ -48,8 +47,8 @@ def _name_tensors(layers: NetworkLayers, arrays: Arrays) -> list[Tensor]:
 
 
 def _find_classifier(arrays: Arrays) -> str | None:
-  """Returns the bias of the only matrix; people replace 'predictions'."""
-  # Of a stack of several, none is the classifier of the pooled grid.
+  """Returns the bias of the only dense layer, whatever users named it."""
+  # In a stack of several, none maps the pooled grid to logits.
   dense = _dense_layers(arrays)
   return f'{dense[0]}/1' if len(dense) == 1 else None
 
@@ -66,16 +65,15 @@ def _dense_layers(arrays: Arrays) -> list[str]:
 
 
 def _is_of_head(name: str) -> bool:
-  """True for a tensor of a layer that is not the network's, or its classifier.
+  """True for a tensor of the classifier, or of a layer outside the network.
 
-  Layers after the network are numbered after its own, so `_name_tensors` leaves
-  them over.
+  Layers after the network have higher numbers, so `_name_tensors` skips them.
   """
   return not _PROJECTED.match(name)
 
 
 def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
-  """Yields the unnamed layers of a kind as created, then placeholders."""
+  """Yields unnamed layers of a kind in creation order, then placeholders."""
   numbers = sorted(
     int(match.group(1) or 0)
     for name in names
@@ -83,7 +81,7 @@ def _ranked(kind: str, names: Iterable[str]) -> Iterator[str]:
   )
   for number in numbers:
     yield f'{kind}_{number}' if number else kind
-  # For error messages, where a file has too few of them.
+  # For error messages, if the file has too few layers.
   for missing in itertools.count(len(numbers) + 1):
     yield f'{kind} number {missing}'
 

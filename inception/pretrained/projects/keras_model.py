@@ -1,7 +1,7 @@
-"""What the config of a Keras model says about the model's input and output.
+"""Reads the input and output of a Keras model from its config.
 
-Layers in front of the first convolution are part of how images are prepared.
-They become one mean and one deviation per channel; other layers are refused.
+Layers in front of the first convolution are preprocessing. They are reduced to
+one mean and one standard deviation per channel; other layers are refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ _ONLY_IN_TRAINING = (
 # Layers that average the last grid for the classifier.
 _AVERAGES = ('AveragePooling2D', 'Flatten', 'GlobalAveragePooling2D', 'Reshape')
 
-# Arithmetic of images and a constant, in Keras 3 and in tf.keras 2.
+# Arithmetic between images and a constant, in Keras 3 and in tf.keras 2.
 _OPERATIONS = {
   'Add': np.add,
   'Divide': np.divide,
@@ -61,7 +61,7 @@ _ACTIVATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class _Layer:
-  """A layer, or an operation, of a model or of a model within it."""
+  """A layer or operation of a model, or of a model nested in it."""
 
   kind: str
   name: str
@@ -78,10 +78,10 @@ def normalization_layers(model: Config) -> set[str]:
 
 
 def other_pooling(model: Config) -> str | None:
-  """Returns a layer because of which no matrix is the classifier, or None.
+  """Returns the kind of a layer that replaces or alters mean pooling, or None.
 
-  A classifier multiplies the mean of the last grid. A maximum, or a normalized
-  mean, has the same shape.
+  Our classifiers read the mean of the last grid. A maximum, or a normalized
+  mean, has the same shape, so shapes cannot reveal it.
   """
   grids = (*_CONVOLUTIONS, 'Concatenate', 'BatchNormalization')
   known = (*_AVERAGES, *_ONLY_IN_TRAINING, 'Activation', 'ReLU', _INPUT)
@@ -114,7 +114,7 @@ def read_statement(model: Config, arrays: Arrays) -> Statement:
 
 
 def _layers(model: Config) -> Iterator[_Layer]:
-  """Yields the layers of a model and of models within it, in order."""
+  """Yields the layers of a model and of its nested models, in order."""
   for layer in model.get('config', {}).get('layers', ()):
     kind, config = layer['class_name'].rpartition('>')[2], layer['config']
     if kind in _MODELS:
@@ -134,8 +134,8 @@ def _image_size(layers: list[_Layer]) -> int | None:
   height, width = next((s[1:3] for s in shapes if s and len(s) == 4), (0, 0))
   if height != width:
     raise ValueError(
-      f'its images are {height} x {width} pixels, and only squares are'
-      ' supported; build the model for squares'
+      f'its images are {height} x {width} pixels, but only square images'
+      ' are supported; rebuild the model with a square input'
     )
   return height or None
 
@@ -143,15 +143,15 @@ def _image_size(layers: list[_Layer]) -> int | None:
 def _normalization(
   layers: list[_Layer], arrays: Arrays
 ) -> tuple[Any, Any] | tuple[None, None]:
-  """Returns the mean and deviation that the layers in front amount to."""
+  """Returns the mean and standard deviation that the first layers apply."""
   front = list(
     itertools.takewhile(lambda x: x.kind not in _CONVOLUTIONS, layers)
   )
   known = (_INPUT, *_ONLY_IN_TRAINING)
   scalings = [layer for layer in front if layer.kind not in known]
   if not scalings or len(front) == len(layers):
-    return None, None  # Without a convolution, it is not a model of images.
-  # Pixels of 0 and of 1 in each channel show what an affine function does.
+    return None, None  # Without a convolution, it is not an image model.
+  # Pixels of 0 and of 1 in each channel determine an affine function.
   pixels = np.array([[0.0] * 3, [1.0] * 3])
   for layer in scalings:
     pixels = np.broadcast_to(_apply(layer, pixels, arrays), (2, 3))
@@ -165,7 +165,7 @@ def _normalization(
 
 
 def _channels(numbers: np.ndarray) -> Any:
-  """Returns three numbers without the rounding of float64, and without -0."""
+  """Returns three numbers without float64 rounding errors and without -0."""
   return tuple(float(f'{number:.10g}') + 0.0 for number in numbers)
 
 
@@ -185,8 +185,8 @@ def _apply(layer: _Layer, pixels: np.ndarray, arrays: Arrays) -> Any:
   if layer.kind in _OPERATIONS and constant is not None:
     return _OPERATIONS[layer.kind](pixels, constant)
   raise ValueError(
-    f'{layer} in front of the network is not a scaling of pixels, which is all'
-    ' that can be recorded; save the model without it'
+    f'{layer} in front of the network does more than scale pixels and cannot be'
+    ' recorded; save the model without it'
   )
 
 
@@ -208,7 +208,7 @@ def _constant(nodes: Any) -> Any:
 
 
 def _activation(layers: list[_Layer]) -> str | None:
-  """Returns the last activation; None without a single classifier."""
+  """Returns the last activation; None without exactly one dense layer."""
   dense = [i for i, layer in enumerate(layers) if layer.kind == 'Dense']
   if len(dense) != 1:
     return None
@@ -221,7 +221,7 @@ def _activation(layers: list[_Layer]) -> str | None:
   found = [name for name in names if name != 'linear'] or ['linear']
   if len(found) > 1 or found[0] not in _ACTIVATIONS:
     raise ValueError(
-      f'its classifier ends in {" and ".join(map(str, found))}; softmax,'
-      ' sigmoid and linear can be recorded'
+      f'its classifier ends in {" and ".join(map(str, found))}; only'
+      ' softmax, sigmoid and linear can be recorded'
     )
   return _ACTIVATIONS[found[0]]

@@ -40,7 +40,7 @@ def _name_tensors(
   """Returns all tensors of a network; the names in the file do not matter."""
   del names
   named = [*zip(layers.trunk, trunk, strict=True)]
-  named += zip(layers.head, head)  # Without a classifier, one is left over.
+  named += zip(layers.head, head)  # Without a classifier, `head` is longer.
   if layers.aux:
     for aux_layers, aux_names in zip(layers.aux, aux, strict=True):
       named += zip(aux_layers, aux_names, strict=True)
@@ -98,7 +98,7 @@ def _network(
 
 
 def _unwrap(name: str, other: str, arrays: Arrays) -> Arrays:
-  """Renames a classifier called `other`, or alone in an `nn.Sequential`."""
+  """Renames a classifier called `other` or wrapped in an `nn.Sequential`."""
   names = [re.sub(rf'^{other}\.', f'{name}.', key) for key in arrays]
   inside = re.compile(rf'{name}\.(\d+)\.(weight|bias)')
   found = [inside.fullmatch(key) for key in names]
@@ -110,7 +110,7 @@ def _unwrap(name: str, other: str, arrays: Arrays) -> Arrays:
 
 
 # The FID network has the names and shapes of torchvision's but pools
-# differently; only the number of classes tells them apart.
+# differently; only the number of classes distinguishes them.
 _FID = 'inception_v3_fid'
 _FID_CLASSES = architectures.get_architecture(_FID).num_classes
 

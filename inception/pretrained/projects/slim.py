@@ -1,7 +1,7 @@
 """TF-slim: names of the variables in its checkpoints.
 
-Its memory layouts are ours, and our names come from its names; this file holds
-the exceptions to their pattern.
+Its memory layouts match ours, and our names are derived from its names; this
+file holds the exceptions.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -81,7 +81,7 @@ _CONVOLUTIONAL = ('inception_v1_slim', 'inception_v2_slim', 'inception_v3')
 def _name_tensors(
   architecture: str, layers: NetworkLayers, names: Iterable[str]
 ) -> list[Tensor]:
-  """Returns all tensors of a network: the averaged copy where there is one."""
+  """Returns all tensors of a network, averaged copies where there are any."""
   averaged = {
     name.removesuffix(_AVERAGE) for name in names if name.endswith(_AVERAGE)
   }
@@ -99,8 +99,8 @@ def _name_tensors(
 def _is_not_a_weight(name: str, names: Container[str]) -> bool:
   """True for a variable of the optimizer or of the training loop.
 
-  An optimizer's variable has the name of its weight as a prefix. A weight that
-  has an averaged copy does not count either: the copy is used.
+  An optimizer's variable has the name of its weight as a prefix. Also True
+  for a weight that has an averaged copy, which is used instead.
   """
   if name.endswith(_AVERAGE):
     return False

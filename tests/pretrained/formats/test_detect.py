@@ -47,7 +47,7 @@ def test_a_checkpoint_of_version_1_is_read(tmp_path):
     np.testing.assert_array_equal(read[name], array)
 
 
-def test_the_hash_is_of_all_files_of_a_checkpoint(tmp_path):
+def test_the_hash_covers_all_files_of_a_checkpoint(tmp_path):
   path = tmp_path / 'model.ckpt'
   write_checkpoint(path, {'x': np.ones(3, np.float32)})
   parts = [f'{path}.index', f'{path}.data-00000-of-00001']
@@ -62,18 +62,18 @@ def test_the_hash_is_of_all_files_of_a_checkpoint(tmp_path):
   'name, content, message',
   [
     ('missing.pth', None, 'cannot read .*missing.pth: No such file'),
-    ('weights.onnx', b'x', 'is no weights file; give a TensorFlow checkpoint'),
-    ('weights.pth', b'hello', 'is no weights file'),
-    ('empty.pth', b'', 'is empty; get it again'),
+    ('weights.onnx', b'x', 'is not a weights file; give a TensorFlow'),
+    ('weights.pth', b'hello', 'is not a weights file'),
+    ('empty.pth', b'', 'is empty; download it again'),
     ('page.h5', b'\n<!DOCTYPE html>', 'is a web page, not weights'),
     ('page.keras', b'<html><body>404', 'is a web page, not weights'),
     ('lfs.safetensors', b'version https://git-lfs.github', 'run git lfs pull'),
     ('config.json', b'{"a": 1}', 'is JSON, not weights'),
     ('cut.pth', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
     ('cut.keras', b'PK\x03\x04' + bytes(99), 'damaged or incomplete'),
-    ('cut.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), 'seems to be of Keras'),
-    ('legacy.pth', b'\x80\x02\x8a', 'seems to be of PyTorch'),
-    ('weights.ckpt.index', b'hello', 'of a TensorFlow checkpoint'),
+    ('cut.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), 'detected format: Keras'),
+    ('legacy.pth', b'\x80\x02\x8a', 'detected format: PyTorch'),
+    ('weights.ckpt.index', b'hello', ': a TensorFlow checkpoint'),
   ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(
   assert '\n' not in str(error.value)
 
 
-def test_folders_and_archives_are_named_for_what_they_are(tmp_path):
+def test_folders_and_archives_are_reported_as_such(tmp_path):
   folder = paths.resolve(tmp_path)
   with pytest.raises(UserError, match='is a folder; give a TensorFlow check'):
     files.read_content(folder)
@@ -104,7 +104,7 @@ def test_folders_and_archives_are_named_for_what_they_are(tmp_path):
     files.read_content(folder / 'pictures.zip')
 
 
-def test_copies_in_a_flat_file_are_told_apart(tmp_path):
+def test_copies_in_a_flat_file_are_distinguished(tmp_path):
   arrays = {
     f'{prefix}.{name}': np.full(3, value, np.float32)
     for prefix, value in (('model', 1), ('ema', 2))
@@ -122,7 +122,7 @@ def test_copies_in_a_flat_file_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['F8_E4M3', 'F4'])
-def test_types_without_an_array_are_named(kind, tmp_path):
+def test_unsupported_types_are_reported(kind, tmp_path):
   size = {'F8_E4M3': 8, 'F4': 4}[kind]
   entry = {'dtype': kind, 'shape': [8], 'data_offsets': [0, size]}
   header = json.dumps({'weight': entry}).encode()

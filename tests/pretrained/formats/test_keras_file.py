@@ -1,4 +1,4 @@
-"""Files of Keras 2 and 3: networks with heads of any kind, and malformed."""
+"""Keras 2 and 3 files: networks with any kind of head; malformed files."""
 
 import functools
 import json
@@ -69,14 +69,14 @@ def models(request):
   """One network, how to make its forms, and the version of Keras."""
   k = {'3': keras, '2': tf_keras}[request.param]
   k.utils.set_random_seed(0)
-  k.layers.Conv2D(3, 1)(np.zeros((1, 2, 2, 3), np.float32))  # Moves the count.
+  k.layers.Conv2D(3, 1)(np.zeros((1, 2, 2, 3), np.float32))  # Shifts numbers.
   base = k.applications.InceptionV3(include_top=False, weights=None)
   pooled = k.layers.GlobalAveragePooling2D()(base.output)
 
   @functools.cache
   def make(form):
     model = FORMS[form](k, base, pooled)
-    if not model.built:  # Keras 2 waits.
+    if not model.built:  # Keras 2 defers.
       model.build((None, 299, 299, 3))
     return model
 
@@ -120,7 +120,7 @@ def test_every_form_gives_its_backbone(models, form, suffix, tmp_path):
   assert imported.architecture == 'inception_v3'
   found = FOUND[form]
   if (form, suffix) == ('largest', '.weights.h5'):
-    found = (5, 0)  # Weights alone do not tell how the grid is pooled.
+    found = (5, 0)  # Weights alone do not show how the grid is pooled.
   assert (imported.num_classes, len(imported.left_out)) == found
   params = imported.variables['params']
   kernels = [layer.kernel for layer in base.layers if hasattr(layer, 'kernel')]

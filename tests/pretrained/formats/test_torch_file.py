@@ -1,4 +1,4 @@
-"""PyTorch files without torch: both formats, and no code in them runs.
+"""PyTorch files without torch: both formats; no code in them is run.
 
 torch 2.14 wrote the files in `data`: the same tensors in the new format
 (zip.pth), in the old one (legacy.pth), and in a training checkpoint with an
@@ -101,7 +101,7 @@ def test_a_parameter_with_attributes_is_a_tensor():
 
 
 @pytest.mark.parametrize('kind', ['sparse', 'quantized', 'numpy'])
-def test_a_tensor_of_another_kind_is_named(kind):
+def test_a_tensor_of_another_kind_is_reported(kind):
   with pytest.raises(ValueError, match=f'weight is an? .*{kind}'):
     read(DATA / f'{kind}.pth')
 

@@ -13,7 +13,7 @@ from tests.parity import formula, peers
 # Raised inside Keras.
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation')
 
-# As many as TF-slim's, so that both tests share compiled programs.
+# The same number as TF-slim's, so that both tests share compiled programs.
 CLASSES = 1001
 
 # Our endpoint, and Keras's layer.
@@ -65,7 +65,7 @@ def make_keras(name):
 
 
 def renumbered(arrays):
-  """Counts layers from 7, as in a session that has other layers already."""
+  """Counts layers from 7, as in a session that already has other layers."""
   moved = {}
   for name, array in arrays.items():
     layer, variable = name.rsplit('/', 1)

@@ -1,4 +1,4 @@
-"""What Keras models say about their input and output, as Keras computes it."""
+"""Preprocessing and last activation of Keras models, as Keras has them."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def adapted(k):
   return layer
 
 
-# Layers in front of a network, given Keras and its images.
+# Layers in front of a network, as functions of Keras and the images.
 FRONTS = {
   'rescaling': lambda k, x: k.layers.Rescaling(1 / 255.0)(x),
   'offset': lambda k, x: k.layers.Rescaling(1 / 127.5, -1.0)(x),
@@ -73,10 +73,10 @@ def test_layers_in_front_become_mean_and_deviation(
   wanted = np.asarray(scaling(image, training=False))[:, :1, :2]
   found = (PIXELS - np.array(said.mean)) / np.array(said.std)
   np.testing.assert_allclose(found, wanted, atol=2e-6)
-  assert len(content.arrays) == 4  # Statistics of pixels are not the network's.
+  assert len(content.arrays) == 4  # Pixel statistics are not weights.
 
 
-def test_a_model_without_layers_in_front_does_not_say(tmp_path):
+def test_a_model_without_layers_in_front_has_no_statement(tmp_path):
   model, _ = make(keras, lambda k, x: k.layers.RandomFlip()(x), 'softmax')
   said, _ = statement(model, tmp_path / 'model.keras')
   assert (said.mean, said.std, said.activation) == (None, None, 'softmax')
@@ -92,7 +92,7 @@ def test_a_model_without_layers_in_front_does_not_say(tmp_path):
   ],
   ids=lambda layer: type(layer).__name__,
 )
-def test_a_layer_that_cannot_be_recorded_is_named(layer, tmp_path):
+def test_a_layer_that_cannot_be_recorded_is_reported(layer, tmp_path):
   model, _ = make(keras, lambda k, x: layer(x))
   with pytest.raises(UserError, match='odd .* in front of the network'):
     statement(model, tmp_path / 'model.keras')
@@ -110,7 +110,7 @@ def test_the_last_activation_is_read(version, last, tmp_path):
   assert statement(outer, tmp_path / 'b.keras')[0].activation == wanted
 
 
-def test_an_activation_that_cannot_be_recorded_is_named(tmp_path):
+def test_an_activation_that_cannot_be_recorded_is_reported(tmp_path):
   model, _ = make(keras, lambda k, x: x, 'relu')
   with pytest.raises(UserError, match='ends in relu'):
     statement(model, tmp_path / 'model.keras')
