@@ -1,5 +1,5 @@
 # Commands of the project. Each installs what it needs into .venv, the project
-# itself included (editable); what is there is not installed again.
+# itself included (editable), unless it is installed already.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -8,11 +8,11 @@ PEERS := .venv-parity
 PEERS_PYTHON := python3.11
 VERSION := $(shell cat .python-version)
 PIP_INSTALL := -m pip install --disable-pip-version-check
-# Draws the page of a sweep; the engines of sweeps are for `make test-all` only.
+# Draws the page of a sweep; sweep engines are for `make test-all` only.
 PLOTLY := $(shell grep -o '^plotly[^ ]*' requirements-sweeps.txt)
 
-# XLA's arrays come and go with every step. On large pages the kernel has less
-# to do: a step on CPUs is up to a tenth faster. See docs/speed-of-training.md.
+# XLA allocates and frees arrays in every step. Huge pages make that cheaper: a
+# step on CPUs is up to a tenth faster. See docs/speed-of-training.md.
 export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 
 .PHONY: demo sweep test test-all lint parity clean
@@ -30,9 +30,9 @@ sweep: $(VENV)/sweeps
 test: $(VENV)/development
 	$(PYTHON) -m pytest -m 'not slow'
 
-# Also what is slow by nature; see CONTRIBUTING.md. libtpu, the compiler that
-# plans are made with, is not in the environment itself: JAX would look for a
-# TPU at every start.
+# Also the slow tests; see CONTRIBUTING.md. libtpu, the compiler for plans, is
+# kept outside the environment: with it, JAX would look for a TPU at every
+# start.
 test-all: $(VENV)/everything $(VENV)/libtpu
 	PYTHONPATH=$(CURDIR)/$(VENV)/libtpu $(PYTHON) -m pytest
 
@@ -41,8 +41,8 @@ lint: $(VENV)/development
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-# Lets the reference implementations write golden files and weights files
-# again, and compares with them.
+# Regenerates golden files and weights files with the reference
+# implementations, and compares with them.
 parity: $(VENV)/development $(PEERS)/installed
 	$(PEERS)/bin/python -m tests.parity.torch_peers --output=runs/parity --weights
 	$(PEERS)/bin/python -m tests.parity.torch_forms --output=runs/parity
@@ -64,13 +64,13 @@ $(VENV)/pyvenv.cfg: .python-version
 	  "(python.org, pyenv install $(VERSION) or uv python install $(VERSION))" \
 	  "and put python$(VERSION) on the PATH" >&2; exit 2; }
 	python$(VERSION) -m venv --clear $(VENV)
-	@# Resolves in a third of the time of the one that comes with Python 3.12.
+	@# Resolves three times as fast as the pip that comes with Python 3.12.
 	$(PYTHON) $(PIP_INSTALL) --upgrade 'pip>=25.3'
 
 # pyproject.toml reads the dependencies from the requirements files.
 comma := ,
 define install
-	@echo "Installing into $(VENV), once: JAX, TensorFlow and others, $(1) GB when unpacked. Some minutes."
+	@echo "Installing JAX, TensorFlow and others into $(VENV), once: $(1) GB unpacked, a few minutes."
 	$(PYTHON) $(PIP_INSTALL) --editable $(2)
 	touch $@
 endef
@@ -86,7 +86,7 @@ $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
   requirements-dev.txt requirements-sweeps.txt
 	$(call install,3,'.[dev]' '$(PLOTLY)')
 
-# The engines of sweeps, and trackers.
+# Sweep engines and trackers.
 $(VENV)/everything: $(VENV)/development requirements-trackers.txt
 	$(call install,4,'.[dev$(comma)sweeps$(comma)trackers]')
 

@@ -1,1 +1,1 @@
-"""Benchmarks: one script per claim. They print and never assert a time."""
+"""Benchmarks: one script per claim. They print times and never assert them."""

@@ -3,9 +3,9 @@
 Run:  python -m benchmarks.augmentation [--batch_size=8] [--json]
 
 Compares the step of inception_v3 at 299 x 299 with and without flip, color
-jitter, random erasing, mixup and cutmix: FLOPs by XLA's cost analysis, and
-seconds in alternating rounds, as the median of the rounds' ratios. The FLOPs
-show what a fast device pays; the seconds are of this machine.
+jitter, random erasing, mixup and cutmix: FLOPs from XLA's cost analysis, and
+seconds in alternating rounds, as the median of the rounds' ratios. FLOPs show
+the cost on a fast device; seconds are measured on this machine.
 """
 
 import json

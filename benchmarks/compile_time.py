@@ -2,9 +2,9 @@
 
 Run:  python -m benchmarks.compile_time --architecture=inception_resnet_v2
 
-Prints the seconds of tracing and of compiling for one device with the blocks
+Prints the seconds that tracing and compiling for one device take with blocks
 unrolled and scanned, their ratio, and the size of the optimized program. The
-seconds are of this machine and its load.
+seconds depend on this machine and its load.
 """
 
 import json

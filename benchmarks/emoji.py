@@ -1,12 +1,12 @@
-"""A folder of emoji drawn by three makers, in nine classes: a real, small set.
+"""A small real dataset: emoji from three vendors, in nine classes.
 
 Run:  python -m benchmarks.emoji --output=emoji
 
 Fetches the npm packages emoji-datasource-google, -twitter and -facebook (npm
-must be installed; 240 MB) and writes 3,812 pictures of the first two makers to
-emoji/train and 1,855 of the third to emoji/test, in a folder per category. So
-what is tested is drawn by another hand. Skin tones are left out: they are
-nearly the same picture. The pictures belong to their makers.
+must be installed; 240 MB) and writes 3,812 images from the first two vendors to
+emoji/train and 1,855 from the third to emoji/test, in a folder per category. So
+the test images are in a different style. Skin tones are left out: their images
+are nearly identical. The images belong to their vendors.
 """
 
 import json
@@ -36,12 +36,12 @@ def main() -> None:
     paths.resolve(shared.require('output', 'emoji'), '--output')
   )
   if output.exists():
-    raise UserError(f'--output={output} exists; remove it or name another')
+    raise UserError(f'--output={output} exists; delete it or give another')
   with tempfile.TemporaryDirectory() as folder:
     archives = [_fetch(maker, folder) for maker in _SPLITS]
     for archive, (maker, split) in zip(archives, _SPLITS.items()):
       count = write_pictures(archive, maker, output / split)
-      print(f'{maker}: {count} pictures to {output / split}')
+      print(f'{maker}: {count} images in {output / split}')
 
 
 def _fetch(maker: str, folder: str) -> pathlib.Path:
@@ -60,13 +60,13 @@ def _fetch(maker: str, folder: str) -> pathlib.Path:
 def write_pictures(
   archive: pathlib.Path, maker: str, folder: pathlib.Path
 ) -> int:
-  """Writes a package's pictures to folder/<category>/; returns how many."""
+  """Writes a package's images to folder/<category>/; returns their number."""
   count = 0
   with tarfile.open(archive) as package:
     for emoji in json.loads(_read(package, 'package/emoji.json')):
       category = emoji['category'].split(' & ')[0].lower()
       if category == 'component' or not emoji[f'has_img_{maker}']:
-        continue  # Components, such as skin tones, are no emoji.
+        continue  # Components, such as skin tones, are not emoji.
       image = emoji['image']
       path = folder / category / f'{maker}_{image}'
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def write_pictures(
 def _read(package: tarfile.TarFile, name: str) -> bytes:
   file = package.extractfile(name)
   if file is None:
-    raise UserError(f'{name} is not a file of the package')
+    raise UserError(f'{name} is not a file in the package')
   return file.read()
 
 

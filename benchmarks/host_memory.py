@@ -2,7 +2,7 @@
 
 Run:  python -m benchmarks.host_memory [--images=20000] [--json]
 
-Trains a narrow Inception-v1 on 400 photographs again and again, and prints the
+Trains a narrow Inception-v1 on 400 photographs, repeatedly, and prints the
 resident memory of the process after 10 % and after 90 % of the images.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measure(folder: str, steps: int) -> dict[int, int]:
-  """Trains on photographs, which are written to an empty folder.
+  """Trains on photographs, which it writes to an empty folder.
 
   Returns:
     Resident bytes after 10 and after 90 percent of the steps.

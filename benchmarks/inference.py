@@ -1,12 +1,12 @@
-"""Speed and memory of inference and training, beside other projects.
+"""Speed and memory of inference and training, compared with other projects.
 
 Run:  python -m benchmarks.inference --architectures=inception_v3
         --precisions=float32,int8 --batch_sizes=1,16 [--what=training]
         [--workdirs=runs/v3] [--rounds=5] [--output=F.json] [--json]
 
 Weights are random, or those of --workdirs. Everything is compiled first; then
-the cases take turns in one process, so that what slows the machine for a while
-slows all. `inception.reports.pareto` draws the result.
+the cases alternate in one process, so that a temporary slowdown of the machine
+affects all of them. `inception.reports.pareto` plots the result.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from inception.errors import UserError, lookup
 from inception.files import json_text
 from inception.modules.options import PRECISIONS
 
-_SECONDS = 1.0  # Least time of a case in each round.
+_SECONDS = 1.0  # Minimum time of a case in each round.
 _OURS = {
   'inference': networks.random_network,
   'training': networks.training_step,
@@ -40,9 +40,9 @@ class Case:
   """Something to time.
 
   Attributes:
-    about: What it is, in the words of the results.
-    run: Runs it once and waits for its end.
-    seconds: Of each call so far.
+    about: Its description, as fields of the result.
+    run: Runs it once and waits for it to finish.
+    seconds: Duration of each call so far.
   """
 
   about: dict[str, Any]
@@ -60,7 +60,7 @@ class Case:
       calls += 1
 
   def result(self) -> dict[str, Any]:
-    """Returns what it is, and its times."""
+    """Returns its description and its times."""
     median = float(np.median(self.seconds))
     return {
       **self.about,
@@ -74,16 +74,16 @@ class Case:
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_list('architectures', ['inception_v3'], 'Names of networks.')
-  flags.DEFINE_list('workdirs', [], 'Trained networks, also evaluated.')
+  flags.DEFINE_list('workdirs', [], 'Trained networks to time and evaluate.')
   flags.DEFINE_list(
     'precisions', ['float32'], 'float32, bfloat16, float16, int8.'
   )
-  flags.DEFINE_list('batch_sizes', ['16'], 'Images at a time.')
-  flags.DEFINE_enum('what', 'inference', list(_OURS), 'Which program is timed.')
+  flags.DEFINE_list('batch_sizes', ['16'], 'Images per call.')
+  flags.DEFINE_enum('what', 'inference', list(_OURS), 'Program to time.')
   flags.DEFINE_list(
-    'peers', None, 'Other projects; by default those that are installed.'
+    'peers', None, 'Other projects to time; by default all that are installed.'
   )
-  flags.DEFINE_integer('rounds', 5, 'Turns of each case.', 1)
+  flags.DEFINE_integer('rounds', 5, 'Timed rounds of all cases.', 1)
   flags.DEFINE_string('output', None, 'JSON file to write.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
@@ -95,7 +95,7 @@ def main() -> None:
   if not cases:
     raise UserError('nothing to time; give --architectures or --workdirs')
   for case in cases:
-    case.run()  # Warm.
+    case.run()  # Warm-up.
   for _ in range(flags.FLAGS.rounds):
     for case in cases:
       case.time()
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def _cases() -> Iterator[Case]:
-  """Compiles everything that was asked for."""
+  """Compiles all requested cases."""
   values = flags.FLAGS
   for rows in map(_rows, values.batch_sizes):
     for precision in values.precisions:
@@ -153,7 +153,7 @@ def _peer_cases(name: str, precision: str, rows: int) -> Iterator[Case]:
 
 def _rows(text: str) -> int:
   if not text.isdecimal() or int(text) < 1:
-    raise UserError(f'--batch_sizes={text} must be numbers from 1 on')
+    raise UserError(f'--batch_sizes={text} must be positive integers')
   return int(text)
 
 

@@ -7,7 +7,7 @@ resized to 299 x 299. The pipelines run in alternating rounds. Prints the median
 images per second of each, and the medians of the rounds' ratios.
 
   limit        decodes the crop and does nothing else
-  ours         the host's part of this project; augmentation is on the device
+  ours         this project on the host; augmentation runs on the device
   flax         as flax's ImageNet example: bicubic, flip, float32, normalized
   slim         as TF-slim: bilinear, flip, color distortion, float32
   torchvision  RandomResizedCrop, flip and ToTensor on Pillow, one process per

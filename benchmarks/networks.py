@@ -1,4 +1,4 @@
-"""Compiled networks for benchmarks, with what the compiler says of them."""
+"""Compiled networks for benchmarks, with their cost and peak memory."""
 
 from collections.abc import Callable
 import math
@@ -34,7 +34,7 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
   """Compiles inference with random weights, for one device.
 
   Returns:
-    What it is, as in results, and a function that runs it once.
+    Its description, as fields of a result, and a function that runs it once.
   """
   real = 'float32' if precision == 'int8' else precision
   model = create_model(architecture, precision=real)
@@ -139,7 +139,7 @@ def _compile(
 
 
 def _peak_bytes(compiled: Any) -> dict[str, int]:
-  # What the compiler plans; CPUs do not measure it.
+  # As planned by the compiler; CPUs do not measure it.
   memory = compiled.memory_analysis()
   return {} if memory is None else {'peak_bytes': programs.peak_bytes(memory)}
 
@@ -157,7 +157,7 @@ def _cost(
 
 
 def _random_variables(model: Any, images: Any) -> Any:
-  """Draws variables on the host, which takes less time than compiling."""
+  """Draws variables on the host, which is faster than compiling `init`."""
   shapes = jax.eval_shape(model.init, jax.random.key(0), images[:1])
   generator = np.random.default_rng(0)
 

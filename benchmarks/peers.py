@@ -1,8 +1,8 @@
-"""Networks of other projects, to be timed beside ours where they are installed.
+"""Networks of other projects, timed next to ours if they are installed.
 
 Each maps (architecture, precision, images per call, pixels) to a function that
-runs once, or to None where the project has no such network or precision.
-Training steps use SGD with momentum, and mixed precision in 16 bits.
+runs once, or to None if the project has no such network or precision. Training
+steps use SGD with momentum, and autocast for bfloat16.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ for _package in ('torch', 'torchvision'):
   if importlib.util.find_spec(_package):
     importlib.import_module(_package)
 
-# Our names of what they have.
+# Our names to theirs.
 _TORCHVISION = {
   'inception_v1': 'googlenet',
   'inception_v3': 'inception_v3',
@@ -128,7 +128,7 @@ def _torch_step(model: Any, precision: str, rows: int, size: int) -> Run | None:
   import torch
 
   if precision not in ('float32', 'bfloat16'):
-    return None  # float16 would need a loss scale.
+    return None  # float16 would need loss scaling.
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   layout = torch.channels_last
   model = model.train().to(device).to(memory_format=layout)
@@ -181,9 +181,9 @@ def _compiled(model: Any, precision: str, rows: int, size: int) -> Run | None:
 
 _TORCHVISION_PACKAGES = ('torch', 'torchvision')
 
-# By name: the packages that each needs, and how it is made. PyTorch's run
-# eagerly where nothing else is said, channels last. Timm's have no auxiliary
-# heads.
+# By name: the packages that each needs, and how to make it. PyTorch networks
+# run channels last, and eagerly unless the name says compiled. timm's have no
+# auxiliary heads.
 _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
   'inference': {
     'torchvision': (
@@ -209,7 +209,7 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
 
 
 def installed(what: str = 'inference') -> dict[str, Make]:
-  """Returns those whose packages are installed, by name."""
+  """Returns the peers whose packages are installed, by name."""
   return {
     name: make
     for name, (packages, make) in _PEERS[what].items()

@@ -22,7 +22,7 @@ _QUALITY = 98  # Gives files of about 110 kB, the size of ImageNet's.
 def write_photographs(folder: pathlib.Path, count: int) -> None:
   """Writes JPEGs of about 500 x 375 pixels to folder/train/{0,1}/.
 
-  Each is another crop of one of seven photographs.
+  Each is a different crop of one of seven photographs.
 
   Raises:
     UserError: scikit-image is not installed.

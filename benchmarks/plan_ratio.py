@@ -1,4 +1,4 @@
-"""Claim: the compiler expects our training step to beat the plain one.
+"""Claim: by compiler estimates, our training step beats the plain one.
 
 Run:  python -m benchmarks.plan_ratio --json
       python -m benchmarks.plan_ratio --architectures=inception_v3 --keras

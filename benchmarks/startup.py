@@ -1,11 +1,11 @@
-"""Claim: a restarted run reaches its first step earlier.
+"""Claim: a restarted run reaches its first step faster.
 
 Run:  python -m benchmarks.startup --config=configs/inception_v3.py
         --config.data.dataset=digits --config.data.eval_split=test
         --config.batch_size=8
 
-Starts train.py with an empty compilation cache, and again to go on with the
-same run. Prints what both say of their start, and the ratio of seconds.
+Starts train.py with an empty compilation cache, then again to resume the same
+run. Prints the start-up times of both, and the ratio of seconds.
 """
 
 import json
@@ -44,7 +44,7 @@ def main() -> None:
 def start(given: list[str], folder: pathlib.Path, step: int) -> float:
   """Runs train.py up to a step; returns the seconds to its first step.
 
-  The folder has the workdir and the compilation cache.
+  The folder holds the workdir and the compilation cache.
 
   Raises:
     UserError: It failed; its errors have been printed.

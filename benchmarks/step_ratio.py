@@ -1,12 +1,12 @@
-"""Claim: our step is faster than a plain one, on the devices that are here.
+"""Claim: our step is faster than a plain one, on the local devices.
 
 Run:  python -m benchmarks.step_ratio --architecture=inception_v3 --json
 
-Times training and inference in turns, in one process: by all rules, and without
-any and by XLA's own convolutions and poolings; and beside them those other
-projects that are installed. The order of each round is random, as what
-ran before makes a difference. Prints the ratios of median seconds, ours over
-each, and the images per second of all.
+Times training and inference in one process: ours with all rules; plain, without
+rules, by XLA's own convolutions and poolings; and other projects, if installed.
+The order of each round is random, as a program affects the time of the next
+one. Prints the ratios of median seconds, ours over each, and the images per
+second of all.
 """
 
 from collections.abc import Callable
@@ -35,17 +35,17 @@ from inception.modules import conv_gradient, convolution, pooling
 def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('architecture', 'inception_v3', 'Name of the network.')
-  flags.DEFINE_string('precision', 'float32', 'Arithmetic.')
+  flags.DEFINE_string('precision', 'float32', 'float32, bfloat16 or float16.')
   flags.DEFINE_integer('batch_size', 16, 'Images per step.', lower_bound=1)
   flags.DEFINE_list(
-    'peers', ['torchvision', 'timm'], 'Other projects, where installed.'
+    'peers', ['torchvision', 'timm'], 'Other projects to time, if installed.'
   )
-  flags.DEFINE_integer('rounds', 6, 'Times that each runs.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 6, 'Timed runs of each.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Times all in turns and prints the figures."""
+  """Times all programs and prints the figures."""
   values = flags.FLAGS
   results: dict[str, Any] = {'device': jax.local_devices()[0].device_kind}
   for what, make in (('training', _training), ('inference', _inference)):
@@ -56,7 +56,7 @@ def main() -> None:
     case = (values.architecture, values.precision, values.batch_size, size)
     for name, make_peer in peers.installed(what).items():
       if name in values.peers and (run := make_peer(*case)) is not None:
-        run()  # Warm.
+        run()  # Warm-up.
         runs[name] = run
     results[what] = _compare(runs)
     print(what, results[what], flush=True)
@@ -66,7 +66,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _by_xla_alone() -> Any:
-  """Lets programs that are compiled inside use no kernel of ours."""
+  """Makes programs compiled inside use only XLA's own kernels."""
   with (
     mock.patch.object(pooling, 'max_pool', pooling.plain_max_pool),
     mock.patch.object(pooling, 'avg_pool', pooling.plain_avg_pool),

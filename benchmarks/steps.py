@@ -1,4 +1,4 @@
-"""Training steps and batches for benchmarks, and the config of most."""
+"""Training steps, batches and a config for benchmarks."""
 
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -69,7 +69,7 @@ def make_noise_step(
 ) -> TimedStep:
   """Builds the step of a config, with a batch of noise of its image size.
 
-  The first call of the step compiles it. The config has `model.num_classes`.
+  The first call of the step compiles it. The config sets `model.num_classes`.
   """
   check.check_run(config, devices)
   training = build(config, devices, config.batch_size)

@@ -1,9 +1,9 @@
-"""What a sweep adds to the time of its runs.
+"""Time that a sweep adds to each of its runs.
 
 Run:  python -m benchmarks.sweep_overhead [--runs=200] [--seconds=1] [--json]
 
-The runs sleep instead of training. Printed is the time per run beyond that, one
-run at a time: starting it, seeing it end, and what is written about it.
+The runs sleep instead of training, one at a time. Prints the time per run on
+top of that: starting it, noticing its end, and writing its records.
 """
 
 import json

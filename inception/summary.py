@@ -32,7 +32,7 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'num_classes',
     None,
-    "Logits; by default the architecture's.",
+    "Number of classes; by default the architecture's.",
     lower_bound=1,
   )
   flags.DEFINE_float('width', 1.0, 'Factor on features, like model.width.')
@@ -56,7 +56,7 @@ def cost_of_flags() -> Cost:
   """Returns the cost of the network that the flags describe.
 
   Raises:
-    UserError: There is no such architecture, or the image is too small.
+    UserError: The architecture is unknown, or a number is out of range.
   """
   values = flags.FLAGS
   network = architectures.get_architecture(values.architecture)
@@ -77,7 +77,7 @@ def cost_of_flags() -> Cost:
 
 
 def _check_ranges() -> None:
-  """Checks what flags say as if a config said it.
+  """Checks the flags like the fields of a config.
 
   Raises:
     UserError: A number is out of range.
@@ -110,9 +110,9 @@ def report(name: str, cost: Cost) -> str:
   )
   return (
     f'{name}: {cost.num_classes} classes, {cost.convolutions} convolutions,'
-    f' {cost.batch_norm_channels:,} channels of batch norm,'
+    f' {cost.batch_norm_channels:,} batch norm channels,'
     f' {cost.parameters_with_aux:,} parameters with auxiliary heads\n'
-    'MACs: multiply-accumulates for one image; activations: bytes that its'
+    'MACs: multiply-accumulates per image; activations: bytes per image that'
     ' layers write in float32\n\n' + outputs.format_table(heading, rows)
   )
 

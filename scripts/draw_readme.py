@@ -1,4 +1,4 @@
-"""Draws the picture of the README: digits, their classes and Grad-CAM.
+"""Draws the figure in the README: digits, their classes and Grad-CAM.
 
 Run:  make demo
       python scripts/draw_readme.py

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Starts a command again for as long as that can help, at most 100 times:
+# Restarts a command as long as that can help, up to 100 attempts:
 #
 #   scripts/keep_running.sh python train.py --config=... --workdir=...
 #
-# Status 75 asks for it: a hang, or the loss of another process. 134 to 139 are
-# signals of crashes and kills (SIGABRT, SIGKILL, SIGSEGV). Others are final: 0
-# is the end of training, 2 an error to be fixed, 130 and 143 a stop on request.
+# Status 75 asks for a restart after a hang or the loss of another process. 134
+# to 137 and 139 are crashes and kills (SIGABRT, SIGKILL, SIGSEGV). Others are
+# final: 0 means training is done, 2 an error to fix, 130 and 143 a requested
+# stop.
 set -uo pipefail
 
 for attempt in $(seq 1 100); do

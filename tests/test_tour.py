@@ -16,7 +16,7 @@ def notebook():
 
 
 def texts(notebook):
-  """Returns what each cell of code prints, as text."""
+  """Returns the text output of each code cell."""
   return [
     [
       output.get('text') or output.get('data', {}).get('text/plain')
@@ -29,12 +29,12 @@ def texts(notebook):
 
 @pytest.mark.slow
 def test_every_cell_runs(notebook, monkeypatch):
-  # Few steps: they take less time than optimizing their program.
+  # A few steps take less time than optimizing their program.
   monkeypatch.setenv('XLA_FLAGS', '--xla_backend_optimization_level=0')
   monkeypatch.setenv('PYTHONPATH', os.fspath(TOUR.parent.parent))
   resources = {'metadata': {'path': os.fspath(TOUR.parent)}}
   stored = texts(notebook)
-  # The cell that downloads is marked, and is not run.
+  # The cell that downloads is tagged and skipped.
   nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()
   outputs = [
     output for cell in notebook.cells for output in cell.get('outputs', [])
@@ -45,7 +45,7 @@ def test_every_cell_runs(notebook, monkeypatch):
   assert texts(notebook)[:2] == stored[:2]
 
 
-def test_it_is_stored_with_output(notebook):
+def test_the_notebook_is_stored_with_output(notebook):
   for cell in notebook.cells:
     if cell.cell_type == 'code':
       skipped = 'skip-execution' in cell.metadata.get('tags', [])

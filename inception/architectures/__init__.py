@@ -1,4 +1,4 @@
-"""The networks: one table per architecture, and the dict of their names."""
+"""The networks: one table per architecture, and a dict of them by name."""
 
 from inception.architectures import (
   bn_inception,
@@ -47,7 +47,7 @@ def make_table(
   width: float = 1.0,
   squeeze_excite: int | None = None,
 ) -> Architecture:
-  """Returns the table of a network whose width and gates are those of a config.
+  """Returns the table of a network with the width and gates of a config.
 
   Args:
     architecture: A name, or a table.

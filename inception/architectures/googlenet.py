@@ -41,7 +41,7 @@ def modules(pool4: Stage, b2_kernel: int) -> tuple[Stage, ...]:  # Table 1.
 
   Args:
     pool4: The pooling between the fourth and the fifth group.
-    b2_kernel: 5 in the paper. TF-slim used 3 by mistake, and weights descended
+    b2_kernel: 5 in the paper. TF-slim used 3 by mistake, and weights derived
       from it need 3.
   """
 

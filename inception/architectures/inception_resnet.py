@@ -1,8 +1,8 @@
 """Inception-ResNet-v1 and v2, "Inception-v4, Inception-ResNet ..." (2016).
 
-Figures are the paper's. The authors released another v2 than the figures show:
+Figures are the paper's. The v2 that the authors released differs from them:
 `INCEPTION_RESNET_V2` is the released one. All published weights are for it, and
-only it matches the cost that the paper states. Grids in comments are for a
+only it matches the cost stated in the paper. Grids in comments are for a
 299 x 299 image.
 """
 
@@ -115,8 +115,8 @@ INCEPTION_RESNET_V2 = Architecture(
   aux_heads=(inception_v3.aux_head('Repeat_1'),),
 )
 
-# The literal figures, except for the linear convolutions: the widths that
-# figures 17 and 19 print, 1154 and 2048, cannot be added to 1152 and 2144.
+# As in the figures, except for the linear convolutions: the widths printed in
+# figures 17 and 19, 1154 and 2048, cannot be added to 1152 and 2144.
 INCEPTION_RESNET_V2_PAPER = Architecture(
   input_size=299,
   stages=(

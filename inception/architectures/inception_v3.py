@@ -38,7 +38,7 @@ def reduction_a() -> Concat:  # Figure 10; 35 x 35 to 17 x 17.
 
 
 def inception_b(inner: int, pool: Pool) -> Concat:  # Figure 6; 17 x 17.
-  """7x7 convolutions in two factors, 1x7 and 7x1."""
+  """7x7 convolutions factorized into 1x7 and 7x1."""
   return Concat(
     Conv(192),
     Chain(Conv(inner), Conv(inner, (1, 7)), Conv(192, (7, 1))),
@@ -54,7 +54,7 @@ def inception_b(inner: int, pool: Pool) -> Concat:  # Figure 6; 17 x 17.
 
 
 def reduction_b() -> Concat:  # 17 x 17 to 8 x 8.
-  """Like `reduction_a`, with a 7x7 convolution in two factors."""
+  """Like `reduction_a`, with a factorized 7x7 convolution."""
   return Concat(
     Chain(Conv(192), Conv(320, 3, stride=2, padding='VALID')),
     Chain(

@@ -1,8 +1,8 @@
 """Inception-v4, "Inception-v4, Inception-ResNet ..." (Szegedy et al., 2016).
 
 Figures are the paper's. Where figures and released code order 1x7 and 7x1
-differently, the order is the code's: the weights need it. Grids in comments are
-for a 299 x 299 image.
+differently, the order is the code's, which the weights need. Grids in comments
+are for a 299 x 299 image.
 """
 
 from inception.architectures import inception_v3
@@ -60,7 +60,7 @@ def inception_a() -> Concat:  # Figure 4; 35 x 35.
 
 # k, l, m and n are the paper's names, table 1.
 def reduction_a(k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741
-  """Figure 7; 35 x 35 to 17 x 17; also that of Inception-ResNet."""
+  """Figure 7; 35 x 35 to 17 x 17; also used by Inception-ResNet."""
   return Concat(
     Conv(n, 3, stride=2, padding='VALID'),
     Chain(Conv(k), Conv(l, 3), Conv(m, 3, stride=2, padding='VALID')),
@@ -69,7 +69,7 @@ def reduction_a(k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741
 
 
 def inception_b() -> Concat:  # Figure 5; 17 x 17.
-  """7x7 convolutions in two factors, 1x7 and 7x1."""
+  """7x7 convolutions factorized into 1x7 and 7x1."""
   return Concat(
     Conv(384),
     Chain(Conv(192), Conv(224, (1, 7)), Conv(256, (7, 1))),
@@ -85,7 +85,7 @@ def inception_b() -> Concat:  # Figure 5; 17 x 17.
 
 
 def reduction_b() -> Concat:  # Figure 8; 17 x 17 to 8 x 8.
-  """Like `reduction_a`, with a 7x7 convolution in two factors."""
+  """Like `reduction_a`, with a factorized 7x7 convolution."""
   return Concat(
     Chain(Conv(192), Conv(192, 3, stride=2, padding='VALID')),
     Chain(

@@ -1,1 +1,1 @@
-"""The command line: what every command of the project shares."""
+"""The command line: code that all commands share."""

@@ -1,4 +1,4 @@
-"""The conventions that every command keeps: flags, errors, exit status.
+"""Conventions of all commands: flags, errors, exit status.
 
 An error that the user can fix is one line on standard error and exit status 2.
 Anything else is a bug and shows its traceback.
@@ -28,8 +28,8 @@ from inception.errors import (
 
 _HELP = {'-h', '-help', '--help', '--helpfull', '--helpshort'}
 _FIELD = re.compile(r'config(\.[A-Za-z_]\w*)+')
-_LONGEST = 4096  # Of the system's paths.
-_LARGEST = 2**31 - 1  # Of JAX's integers.
+_LONGEST = 4096  # PATH_MAX on Linux.
+_LARGEST = 2**31 - 1  # Largest int32, JAX's default integer.
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     main: The command; reads `flags.FLAGS` and returns an exit status or None.
     define_flags: Defines the command's flags.
   """
-  # Ctrl-C ends a command without a traceback; training asks for more.
+  # Ctrl-C ends a command without a traceback; training overrides this.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   if isinstance(sys.stdout, io.TextIOWrapper):
     # A path that is not Unicode is printed as its bytes.
@@ -58,7 +58,7 @@ def _exit_status(main: Callable[[], int | None]) -> int:
   except UserError as error:
     return _report(error)
   except BrokenPipeError:
-    # The reader has seen enough, such as `head`. Python would complain again
+    # The reader, such as `head`, has closed the pipe. Python would fail again
     # when it closes standard output.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
@@ -87,7 +87,7 @@ def _parse(
       raise UserError(f'unexpected argument {others[0]!r}; flags begin with --')
     _check_values()
     if not flags.FLAGS['verbosity'].present:
-      # Orbax and TFDS log every detail; what matters is raised.
+      # Orbax and TFDS log every detail; errors are raised.
       logging.set_verbosity(logging.ERROR)
     if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
       # A config file that failed to load raises when it is first read.
@@ -121,16 +121,16 @@ def _parse(
 
 
 def _check_config(argv: Sequence[str]) -> None:
-  """Checks what libraries would read, or fail at in words of their own.
+  """Checks arguments that libraries would reject with unclear messages.
 
   Raises:
-    UserError: The config is not a file, a part of a field is set, or an
+    UserError: The config is not a file, only part of a field is set, or an
       argument is far too long.
   """
   for argument, following in zip(argv, (*argv[1:], '')):
     if len(max(argument.split(','), key=len)) > _LONGEST:
       raise UserError(
-        f'{argument[:40]}... has more than {_LONGEST:,} letters without a comma'
+        f'{argument[:40]}... has over {_LONGEST:,} characters without a comma'
       )
     name, is_one, value = argument.lstrip('-').partition('=')
     if name == 'config':
@@ -146,7 +146,7 @@ def _check_config(argv: Sequence[str]) -> None:
 
 
 def _check_values() -> None:
-  """Refuses values that no flag takes; fields of configs have own checks.
+  """Rejects values that no flag accepts; config fields have their own checks.
 
   Raises:
     UserError: A value is empty, not finite, or too large an integer.
@@ -154,21 +154,21 @@ def _check_values() -> None:
   for name, given in flags.FLAGS.flag_values_dict().items():
     if not flags.FLAGS[name].present or name.startswith('config.'):
       continue
-    # A list may be empty: none of what is there by default.
+    # A list may be empty, to drop its default.
     for value in given if isinstance(given, list) else [given]:
       if value == '':
         raise UserError(f'--{name} is empty; give a value, or leave it out')
       if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f'--{name}={value} is not a finite number')
       if isinstance(value, int) and abs(value) > _LARGEST:
-        raise UserError(f'--{name}={value} is too large')
+        raise UserError(f'--{name}={value} does not fit in 32 bits')
 
 
 def _use_onednn() -> None:
-  """Lets XLA call oneDNN on CPUs where 16-bit numbers are asked for.
+  """Lets XLA call oneDNN on CPUs if a 16-bit precision is requested.
 
-  Their convolutions take half the time or less; see docs/speed.md. XLA reads
-  this when it finds its devices. Where it is set already, that stays.
+  It halves the time of 16-bit convolutions, or better; see docs/speed.md. XLA
+  reads this when it initializes devices. A value that is already set is kept.
   """
   values = flags.FLAGS.flag_values_dict()
   config = values.get('config') or {}
@@ -178,7 +178,7 @@ def _use_onednn() -> None:
   given = os.environ.get('XLA_FLAGS', '')
   if name not in given and not asked.isdisjoint(('bfloat16', 'float16')):
     os.environ['XLA_FLAGS'] = f'{given} {name}=true'.strip()
-    # XLA cannot store such programs; JAX would say so for each.
+    # XLA cannot cache such programs; JAX would warn about each one.
     warnings.filterwarnings(
       'ignore', 'Error writing persistent compilation cache'
     )

@@ -1,4 +1,4 @@
-"""What --help prints: what a command does, and every flag that it has."""
+"""The output of --help: what a command does, and all its flags."""
 
 from collections.abc import Sequence
 import re
@@ -12,10 +12,10 @@ _SHARED = 'inception.cli.shared'
 
 
 def help_text(names: Sequence[str]) -> str:
-  """Returns the docstring of the command that runs, and its flags.
+  """Returns the docstring of the running command, and its flags.
 
   Args:
-    names: Its flags, in the order of their definition.
+    names: Its flags, in order of definition.
   """
   shared = {flag.name for flag in flags.FLAGS.get_flags_for_module(_SHARED)}
   parts = [(sys.modules['__main__'].__doc__ or '').strip()]
@@ -32,10 +32,10 @@ def help_text(names: Sequence[str]) -> str:
 def _describe(name: str) -> str:
   flag = flags.FLAGS[name]
   text = ' '.join((flag.help or '').split())
-  # What absl adds is said by `_value`.
+  # Drops what absl adds: `_value` covers it.
   text = re.sub(r'^<[^>]*>: |;? repeat this option .*$', '', text)
   if name == 'config':
-    text += ' --config.FIELD=VALUE sets one of inception/config/default.py.'
+    text += ' --config.FIELD=VALUE sets a field of inception/config/default.py.'
   elif flag.default:
     text += f' (default: {str(flag.default_as_str).strip("'")})'
   body = textwrap.indent(textwrap.fill(text, _WIDTH - 6), 6 * ' ')
@@ -43,7 +43,7 @@ def _describe(name: str) -> str:
 
 
 def _value(flag: flags.Flag) -> str:
-  """Returns what follows the name of a flag, such as '=N'."""
+  """Returns the placeholder after the name of a flag, such as '=N'."""
   parser = flag.parser
   if flag.name == 'config':
     return '=FILE.py[:ARGUMENT]'

@@ -1,4 +1,4 @@
-"""What a user may have meant by a flag, a field or a file that is not there."""
+"""Suggestions for unknown flags, config fields and config files."""
 
 from collections.abc import Iterable, Sequence
 import difflib
@@ -37,7 +37,7 @@ def _initials(name: str) -> str:
 
 
 def unknown_field(argv: Sequence[str]) -> str:
-  """Returns the first field that the config does not have, and a hint."""
+  """Returns the first unknown config field, and a hint."""
   known = _fields()
   for argument in argv:
     name = argument.lstrip('-').partition('=')[0]
@@ -48,7 +48,7 @@ def unknown_field(argv: Sequence[str]) -> str:
 
 
 def config_file(name: str) -> str:
-  """Returns '; did you mean configs/X.py?' for a file that is missing."""
+  """Returns '; did you mean configs/X.py?' for a missing file."""
   files = glob.glob('configs/**/*.py', recursive=True)
   stems = {os.path.basename(file).removesuffix('.py'): file for file in files}
   stem = os.path.basename(name).removesuffix('.py')

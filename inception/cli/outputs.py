@@ -1,4 +1,4 @@
-"""Files that commands write: checked before the work, never half-written."""
+"""Output files of commands: checked up front, written atomically."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import csv
@@ -19,24 +19,24 @@ def resolve(
   """Returns the path of a file that will be written.
 
   Args:
-    path: The file; what it holds will be lost.
-    name: What it was given for, such as '--output'.
-    endings: What its name may end in, such as '.csv'; empty: in anything.
+    path: The file; it will be overwritten.
+    name: The flag that names it, such as '--output'.
+    endings: Allowed extensions, such as '.csv'; if empty, all are.
 
   Raises:
-    UserError: It has another ending, or cannot be written.
+    UserError: The extension is not allowed, or the file cannot be written.
   """
   file = paths.resolve(path, name)
   if endings and file.suffix.lower() not in endings:
     raise UserError(f'{name}={file} must end in {" or ".join(endings)}')
   try:
     if not stat.S_ISREG(os.stat(file).st_mode):
-      raise UserError(f'{name}={file} is not a file; give one to write to')
+      raise UserError(f'{name}={file} is not a file; give a file to write to')
   except FileNotFoundError:
     pass
   except OSError as error:
     raise UserError(f'cannot write {file}: {error.strerror}') from error
-  folder = paths.Path(os.path.realpath(file)).parent  # Of a link, its target's.
+  folder = paths.Path(os.path.realpath(file)).parent  # Of a link's target.
   if not os.path.isdir(folder):
     raise UserError(f'there is no folder {folder} for {name}={file.name}')
   if not _may_write(folder):
@@ -45,14 +45,14 @@ def resolve(
 
 
 def folder(path: paths.PathLike, name: str) -> paths.Path:
-  """Returns the path of a folder that will be made, and written to.
+  """Returns the path of a folder that will be created and written to.
 
   Args:
     path: The folder.
-    name: What it was given for, such as '--output'.
+    name: The flag that names it, such as '--output'.
 
   Raises:
-    UserError: It cannot be made or written.
+    UserError: It cannot be created or written to.
   """
   wanted = paths.resolve(path, name)
   try:
@@ -69,7 +69,7 @@ def _may_write(folder: paths.Path) -> bool:
 
 
 def picture(path: paths.PathLike, name: str) -> paths.Path:
-  """Returns the path of a picture that Matplotlib will write; see `resolve`."""
+  """Returns the path of a figure that Matplotlib will write; see `resolve`."""
   from matplotlib import backend_bases  # Slow to import.
 
   kinds = backend_bases.FigureCanvasBase.get_supported_filetypes()
@@ -80,7 +80,7 @@ def picture(path: paths.PathLike, name: str) -> paths.Path:
 
 
 def figure(width: float, height: float, dpi: float = 120) -> Any:
-  """Returns an empty figure of Matplotlib, of a size in inches."""
+  """Returns an empty Matplotlib figure; its size is in inches."""
   from matplotlib.figure import Figure  # Slow to import.
 
   return Figure(figsize=(width, height), dpi=dpi, layout='constrained')
@@ -98,19 +98,19 @@ def save(drawn: Any, path: paths.Path) -> None:
     kind = path.suffix[1:].lower()
     drawn.savefig(content, format=kind, dpi='figure')
   if any('missing from font' in str(each.message) for each in caught):
-    warn(f"{path} has boxes for letters that Matplotlib's font does not have")
+    warn(f"{path} has boxes for characters that Matplotlib's font lacks")
   paths.write_atomically(path, content.getvalue())
 
 
 def label(text: str) -> str:
-  """Returns a text for a figure: no formulas, and Unicode alone."""
+  """Makes text safe for a figure: no formulas, only valid Unicode."""
   return text.encode(errors='replace').decode().replace('$', r'\$')
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-  """Returns rows as CSV, with a heading.
+  """Returns rows as CSV, with a header row.
 
-  Other columns are left out; None, NaN and infinity are empty.
+  Other columns are dropped; None, NaN and infinity become empty cells.
   """
   text = io.StringIO()
   writer = csv.writer(text)
@@ -130,7 +130,7 @@ def _is_missing(value: Any) -> bool:
 def format_table(
   heading: Sequence[str], rows: Sequence[Sequence[str | int]]
 ) -> str:
-  """Returns aligned columns, the first to the left; integers get separators."""
+  """Aligns the first column left, others right; separates thousands."""
   cells = [
     [x if isinstance(x, str) else f'{x:,}' for x in row]
     for row in (heading, *rows)

@@ -1,4 +1,4 @@
-"""Flags that several commands have, and what they read of them."""
+"""Flags that several commands share, and functions that read them."""
 
 from collections.abc import Callable
 import os
@@ -13,7 +13,7 @@ from inception import paths
 from inception.cli import outputs
 from inception.errors import UserError, reason, warn
 
-# The config of the demonstration, for commands that are given none.
+# The config of the demo, used by commands that are given none.
 DEMO = str(pathlib.Path(__file__).parents[1] / 'config' / 'demo.py')
 
 
@@ -25,10 +25,10 @@ def define_config(default_file: str | None) -> None:
 
 
 def use_compilation_cache() -> None:
-  """Lets JAX keep compiled programs for the next start.
+  """Enables JAX's persistent compilation cache.
 
-  In the folder that JAX_COMPILATION_CACHE_DIR names, nowhere if it is empty,
-  and by default in `compiled` of `paths.cache`.
+  Its folder is JAX_COMPILATION_CACHE_DIR, by default `compiled` in
+  `paths.cache`; an empty variable disables it.
   """
   if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
@@ -37,12 +37,12 @@ def use_compilation_cache() -> None:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:
     warn(
-      f'compiled programs are not kept for the next start: {folder}:'
-      f' {reason(error)}; name a folder in JAX_COMPILATION_CACHE_DIR'
+      f'cannot cache compiled programs in {folder}: {reason(error)};'
+      ' set JAX_COMPILATION_CACHE_DIR to another folder'
     )
     return
   os.environ['JAX_COMPILATION_CACHE_DIR'] = folder
-  # JAX reads the variable at its import, which may be over.
+  # JAX reads the variable when imported, which may have happened already.
   if jax := sys.modules.get('jax'):
     jax.config.update('jax_compilation_cache_dir', folder)
 
@@ -52,8 +52,8 @@ def define_processes() -> None:
   flags.DEFINE_string(
     'coordinator',
     None,
-    'host:port of process 0, where a run has several processes. Unset: as'
-    ' JAX_COORDINATOR_ADDRESS or the cluster says.',
+    'host:port of process 0 in a run of several processes; by default from'
+    ' JAX_COORDINATOR_ADDRESS or the cluster.',
   )
   flags.DEFINE_integer(
     'num_processes',
@@ -71,8 +71,8 @@ def define_workdir() -> None:
   flags.DEFINE_string(
     'workdir',
     None,
-    'Workdir of a run, a folder of imported weights, or a name of published'
-    ' ones, such as inception_v3.tv_in1k.',
+    'Workdir of a run, a folder of imported weights, or the name of published'
+    ' weights, such as inception_v3.tv_in1k.',
   )
 
 
@@ -87,22 +87,22 @@ def define_crops() -> None:
     'crops',
     '1',
     ['1', '10', '12', '144'],
-    'Squares of each picture, with their mirror images, that are averaged.',
+    'Crops per image to average over, mirror images included.',
   )
 
 
 def define_calibration() -> None:
-  """Defines the flags of commands that turn a network into an int8 one."""
+  """Defines the flags of commands that quantize a network to int8."""
   flags.DEFINE_integer(
     'calibration_images',
     None,
-    'Training images that show how large activations are; 256 if unset.',
+    'Number of training images to calibrate int8 scales on; 256 if unset.',
     lower_bound=1,
   )
   flags.DEFINE_string(
     'calibration',
     None,
-    'How the largest activation is chosen: max, percentile or mse (if unset).',
+    'How int8 ranges are chosen: max, percentile or mse (the default).',
   )
   flags.DEFINE_list(
     'float_layers', None, 'Layers that stay in float32: first, classifier.'
@@ -149,7 +149,7 @@ def output(
 
   Args:
     name: Name of the flag.
-    check: Of `outputs`; called with the value and the flag.
+    check: A function of `outputs`, called with the value and the flag.
 
   Raises:
     UserError: The file cannot be written.

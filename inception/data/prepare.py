@@ -137,10 +137,10 @@ def prepare(
     UserError: There is no such data set, or TFDS cannot build it.
   """
   from inception.data.sources import catalog  # Slow to import: after the flags.
-  from inception.data.tensorflow import tf, tfds
+  from inception.data.tensorflow import downloader, tf, tfds
 
   catalog.check_tfds_name(dataset, data_dir)
-  _limit_retries()
+  downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
   try:
     builder = tfds.builder(dataset, data_dir=data_dir)
     builder.download_and_prepare(
@@ -159,13 +159,6 @@ def prepare(
     tfds.download.DownloadError,
   ) as error:
     raise UserError(f'cannot prepare {dataset!r}: {reason(error)}') from error
-
-
-def _limit_retries() -> None:
-  # Only after inception.data.tensorflow, which imports TFDS quietly.
-  from tensorflow_datasets.core.download import downloader
-
-  downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
 
 
 def verify(dataset: str, data_dir: str | None) -> dict[str, dict[str, Any]]:

@@ -18,8 +18,9 @@ from inception.errors import standard_error_closed
 with standard_error_closed():
   import tensorflow as tf
   import tensorflow_datasets as tfds
+  from tensorflow_datasets.core.download import downloader
 
 for _kind in ('GPU', 'TPU'):
   tf.config.set_visible_devices([], _kind)
 
-__all__ = ['tf', 'tfds']
+__all__ = ['downloader', 'tf', 'tfds']

@@ -1,1 +1,1 @@
-"""How a table runs: Flax Linen modules."""
+"""Flax Linen modules that run an architecture table."""

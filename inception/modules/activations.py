@@ -1,4 +1,4 @@
-"""From logits to probabilities: the last activation of a network."""
+"""Final activations, which map logits to probabilities, and their losses."""
 
 from collections.abc import Callable
 import dataclasses
@@ -12,12 +12,12 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-  """A last activation.
+  """A final activation.
 
   Attributes:
     probabilities: Maps logits float32 [batch, classes] to probabilities.
-    logits: Maps probabilities to logits that `probabilities` maps to them.
-    cross_entropy: Maps logits and labels int32 [batch] to nats [batch].
+    logits: Maps probabilities back to logits; inverts `probabilities`.
+    cross_entropy: Maps logits and labels int32 [batch] to losses in nats.
   """
 
   probabilities: Callable[[Array], Array]
@@ -26,7 +26,7 @@ class Activation:
 
 
 def _binary_cross_entropy(logits: Array, labels: Array) -> Array:
-  """Sums over the classes, of which the label alone is right."""
+  """Sums over all classes; the label is the only positive."""
   own = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
   return jnp.sum(jax.nn.softplus(logits), axis=1) - own
 
@@ -36,7 +36,7 @@ ACTIVATIONS = {
   'softmax': Activation(
     jax.nn.softmax, jnp.log, optax.softmax_cross_entropy_with_integer_labels
   ),
-  # Each class is decided by itself.
+  # Classes are independent.
   'sigmoid': Activation(
     jax.nn.sigmoid, jax.scipy.special.logit, _binary_cross_entropy
   ),

@@ -1,9 +1,9 @@
 """Convolution with a custom kernel gradient on CPUs.
 
-XLA computes that gradient on CPUs as a convolution with the image's grid as its
-window, which for some shapes takes several times as long as the forward pass.
-There, one matrix product per kernel tap is used. Elsewhere the program is the
-same as without this file.
+XLA computes that gradient on CPUs as a convolution whose window is the output
+grid, which for some shapes takes several times as long as the forward pass. For
+those, this module uses one matrix product per kernel tap. All other programs
+are unchanged.
 """
 
 import itertools
@@ -18,11 +18,11 @@ from inception.spec.shapes import Pads
 
 Array = jax.Array
 
-# Products are faster from this width of the grid on, pixels, for kernels one
+# Products are faster on output grids wider than this (pixels), for kernels one
 # pixel wide, and with a stride. Figures are in docs/speed-of-training.md.
 _WIDE_GRID = 50
 
-# From this many input channels on, a product per tap is large enough.
+# With at least this many input channels, a product per tap is large enough.
 _MANY_CHANNELS = 64
 
 
@@ -118,8 +118,8 @@ def _by_products(
   if width == 1 or channels >= _MANY_CHANNELS:
     total = jnp.stack([product(padded, [tap], cotangent) for tap in taps])
   else:
-    # Few channels give small products. All taps are joined to one, image by
-    # image, so that the copies of its pixels stay in the cache.
+    # Few channels give small products, so all taps share one. It runs image by
+    # image to keep the copies of an image's pixels in the cache.
     def add_image(total: Array, image: tuple[Array, Array]) -> Any:
       pixels, its_cotangent = (part[None] for part in image)
       return total + product(pixels, taps, its_cotangent), None
@@ -132,12 +132,12 @@ def _by_products(
 def _seen(
   images: Array, top: int, left: int, stride: int, grid: tuple[int, ...]
 ) -> Array:
-  """Returns what a kernel tap saw of padded images, [pixels, in]."""
+  """Returns the pixels of padded images that a tap reads, [pixels, in]."""
   rows, columns = ((size - 1) * stride + 1 for size in grid)
   window = images[:, top : top + rows : stride, left : left + columns : stride]
   return window.reshape(-1, images.shape[-1])
 
 
 def _is_slow(kernel: Array, cotangent: Array, stride: int) -> bool:
-  """True for shapes for which XLA takes long on CPUs."""
+  """True for shapes that XLA computes slowly on CPUs."""
   return kernel.shape[1] == 1 or cotangent.shape[2] > _WIDE_GRID or stride > 1

@@ -1,4 +1,4 @@
-"""The convolution of the family, in the arithmetic that options choose."""
+"""Convolution in the precision that `Options` selects."""
 
 import jax
 from jax import lax
@@ -35,9 +35,9 @@ def convolve(
 
 
 def cast(x: Array, dtype: jnp.dtype) -> Array:
-  """Casts only where the type differs.
+  """Casts only if the dtype differs.
 
-  A cast to the same type would hide a kernel from libraries that replace it by
-  a quantized one.
+  A cast to the same dtype would hide a kernel from libraries that replace it
+  with a quantized one.
   """
   return x if x.dtype == dtype else x.astype(dtype)

@@ -1,4 +1,4 @@
-"""`create_model`: a network by its name or its table, or by a whole config."""
+"""Creates networks from a name, a table or a whole config."""
 
 from typing import Any
 
@@ -31,20 +31,20 @@ def create_model(
 
   Args:
     architecture: A name in `inception.architectures`, or a table.
-    num_classes: Logits per image; None takes the table's, 0 only has endpoints.
+    num_classes: Logits per image; None uses the table's, 0 has endpoints only.
     width: Factor on the features of every layer; see `scale_width`.
-    squeeze_excite: Reduction of squeeze-excite on every block; None has none.
-    head_pooling: A name in `HEAD_POOLINGS`: from the last grid to a vector.
-    activation: A name in `ACTIVATIONS`: from the logits to probabilities.
-    dropout: Rate before the classifier; None takes the table's.
-    aux_heads: Run auxiliary heads in training, where the table has any.
-    fuse: Run in fewer and larger operations; the same but for rounding.
-    freeze_through: Name of the last stage that does not learn, or None.
-    **layers: Fields of `Options`, how layers compute: the arithmetic in
-      `precision` and `quantization_aware`, the `initializer`, batch norm in
-      `batch_norm_scale`, `batch_norm_decay`, `batch_norm_epsilon` and
-      `batch_norm_sync`, `scan_blocks` to compile faster, `remat` for less
-      memory, and `axis_name`, the pmap axis of a training batch.
+    squeeze_excite: Reduction of squeeze-excite on every block; None omits it.
+    head_pooling: A name in `HEAD_POOLINGS`, which pool the last grid.
+    activation: A name in `ACTIVATIONS`, which map logits to probabilities.
+    dropout: Rate before the classifier; None uses the table's.
+    aux_heads: Run auxiliary heads in training, if the table has any.
+    fuse: Run in fewer, larger operations; results are equal up to rounding.
+    freeze_through: Name of the last frozen stage, or None.
+    **layers: Fields of `Options`: `precision` and `quantization_aware` for the
+      arithmetic, the `initializer`, `batch_norm_scale`, `batch_norm_decay`,
+      `batch_norm_epsilon` and `batch_norm_sync` for batch norm, `scan_blocks`
+      to compile faster, `remat` to save memory, and `axis_name`, the pmap axis
+      of a training batch.
 
   Raises:
     UserError: A name is unknown, or a number is out of range.
@@ -68,7 +68,7 @@ def create_model(
 def model_from_config(
   config: ml_collections.ConfigDict, axis_name: str | None = None
 ) -> Network:
-  """Makes the network of floats that a config with `num_classes` describes."""
+  """Makes the float network of a config, which must set `num_classes`."""
   return create_model(
     **config.model,
     precision=config.precision,
@@ -78,10 +78,10 @@ def model_from_config(
 
 
 def check_stage(table: Architecture, name: str | None) -> None:
-  """Checks that a network has a stage to freeze; None freezes nothing.
+  """Checks that the stage to freeze exists; None freezes nothing.
 
   Raises:
-    UserError: It has not; lists its stages.
+    UserError: It does not exist; lists the stages.
   """
   names = [stage.name for stage in table.stages]
   if name is not None and name not in names:

@@ -1,7 +1,7 @@
-"""How the words of a table compute on floats: convolutions with batch norm.
+"""The words of a table on floats: convolutions with batch norm.
 
-Batch norm is x * a + b with a and b per channel. With moving statistics, a is
-multiplied into the kernel; with those of the batch, x * a + b waits until the
+Batch norm is x * a + b, with a and b per channel. With moving statistics, a is
+folded into the kernel; with batch statistics, x * a + b is applied after the
 branches of a block are concatenated.
 """
 
@@ -32,10 +32,10 @@ class Floats:
   """`interpreter.Numbers` in `options.dtype`.
 
   Attributes:
-    variables: 'params' and 'batch_stats', from the scope on.
+    variables: 'params' and 'batch_stats' of the scope.
     options: How layers compute.
-    train: Use the statistics of the batch and update the moving ones.
-    updated: New moving statistics, which running fills.
+    train: Use batch statistics and update the moving ones.
+    updated: New moving statistics, filled in as words run.
   """
 
   variables: Mapping[str, Any]
@@ -45,15 +45,15 @@ class Floats:
 
   @property
   def repeats(self) -> bool:
-    """The gradient computes the inside of a block again."""
+    """True if the backward pass recomputes the inside of blocks."""
     return self.options.remat and self.train
 
   def inside(self, variables: Mapping[str, Any]) -> Self:
-    """Returns the same for other variables, with nothing updated."""
+    """Returns a copy with other variables and nothing updated."""
     return dataclasses.replace(self, variables=variables, updated={})
 
   def convolve(self, units: Sequence[Unit], x: Array) -> list[Pending]:
-    """Runs units that read one input, as one convolution."""
+    """Runs units that read the same input as one convolution."""
     layers = [self._layer(unit) for unit in units]
     kernel = jnp.concatenate([layer.kernel for layer in layers], axis=-1)
     conv, depthwise = units[0].conv, layers[0].depthwise
@@ -122,14 +122,14 @@ class Floats:
       return _Layer(kernel * scale, depthwise, None, offset)
     if not unit.maximum or 'scale' not in norm:
       return _Layer(kernel, depthwise, scale, norm['bias'])
-    # A maximum may run before a factor only if the factor is not negative:
+    # A maximum may run before a scale only if the scale is not negative:
     # scale * x = |scale| * (sign * x), and the sign moves into the kernel. Zero
-    # is taken as positive, so that the gradient of the scale is right there.
+    # counts as positive, to make the gradient of the scale correct there.
     sign = jnp.where(scale < 0, -1.0, 1.0)
     return _Layer(kernel * sign, depthwise, scale * sign, norm['bias'], sign)
 
   def _normalize(self, unit: Unit, layer: '_Layer', x: Array) -> Pending:
-    """Runs what follows the convolution of a unit, but not its last steps."""
+    """Runs a unit after its convolution, up to the scale, offset and ReLU."""
     if unit.average:
       x = pooling.avg_pool(x, unit.average)
     scale, offset = layer.scale, layer.offset
@@ -146,7 +146,7 @@ class Floats:
   def _update(
     self, unit: Unit, layer: '_Layer', mean: Array, variance: Array
   ) -> None:
-    """Moves the statistics of a unit towards those of a batch."""
+    """Updates the moving statistics of a unit from those of a batch."""
     if layer.sign is not None:
       mean *= layer.sign
     decay = self.options.batch_norm_decay
@@ -171,14 +171,14 @@ def _squeeze_excite(x: Array, params: Any, options: Options) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class _Layer:
-  """The numbers of a unit.
+  """The parameters of a unit, as it runs.
 
   Attributes:
-    kernel: float32 [height, width, in, out]; the second of a separable one.
+    kernel: float32 [height, width, in, out]; pointwise if separable.
     depthwise: float32 [height, width, 1, inner], or None.
-    scale: float32 [out], of batch norm that uses the batch, or None.
+    scale: float32 [out], of batch norm with batch statistics, or None.
     offset: float32 [out].
-    sign: float32 [out], what the kernel was multiplied by; None for 1.
+    sign: float32 [out], already multiplied into the kernel; None for 1.
   """
 
   kernel: Array

@@ -1,4 +1,4 @@
-"""From the last grid to logits: pooling, dropout, classifiers."""
+"""Classifier heads: pooling, dropout and fully connected layers."""
 
 from flax import linen as nn
 import jax
@@ -64,10 +64,10 @@ def max_pool(x: Array) -> Array:
 
 
 class GeneralizedMeanPool(nn.Module):
-  """The mean of powers, to the inverse power: between average and maximum.
+  """Generalized mean, mean(x^p)^(1/p): between average and maximum.
 
   Radenovic et al., 2018, "Fine-tuning CNN image retrieval with no human
-  annotation", section 3.2. One exponent for all channels is learned, from 3.
+  annotation", section 3.2. One p for all channels is learned, starting at 3.
   """
 
   @nn.compact
@@ -79,8 +79,8 @@ class GeneralizedMeanPool(nn.Module):
     return mean ** (1 / exponent)
 
 
-# From the last grid to a vector, `config.model.head_pooling`: 'attention' has
-# learned queries, and 'gem' an exponent, in variables of the calling module.
+# Pooling of the last grid, `config.model.head_pooling`. 'attention' learns its
+# queries and 'gem' an exponent, as variables of the calling module.
 HEAD_POOLINGS = {
   'average': average_pool,
   'attention': lambda x: AttentionPool(name='AttentionPool')(x),
@@ -90,10 +90,10 @@ HEAD_POOLINGS = {
 
 
 class Dropout(nn.Module):
-  """Dropout whose mask belongs to the example, not to the device.
+  """Dropout whose mask depends on the example, not on the device.
 
-  The mask of an example follows from the random key and the example's row in
-  the global batch, so a run does not depend on the number of devices.
+  The mask of an example is derived from the random key and the example's row
+  in the global batch, so a run does not depend on the number of devices.
 
   Attributes:
     rate: Fraction of features set to zero.
@@ -130,7 +130,7 @@ class Classifier(nn.Module):
     dropout: Rate before the fully connected layers.
     bottleneck: Features of a linear layer with batch norm before the
       classifier, or None.
-    options: How that layer computes, and the axis of the batch.
+    options: How the bottleneck computes, and the pmap axis of the batch.
   """
 
   num_classes: int
@@ -160,7 +160,7 @@ class Classifier(nn.Module):
 
 
 class Bottleneck(nn.Module):
-  """A linear layer with batch norm: FaceNet's embedding, not normalized."""
+  """A linear layer with batch norm: FaceNet's embedding, not L2-normalized."""
 
   features: int
   options: Options

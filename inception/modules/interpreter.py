@@ -1,7 +1,7 @@
-"""The interpreter: runs the words of a table, on numbers of any kind.
+"""The interpreter: runs the words of a table, in any arithmetic.
 
-It knows how words nest. How a convolution or a pooling computes is known to the
-numbers it runs on: floats.py, and quantization/integers.py.
+It handles how words nest. Implementations of `Numbers` (floats.py and
+quantization/integers.py) compute convolutions, pooling and so on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,20 @@ from inception.spec.words import (
   Word,
 )
 
-# A tensor [batch, height, width, channels] of some kind of numbers.
+# A tensor [batch, height, width, channels], as `Numbers` represents it.
 Tensor = Any
 
-# A tensor that is not finished: what is left to do is cheaper, or rounds less,
-# once it is known what reads it.
+# An unfinished tensor: its last steps are cheaper, or round less, once its
+# consumer is known.
 Part = Any
 
 
 class Numbers(Protocol):
-  """How words compute on one kind of numbers, with the variables of a scope."""
+  """Runs words in one kind of arithmetic, with the variables of a scope."""
 
   @property
   def variables(self) -> Mapping[str, Any]:
-    """Trees by collection, from the scope on."""
+    """Variables of the scope: one tree per collection."""
 
   @property
   def options(self) -> Options:
@@ -45,37 +45,37 @@ class Numbers(Protocol):
 
   @property
   def updated(self) -> dict[str, Any]:
-    """New values of variables, which running fills."""
+    """New values of variables, filled in as words run."""
 
   @property
   def repeats(self) -> bool:
-    """The gradient computes the inside of a block again."""
+    """True if the backward pass recomputes the inside of blocks."""
 
   def inside(self, variables: Mapping[str, Any]) -> Self:
-    """Returns the same for other variables, with nothing updated."""
+    """Returns a copy with other variables and nothing updated."""
 
   def convolve(self, units: Sequence[Unit], x: Tensor) -> list[Part]:
-    """Runs units that read one input and have equal kernel sizes."""
+    """Runs units that read the same input and have equal kernel sizes."""
 
   def apply(self, word: Plain, x: Tensor) -> Part:
     """Runs any other operation."""
 
   def add(self, word: Shortcut, x: Tensor, residual: Part) -> Part:
-    """Adds what a residual block computed to its input."""
+    """Adds the output of a residual block to its input."""
 
   def finish(self, word: Word, parts: Sequence[Part]) -> Tensor:
     """Finishes the parts that a word returned, and concatenates them."""
 
 
 def run(words: Series, numbers: Numbers, x: Tensor) -> Tensor:
-  """Runs words in series, from `words_of` and perhaps rewritten by rules."""
+  """Runs words from `words_of`, possibly rewritten by rules, in series."""
   for word in words:
     x = numbers.finish(word, _run(word, numbers, x))
   return x
 
 
 def _run(word: Word, numbers: Numbers, x: Tensor) -> list[Part]:
-  """Returns parts that are to be concatenated along channels."""
+  """Runs a word; returns parts to concatenate along channels."""
   match word:
     case Unit():
       return numbers.convolve([word], x)
@@ -157,7 +157,7 @@ def variables_at(variables: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def part_at(tree: Mapping[str, Any], path: Path) -> Any:
-  """Returns the part of a tree at a path; {} where there is none."""
+  """Returns the part of a tree at a path; {} if there is none."""
   return functools.reduce(lambda part, name: part.get(name, {}), path, tree)
 
 

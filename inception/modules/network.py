@@ -1,4 +1,4 @@
-"""The network, which runs a table from image to logits."""
+"""The network: runs a table from images to logits."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -24,8 +24,8 @@ class Outputs:
   Attributes:
     logits: float32 [batch, num_classes].
     aux_logits: The same from every auxiliary head; empty outside training.
-    endpoints: Output of every stage by name, and the vector [batch, features]
-      that is classified as 'PreLogits'; empty unless asked for.
+    endpoints: Output of every stage by name, and as 'PreLogits' the features
+      of the images, [batch, features]; empty unless requested.
   """
 
   logits: Array
@@ -41,13 +41,13 @@ class Network(nn.Module):
     num_classes: Logits per image.
     options: How its layers compute.
     head_pooling: A name in `heads.HEAD_POOLINGS`.
-    activation: A name in `ACTIVATIONS`: from the logits to probabilities, for
-      whoever uses them.
-    dropout: Rate before the classifier; None takes the table's.
+    activation: A name in `ACTIVATIONS`, for callers that turn the logits into
+      probabilities.
+    dropout: Rate before the classifier; None uses the table's.
     use_aux_heads: Run auxiliary heads in training.
-    fuse: Run the trunk in fewer and larger operations, see `spec.rules`.
-    freeze_through: Name of the last stage that does not learn. Through it,
-      batch norm uses its moving statistics and keeps them, and no gradient
+    fuse: Run the trunk in fewer, larger operations; see `spec.rules`.
+    freeze_through: Name of the last frozen stage. Up to and including it, batch
+      norm uses its moving statistics without updating them, and no gradient
       flows back. None freezes nothing.
   """
 
@@ -73,14 +73,14 @@ class Network(nn.Module):
     """Classifies images.
 
     Args:
-      images: Floats as the network expects them, [-1, 1] by default, [batch,
-        height, width, 3].
-      train: Use the batch's statistics and update the moving ones, apply
-        dropout (rng 'dropout'), run auxiliary heads.
+      images: Floats [batch, height, width, 3] in the range that the network
+        expects, by default [-1, 1].
+      train: Use batch statistics and update the moving ones, apply dropout
+        (rng 'dropout'), run auxiliary heads.
       endpoints: Also return the output of every stage.
-      rows: int32 [batch], row of each image in the global batch, which its
-        dropout follows from. None: the images are this device's whole share of
-        that batch.
+      rows: int32 [batch], row of each image in the global batch, which
+        determines its dropout mask. None: the images are this device's whole
+        share of that batch.
 
     Returns:
       See `Outputs`.
@@ -101,7 +101,7 @@ class Network(nn.Module):
     )
 
   def _trunk(self, x: Array, train: bool, endpoints: bool) -> dict[str, Array]:
-    """Returns the output of every stage that is read, by name."""
+    """Returns the outputs of stages that are read, by stage name."""
     outputs = {}
     for group in rules.trunk(self.architecture, self._rules(train), endpoints):
       first, last = group.stages[0].name, group.stages[-1].name
@@ -112,14 +112,14 @@ class Network(nn.Module):
     return outputs
 
   def _rules(self, train: bool) -> tuple[rules.Rule, ...]:
-    # Training that rounds to int8 rounds what int8 does: the inputs of
-    # convolutions where the table has them.
+    # Quantization-aware training rounds where int8 inference does: at the
+    # inputs of the convolutions in the table.
     rounds = train and self.options.quantization_aware
     return rules.RULES if self.fuse and not rounds else ()
 
   @property
   def frozen_stages(self) -> tuple[str, ...]:
-    """Names of the stages that do not learn."""
+    """Names of the frozen stages."""
     if self.freeze_through is None:
       return ()
     names = [stage.name for stage in self.architecture.stages]
@@ -137,6 +137,6 @@ class Network(nn.Module):
     )
 
   def _aux_classifier(self, head: AuxHead) -> heads.AuxClassifier:
-    # It is not part of the network that int8 runs.
+    # int8 inference does not run auxiliary heads.
     options = dataclasses.replace(self.options, quantization_aware=False)
     return heads.AuxClassifier(head, self.num_classes, options, name=head.name)

@@ -1,4 +1,4 @@
-"""How the layers of a network compute; the same for all of its layers."""
+"""Options that all layers of a network share."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from inception.errors import lookup
 
-# Arithmetic by the name that its user gives it, `config.precision`.
+# Dtypes by name, `config.precision`.
 PRECISIONS = {
   'float32': jnp.float32,
   'bfloat16': jnp.bfloat16,
@@ -30,15 +30,15 @@ class Options:
 
   Attributes:
     precision: A name in `PRECISIONS`, the arithmetic of the network.
-      Parameters, batch statistics and logits are float32 in each.
+      Parameters, batch statistics and logits are always float32.
     initializer: A name in `INITIALIZERS`, for kernels.
     batch_norm_scale: Batch norm has a scale (gamma) as well as a bias.
     batch_norm_decay: Fraction of old moving statistics kept at each step.
     batch_norm_epsilon: Added to the variance.
-    batch_norm_sync: Take statistics over the axis `axis_name`.
+    batch_norm_sync: Synchronize statistics over the axis `axis_name`.
     scan_blocks: Run equal residual blocks as one compiled loop.
     remat: In training, keep only the outputs of stages and of residual blocks,
-      and compute what is inside again for the gradient: less memory, more time.
+      and recompute the rest in the backward pass: less memory, more time.
     quantization_aware: In training, round kernels and inputs of convolutions as
       int8 does.
     axis_name: pmap axis that a training batch is split over, or None.
@@ -66,7 +66,7 @@ class Options:
 
   @property
   def dtype(self) -> Any:
-    """Type of activations and arithmetic; parameters are float32."""
+    """Dtype of activations and arithmetic; parameters are float32."""
     return PRECISIONS[self.precision]
 
   @property

@@ -1,4 +1,4 @@
-"""Outputs of convolutions whose scale, offset and ReLU are still to come."""
+"""Outputs of convolutions whose scale, offset and ReLU are deferred."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -15,7 +15,7 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Pending:
-  """The output of a unit before it is scaled, shifted and perhaps rectified.
+  """The output of a unit before scale, offset and, if any, ReLU.
 
   Attributes:
     values: [batch, height, width, out], of the convolution or pooling.
@@ -40,9 +40,9 @@ def join(
 ) -> Array:
   """Finishes parts and concatenates them along channels.
 
-  Pending ones are concatenated first: to finish each of them and then
-  concatenate would take the TPU's vector unit as many passes over the whole
-  block. On CPUs that pays in training only.
+  Pending parts are concatenated first: finishing each one separately would cost
+  the TPU's vector unit one pass over the whole block per part. On CPUs this
+  pays off in training only.
   """
   if len(parts) == 1 or train:
     return _concatenate_first(parts, dtype)
@@ -53,7 +53,7 @@ def join(
 
 
 def finish(parts: Sequence[Pending], dtype: jnp.dtype) -> Array:
-  """Finishes outputs of one kind, and concatenates them before."""
+  """Concatenates outputs of one kind, then finishes them."""
   x = jnp.concatenate([p.values for p in parts], axis=-1).astype(jnp.float32)
   scales = [p.scale for p in parts if p.scale is not None]
   if scales:

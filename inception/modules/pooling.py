@@ -1,7 +1,7 @@
 """Pooling and local response norm: layers without parameters.
 
-CPUs pool in their own way (slices.py), and GPUs do where there is a gradient;
-the numbers are the same.
+CPUs pool by slices (slices.py), and so do GPUs for max pooling with a gradient;
+the results are the same.
 """
 
 import functools
@@ -69,7 +69,7 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def plain_max_pool(x: Array, pool: v.MaxPool) -> Array:
-  """The same as XLA does it on all devices."""
+  """Like `max_pool`, by XLA's own operation on all devices."""
   height, width = x.shape[1:3]
   return nn.max_pool(
     x,
@@ -92,7 +92,7 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
 
 
 def plain_avg_pool(x: Array, pool: v.AvgPool) -> Array:
-  """The same as XLA does it on all devices."""
+  """Like `avg_pool`, by XLA's own operation on all devices."""
   height, width = x.shape[1:3]
   pooled = nn.avg_pool(
     x.astype(jnp.float32),

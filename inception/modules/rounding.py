@@ -1,9 +1,9 @@
-"""Rounding to int8: scales and integers, and the same numbers in training.
+"""Rounding to int8, for inference and for quantization-aware training.
 
-real = scale * integer, with zero at zero; a kernel has a scale per output
-channel, another tensor one. Jacob et al., 2018, "Quantization and training of
-neural networks for efficient integer-arithmetic-only inference", sections 2
-and 3.
+real = scale * integer, with a zero point of 0; kernels have one scale per
+output channel, other tensors a single scale. Jacob et al., 2018, "Quantization
+and training of neural networks for efficient integer-arithmetic-only
+inference", sections 2 and 3.
 """
 
 import jax
@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
-LARGEST = 127  # The largest int8 in use; -128 has no opposite.
+LARGEST = 127  # The largest int8 in use; without -128, the range is symmetric.
 
 
 def scale_of(largest: jax.typing.ArrayLike) -> Array:
-  """Returns the float32 scale at which a magnitude is the largest int8.
+  """Returns the float32 scale that maps a magnitude to the largest int8.
 
-  What is always zero stays so at any scale, so it has scale 1.
+  An all-zero tensor is exact at any scale, so its scale is 1.
   """
   largest = jnp.asarray(largest, jnp.float32)
   return jnp.where(largest > 0, largest / LARGEST, 1)
@@ -31,7 +31,7 @@ def kernel_scale(kernel: jax.typing.ArrayLike) -> Array:
 
 
 def quantize(x: jax.typing.ArrayLike, scale: Array) -> Array:
-  """Rounds to the nearest of the int8 multiples of a scale."""
+  """Returns the int8 nearest to x / scale, clipped to the range in use."""
   rounded = jnp.round(x * (1 / scale))
   return jnp.clip(rounded, -LARGEST, LARGEST).astype(jnp.int8)
 
@@ -39,9 +39,9 @@ def quantize(x: jax.typing.ArrayLike, scale: Array) -> Array:
 def round_kernel(kernel: Array) -> Array:
   """Rounds a kernel [..., out] in training.
 
-  The forward pass sees rounded numbers, the backward pass does not see the
-  rounding. The scale of batch norm does not matter: folding it in multiplies
-  kernel and scale alike.
+  The forward pass uses rounded values; the backward pass ignores the rounding.
+  The scale of batch norm does not matter: folding it in multiplies kernel and
+  quantization scale alike.
   """
   return _round(kernel, kernel_scale(kernel))
 

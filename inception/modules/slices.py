@@ -1,10 +1,10 @@
 """Pooling as a loop over slices, one for each tap of a window.
 
-XLA joins the slices and what reads them to one loop. On CPUs that is several
-times faster than its own pooling, and more for bfloat16, integers, gradients.
-GPUs pool like this where there is a gradient, for which XLA's own pooling would
-write four int32 indices beside each maximum and add up by atomic operations.
-TPUs use XLA's own.
+XLA fuses the slices and their consumer into one loop. On CPUs that is several
+times faster than XLA's own pooling, and more so for bfloat16, integers and
+gradients. GPUs pool like this only for gradients of max pooling, where XLA's
+own pooling would write four int32 indices per maximum and sum with atomic
+operations. TPUs use XLA's own.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def windows(x: Any, pool: v.MaxPool | v.AvgPool, fill: Any) -> Iterator[Any]:
   """Yields one array for each tap of the window, over all windows.
 
   Args:
-    x: [batch, height, width, channels], of NumPy or JAX.
+    x: [batch, height, width, channels], a NumPy or JAX array.
     pool: Gives size, stride and padding.
     fill: The value of the padding.
   """
@@ -49,7 +49,7 @@ def max_pool(x: Array, pool: v.MaxPool) -> Array:
 
 
 def max_and_tap(x: Array, pool: v.MaxPool) -> tuple[Array, Array]:
-  """Returns the maximum, and which tap of the window has it, uint8.
+  """Returns the maximum, and the index of its tap in the window, uint8.
 
   Of equal values the first counts, as in XLA's gradient.
   """
@@ -70,10 +70,10 @@ def max_pool_gradient(
   Args:
     tap: From `max_and_tap`.
     cotangent: Cotangent of the output.
-    x: What was pooled; only its shape and dtype are read.
+    x: Input of the pooling; only its shape and dtype are read.
     pool: Gives size, stride and padding.
   """
-  # Without the barrier XLA would find the taps again for each slice.
+  # Without the barrier, XLA would recompute the taps for each slice.
   tap = lax.optimization_barrier(tap)
   cotangent = cotangent.astype(jnp.float32)
   total = jnp.zeros(x.shape, jnp.float32)
@@ -93,7 +93,7 @@ def avg_pool(x: Array, pool: v.AvgPool) -> Array:
 
 
 def counts(x: Array, pool: v.AvgPool) -> Any:
-  """Returns how many values are averaged: an int, or [1, rows, columns, 1]."""
+  """Returns the number of averaged values: an int, or [1, rows, columns, 1]."""
   height, width = x.shape[1:3]
   if pool.count_include_pad:
     return math.prod(shapes.kernel_size(pool, height, width))
@@ -109,7 +109,7 @@ def _float_windows(x: Array, pool: v.MaxPool) -> Iterator[Array]:
 def _taps(
   pool: v.MaxPool | v.AvgPool, height: int, width: int
 ) -> Iterator[tuple[int, int]]:
-  """Yields (row, column) of the taps in a window on such a grid."""
+  """Yields (row, column) of each tap in a window on a grid of that size."""
   rows, columns = shapes.kernel_size(pool, height, width)
   return itertools.product(range(rows), range(columns))
 
@@ -121,7 +121,7 @@ def _spread(
   pads: shapes.Pads,
   stride: int,
 ) -> list[tuple[int, int, int]]:
-  """Returns the padding that puts a slice back to its pixels of `x`."""
+  """Returns the padding that moves a slice back to its pixels of `x`."""
   sides = [(0, 0, 0)]
   for side in range(2):
     low = corner[side] - pads[side][0]

@@ -1,7 +1,7 @@
-"""The Flax modules of blocks and stages: they own names and variables.
+"""The Flax modules of blocks and stages, which own names and variables.
 
-The table says which variables a block has (`spec.unroll`); the interpreter runs
-it with them.
+The table determines the variables of a block (`spec.unroll`); the interpreter
+runs the block with them.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from inception.spec.words import Loop, Series
 
 Array = jax.Array
 
-# The first value of every variable but kernels.
+# Initial values of all variables except kernels.
 _FIRST_VALUES = {
   'bias': nn.initializers.zeros,
   'scale': nn.initializers.ones,
@@ -28,9 +28,9 @@ _FIRST_VALUES = {
 
 
 class Stage(nn.Module):
-  """Runs stages of the trunk that run together.
+  """Runs a group of stages of the trunk.
 
-  Variables are those of the first: `Branch_0/Conv2d_0a_1x1/kernel` and so on.
+  Its variables are the first stage's, such as `Branch_0/Conv2d_0a_1x1/kernel`.
 
   Attributes:
     group: The stages and their words.
@@ -42,7 +42,7 @@ class Stage(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    """Maps [batch, height, width, channels] to the same with other sizes."""
+    """Maps NHWC activations to NHWC activations."""
     node = scopes.scope_stage('', self.group.stages[0].block)
     return run_block(self, node, self.group.words, self.options, x, train)
 
@@ -55,10 +55,10 @@ def run_block(
   x: Array,
   train: bool,
 ) -> Array:
-  """Runs the words of a block inside a module, which gets its variables.
+  """Runs the words of a block inside a module, which holds its variables.
 
-  Maps [batch, height, width, channels] to the same in `options.dtype`. The
-  words may have been rewritten by rules.
+  Maps NHWC activations to NHWC activations in `options.dtype`. The words may
+  have been rewritten by rules.
   """
   if module.is_initializing():
     height, width, channels = x.shape[1:]
@@ -70,7 +70,7 @@ def run_block(
     numbers = Floats(module.variables, options, train)
     return interpreter.run(words, numbers, x), numbers.updated
 
-  # The blocks of a loop are repeated one by one.
+  # A loop rematerializes its blocks one by one.
   in_one = options.remat and train and not isinstance(words[0], Loop)
   x, updated = (jax.checkpoint(run) if in_one else run)(x)
   for name, statistics in updated.items():

@@ -1,4 +1,4 @@
-"""How networks are written down: words, scopes, shapes, transforms, cost.
+"""Network definitions: words, scopes, shapes, transforms and cost.
 
 Plain data and plain functions; nothing here imports JAX.
 """

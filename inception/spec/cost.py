@@ -68,7 +68,7 @@ def network_cost(
     architecture: The network.
     height: Image height, pixels.
     width: Image width, pixels.
-    num_classes: Logits per image; None takes the table's; 0 has no classifier.
+    num_classes: Logits per image; None uses the table's, 0 has no classifier.
     batch_norm_scale: Batch norm has a scale as well as a bias.
 
   Raises:

@@ -18,7 +18,7 @@ class Dense:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """One operation at its place in a network.
+  """One operation at its position in a network.
 
   Attributes:
     scope: Path of its parameters, `Mixed_5b/Branch_1/Conv2d_0b_5x5`; for a
@@ -42,7 +42,7 @@ class Layer:
 
   @property
   def batch_norm_channels(self) -> int:
-    """Channels of its batch norm; 0 where it has none."""
+    """Channels of its batch norm; 0 if it has none."""
     has_one = getattr(self.operation, 'batch_norm', False)
     return self.output[2] if has_one else 0
 

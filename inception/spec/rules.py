@@ -1,10 +1,10 @@
-"""Rules: the same network in fewer and larger operations.
+"""Rewrite rules: the same network in fewer, larger operations.
 
-A rule rewrites words in series, exactly but for rounding. Variables stay where
-the table has them, one set per convolution. Figures are millions of cycles that
-the compiler expects of a training step of `inception_v1` on a TPU v5e, with 128
-images in bfloat16: 32.6 with all rules, 42.7 without any, and in between
-without one.
+A rule rewrites words in series; results are equal up to rounding. Variables
+stay where the table has them, one set per convolution. Figures are the
+compiler's estimates for a training step of `inception_v1` on a TPU v5e, with
+128 images in bfloat16, in millions of cycles: 32.6 with all rules, 42.7 without
+any; each rule gives the figure without it.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Rule = Callable[[Series], Series]
 def pool_in_branches(words: Series) -> Series:
   """Moves a max pooling after a block of branches into each branch.
 
-  There, `pool_before_norm` finds it. Without: 37.4.
+  There, `pool_before_norm` applies to it. Without: 37.4.
   """
 
   def merge(fork: Word, pool: Word) -> Word | None:
@@ -46,8 +46,8 @@ def pool_in_branches(words: Series) -> Series:
 def pool_before_norm(words: Series) -> Series:
   """Moves a max pooling before the batch norm and ReLU of its convolution.
 
-  These keep the order of values, so the maximum is that of the same pixel. The
-  large grid is read for the statistics, but never written. Without: 40.1.
+  Both preserve the order of values, so the argmax stays the same. The large
+  grid is read for the statistics, but never written. Without: 40.1.
   """
 
   def merge(unit: Word, pool: Word) -> Word | None:
@@ -60,10 +60,10 @@ def pool_before_norm(words: Series) -> Series:
 
 
 def average_after_convolution(words: Series) -> Series:
-  """Moves an average pooling behind the 1x1 convolution that reads it.
+  """Moves an average pooling after the 1x1 convolution that reads it.
 
   Both are linear, and they commute. The convolution then reads the input of its
-  block, so that `join_convolutions` can join it.
+  block, so `join_convolutions` can join it.
   """
 
   def merge(pool: Word, unit: Word) -> Word | None:
@@ -79,9 +79,9 @@ def average_after_convolution(words: Series) -> Series:
 
 
 def join_convolutions(words: Series) -> Series:
-  """Runs the 1x1 convolutions that read the input of a block as one.
+  """Joins the 1x1 convolutions that read the input of a block into one.
 
-  Alone, many of them are narrower than a matrix unit. Without: 33.3.
+  Many of them are narrower than a matrix unit. Without: 33.3.
   """
 
   def join(word: Word) -> Word:
@@ -97,7 +97,7 @@ def join_convolutions(words: Series) -> Series:
   return tuple(map(join, words))
 
 
-# In the order in which they are applied.
+# In the order of application.
 RULES: tuple[Rule, ...] = (
   pool_in_branches,
   pool_before_norm,
@@ -108,11 +108,11 @@ RULES: tuple[Rule, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """Stages of the trunk that run together: one, or one and its max pooling.
+  """Stages that run together: one, or one and the max pooling after it.
 
   Attributes:
     stages: The stages; only the first has variables.
-    words: What runs; paths start below the name of the first stage.
+    words: The words to run; paths start below the name of the first stage.
   """
 
   stages: tuple[v.Stage, ...]
@@ -125,13 +125,13 @@ def trunk(
   rules: tuple[Rule, ...] = RULES,
   endpoints: bool = False,
 ) -> tuple[Group, ...]:
-  """Returns the trunk of a network as it runs.
+  """Returns the trunk of a network, as groups to run.
 
   Args:
     architecture: The network.
-    rules: The rules in force; none runs the table word by word.
-    endpoints: The output of every stage is read. Otherwise only auxiliary heads
-      read any but the last, and other stages may run as one with the next.
+    rules: The rules to apply; if empty, the table runs word by word.
+    endpoints: Keep the output of every stage. Otherwise only the last one and
+      those that auxiliary heads read are kept, and stages may be merged.
   """
   read = {head.stage for head in architecture.aux_heads}
   groups: list[Group] = []
@@ -171,7 +171,7 @@ def _apply(rule: Rule, words: Series) -> Series:
 def _merge_neighbors(
   words: Series, merge: Callable[[Word, Word], Word | None]
 ) -> Series:
-  """Puts one word for each two neighbors for which `merge` returns one."""
+  """Replaces pairs of neighbors by the word that `merge` returns, if any."""
   merged: list[Word] = []
   for word in words:
     both = merge(merged[-1], word) if merged else None

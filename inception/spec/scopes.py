@@ -1,8 +1,8 @@
-"""Scopes: the name of every block of a table in the tree of parameters.
+"""Scopes: the name of every block of a table in the parameter tree.
 
 One pass over a table names everything; the Flax modules, the unrolled layers,
-the importers and the tests all read its result. Names are TF-slim's, which the
-whole family shares. `Conv2d_0b_5x5`: 0 keeps the grid and 1 has a stride;
+the importers and the tests all use its result. Names are TF-slim's, which the
+whole family shares. `Conv2d_0b_5x5`: 0 means stride 1 and 1 a larger stride;
 letters count each kind along the branch, pooling included; then kernel height
 x width.
 """
@@ -35,7 +35,7 @@ def scope_stage(name: str, block: v.Block) -> Scoped:
   """Names everything inside a stage of the trunk.
 
   Raises:
-    TypeError: A `Residual`, `Repeat` or `Gated` stands inside a branch.
+    TypeError: A `Residual`, `Repeat` or `Gated` is inside a branch.
   """
   match block:
     case v.Conv() | v.SeparableConv():
@@ -62,7 +62,7 @@ def scope_branch(name: str, block: v.Block) -> Scoped:
   """Names everything inside a branch or an auxiliary head.
 
   Raises:
-    TypeError: A `Residual`, `Repeat` or `Gated` stands inside.
+    TypeError: A `Residual`, `Repeat` or `Gated` is inside.
     ValueError: It has more operations of one kind than there are letters.
   """
   letters = {0: iter(string.ascii_lowercase), 1: iter(string.ascii_lowercase)}
@@ -70,10 +70,10 @@ def scope_branch(name: str, block: v.Block) -> Scoped:
 
 
 def residual_parts(node: Scoped, channels: int) -> tuple[Scoped, ...]:
-  """Returns what a `Residual` runs in series beside its shortcut.
+  """Returns the parts that a `Residual` runs in series beside its shortcut.
 
-  Its branches, its projection to the `channels` of its input and, if there is
-  one, its gate.
+  These are its branches, its projection to the `channels` of its input and, if
+  any, its gate.
   """
   if not isinstance(node.block, v.Residual):
     raise TypeError(f'{node.block!r} is not a residual block')
@@ -98,7 +98,7 @@ def _in_branch(block: v.Block, letters: dict[int, Iterator[str]]) -> Scoped:
         block, '', tuple(_in_branch(part, letters) for part in parts)
       )
     case v.Gated() | v.Residual() | v.Repeat() | v.SqueezeExcite():
-      raise TypeError(f'{block!r} cannot stand inside a branch')
+      raise TypeError(f'{block!r} cannot be inside a branch')
   return Scoped(block)
 
 

@@ -49,7 +49,7 @@ def kernel_shapes(
 def pads(operation: Windowed, height: int, width: int) -> Pads:
   """Returns ((top, bottom), (left, right)) in pixels, on a grid of that size.
 
-  The one place that knows what each kind of `Padding` means.
+  No other code interprets `Padding`.
   """
   kernel = kernel_size(operation, height, width)
   sides = [

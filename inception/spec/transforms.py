@@ -1,4 +1,4 @@
-"""Transforms: from a table to a table of another width or with other layers."""
+"""Transforms: change the width or the layers of a table."""
 
 from collections.abc import Callable
 import dataclasses
@@ -61,7 +61,7 @@ def with_squeeze_excite(
   """Returns the network with squeeze-excite on the output of every block.
 
   Blocks are the `Concat`s that are whole stages, and the residual blocks, which
-  get it before the scaled sum. It narrows the channels by the factor
+  get it before the scaled sum. It reduces the channels by the factor
   `reduction`; None changes nothing. SENet paper (Hu et al., 2018), figures 2
   and 3.
   """

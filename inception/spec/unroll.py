@@ -63,7 +63,7 @@ def stage_shapes(
 def head_layers(
   architecture: v.Architecture, height: int, width: int, num_classes: int
 ) -> tuple[Layer, ...]:
-  """Returns the layers after the last grid was pooled, in scope `Logits`.
+  """Returns the layers after the final pooling, in scope `Logits`.
 
   Args:
     architecture: The network.
@@ -122,7 +122,7 @@ def _walk_stages(
       shape = end.value
     except NoGridError:
       raise NoGridError(
-        f'an image of {height}x{width} pixels leaves no grid at {stage.name}'
+        f'{stage.name} has no output for an image of {height}x{width} pixels'
       ) from None
     yield stage.name, tuple(layers), shape
 

@@ -84,10 +84,10 @@ class AvgPool:
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveAvgPool:
-  """Average pooling of any grid to a square grid, as PyTorch does it.
+  """Average pooling of any grid to a square grid, as in PyTorch.
 
-  Row i of the `size` output rows averages the input rows from floor(i * height
-  / size) to ceil((i + 1) * height / size), and so for columns. Windows overlap.
+  Output row i averages the input rows from floor(i * height / size) to
+  ceil((i + 1) * height / size); columns work the same way. Windows may overlap.
   """
 
   size: int

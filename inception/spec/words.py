@@ -1,7 +1,7 @@
-"""A table as words in series, in the form in which it runs.
+"""The form in which a table runs: a series of words.
 
-Chains are flat, and every word carries the path of its variables, so a rule may
-move words and join them (rules.py) without changing a name.
+Chains are flattened, and every word carries the path of its variables, so rules
+can move and join words (rules.py) without renaming variables.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-  """Convolution, average, batch norm or bias, maximum, ReLU, in this order.
+  """Convolution, average, batch norm or bias, maximum and ReLU, in this order.
 
   Batch norm takes its statistics before the maximum.
 
   Attributes:
-    conv: The convolution of the table. That of a projection has no features:
-      the channels of the input decide.
+    conv: The convolution of the table. For a projection, its features are 0:
+      they follow from the input's channels.
     path: Scope of its variables.
     average: A pooling that the table has before the convolution, or None.
     maximum: A pooling that the table has after the ReLU, or None.
@@ -94,7 +94,7 @@ Series = tuple[Word, ...]
 
 
 def words_of(node: Scoped, parent: Path = ()) -> Series:
-  """Returns the words of a block that stands in the scope `parent`."""
+  """Returns the words of a block in the scope `parent`."""
   path = (*parent, node.name) if node.name else parent
   match node.block:
     case v.Chain() | v.Gated():

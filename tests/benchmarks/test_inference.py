@@ -1,4 +1,4 @@
-"""The benchmark of inference: what it times is the network that it names."""
+"""The inference benchmark times the network that it reports."""
 
 import json
 import tarfile
@@ -57,7 +57,7 @@ def test_every_precision_is_timed_and_described(flags, capsys):
     assert row['project'] == 'ours' and row['architecture'] == 'tiny'
     assert row['parameters'] == rows[0]['parameters'] > 0
     assert row['macs'] == rows[0]['macs'] > 0
-    assert row['calls'] == 2 * flags.rounds  # Twice at least in each round.
+    assert row['calls'] == 2 * flags.rounds  # At least two per round.
     assert 0 < row['median_ms'] <= row['p95_ms']
     assert row['images_per_second'] == pytest.approx(
       1000 * row['batch_size'] / row['median_ms']
@@ -65,7 +65,7 @@ def test_every_precision_is_timed_and_described(flags, capsys):
     assert row['peak_bytes'] > 0 and row['compile_seconds'] > 0
 
 
-def test_training_steps_are_timed_too(flags, capsys):
+def test_training_steps_are_timed(flags, capsys):
   flags.architectures, flags.what = ['tiniest'], 'training'
   flags.precisions = ['bfloat16']
   (row,) = results(capsys)
@@ -94,7 +94,7 @@ def test_peers_take_turns_with_ours(flags, capsys, monkeypatch):
   assert set(calls) == {('tiny', 'float32', 2, 16)}
 
 
-def test_a_trained_network_has_its_accuracy(flags, capsys, config, tmp_path):
+def test_the_accuracy_of_a_workdir_is_reported(flags, capsys, config, tmp_path):
   config.model.architecture, config.model.num_classes = 'tiniest', 10
   model = model_from_config(config)
   images = np.zeros((1, 16, 16, 3), np.float32)
@@ -120,7 +120,7 @@ def test_a_trained_network_has_its_accuracy(flags, capsys, config, tmp_path):
     ('peers', ['nobody'], "--peers='nobody'"),
   ],
 )
-def test_wrong_input_is_named(flags, field, value, message):
+def test_wrong_input_is_reported(flags, field, value, message):
   setattr(flags, field, value)
   with pytest.raises(UserError, match=message):
     inference.main()

@@ -1,4 +1,4 @@
-"""Commands with wrong input: one line and exit status 2."""
+"""Wrong input to a command gives one line and exit status 2."""
 
 import os
 import re
@@ -45,13 +45,13 @@ def run(*command):
       'cannot write to /dev/null/run',
     ),
     (['eval.py', '--workdir=W'], 'no checkpoints in'),
-    # It names the flag of eval.py, not the field of a config.
+    # The message names the flag of eval.py, not the config field.
     (
       ['eval.py', f'--workdir={IMPORTED}', '--dataset=folder'],
       'data.dataset=folder needs --data_dir=DIR',
     ),
     (['-m', 'inception.reports.curves', '--workdir=W'], 'there is no'),
-    # What was meant.
+    # Suggestions.
     (
       ['train.py', '--workdir=W', '--config=inception_v3'],
       'did you mean configs/inception_v3.py?',
@@ -71,7 +71,7 @@ def test_wrong_input_is_one_line_and_status_2(tmp_path, command, message):
 
 
 def test_a_command_starts_cold():
-  """As users start it; other tests fork a process that has the packages."""
+  """As users start it; other tests fork a process with packages imported."""
   result = subprocess.run(
     [sys.executable, 'train.py', '--workdir=W', '--config.seed=x'],
     cwd=warm.ROOT,
@@ -93,7 +93,7 @@ def test_a_run_stops_at_a_step(tmp_path):
   assert Checkpoints(paths.resolve(tmp_path)).steps() == [1]
 
 
-def test_verifying_has_a_status(finished, tmp_path):
+def test_verify_sets_the_exit_status(finished, tmp_path):
   workdir = shutil.copytree(finished.workdir, tmp_path / 'run')
   verify = ['-m', 'inception.checkpoints.verify', f'--workdir={workdir}']
   assert run(*verify).returncode == 0
@@ -110,7 +110,7 @@ def test_verifying_has_a_status(finished, tmp_path):
     (['--config.precision=float16'], '=false', '=false'),
   ],
 )
-def test_cpus_use_onednn_for_16_bits_unless_told(flags, given, wanted):
+def test_cpus_use_onednn_for_16_bits_by_default(flags, given, wanted):
   name = '--xla_cpu_experimental_onednn_custom_call'
   before = os.environ['XLA_FLAGS'].split()
   program = f"""
@@ -151,8 +151,8 @@ finally:
 
 
 @pytest.mark.parametrize('module', list(commands()))
-def test_help_shows_every_flag_and_waits_for_no_jax(module):
-  """JAX and TensorFlow would take seconds."""
+def test_help_shows_every_flag_and_imports_no_jax(module):
+  """Importing JAX or TensorFlow would take seconds."""
   result = subprocess.run(
     [sys.executable, '-c', HELP.format(module=module)],
     cwd=warm.ROOT,

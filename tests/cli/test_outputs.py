@@ -1,4 +1,4 @@
-"""Files that commands write: refused early, or written whole."""
+"""Output files are refused early or written atomically."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ from inception.errors import UserError
     ('', (), '--output=.* is not a file'),
   ],
 )
-def test_what_cannot_be_written_is_said_at_once(
+def test_outputs_that_cannot_be_written_are_refused_at_once(
   name, endings, message, tmp_path
 ):
   (tmp_path / 'folder').mkdir()
@@ -41,8 +41,8 @@ def test_what_cannot_be_written_is_said_at_once(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can become another')
-def test_what_others_own_is_not_called_absent():
-  with tempfile.TemporaryDirectory() as name:  # Others may enter its parents.
+def test_files_without_access_are_not_called_missing():
+  with tempfile.TemporaryDirectory() as name:  # World-accessible parents.
     _check_as_nobody(pathlib.Path(name))
 
 
@@ -64,7 +64,7 @@ def _check_as_nobody(tmp_path):
   assert not paths.exists(tmp_path / 'x') and not paths.exists('/dev/null/x')
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path):
+def test_a_file_is_replaced_atomically(tmp_path):
   path, link = tmp_path / 'file', paths.resolve(tmp_path / 'link')
   path.write_text('before')
   os.symlink(path, link)
@@ -81,7 +81,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
 
 
 def test_a_device_is_not_replaced(tmp_path):
-  """Root could."""
+  """Root could replace it."""
   link = paths.resolve(tmp_path / 'link')
   os.symlink('/dev/null', link)
   with pytest.raises(UserError, match='it is not a regular file'):
@@ -96,14 +96,14 @@ def test_pictures_are_drawn_with_any_text(tmp_path, capsys):
   drawn = figure.Figure()
   drawn.suptitle(outputs.label('lr_$0.1_$ \udcff'))
   outputs.save(drawn, path)
-  # Not a formula.
+  # Not rendered as a formula.
   assert 'lr_$0.1_$ ?' in path.read_text()
   assert not capsys.readouterr().err
   drawn.suptitle(outputs.label('数字'))
   outputs.save(drawn, path)
-  assert 'has boxes for letters' in capsys.readouterr().err
+  assert 'has boxes for characters' in capsys.readouterr().err
 
 
-def test_rows_are_csv_with_nothing_for_what_is_missing():
+def test_missing_values_are_empty_in_csv():
   rows = [{'a': 1.5, 'b': float('nan'), 'c': 0}, {'b': 'x,y'}]
   assert outputs.csv_text(['a', 'b'], rows) == 'a,b\r\n1.5,\r\n,"x,y"\r\n'

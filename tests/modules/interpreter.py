@@ -96,7 +96,7 @@ def evaluate(model, variables, x):
 
 
 def distance(tree, other):
-  """Returns the norm of the difference over that of `other`, of all leaves."""
+  """Returns the norm of the difference relative to that of `other`."""
   assert jax.tree.structure(tree) == jax.tree.structure(other)
   pairs = list(zip(jax.tree.leaves(tree), jax.tree.leaves(other)))
   difference = sum(np.sum(np.square(np.float64(a - b))) for a, b in pairs)

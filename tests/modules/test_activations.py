@@ -19,7 +19,7 @@ PROBABILITIES = {
 
 
 @pytest.mark.parametrize('name', ACTIVATIONS)
-def test_the_likeliest_classes_have_their_probabilities(name):
+def test_the_top_classes_have_their_probabilities(name):
   found = top_classes(jnp.asarray(LOGITS), 2, name)
   order = np.argsort(-LOGITS, 1)[:, :2]
   wanted = np.take_along_axis(PROBABILITIES[name], order, 1)
@@ -27,7 +27,7 @@ def test_the_likeliest_classes_have_their_probabilities(name):
   np.testing.assert_allclose(found['probability'], wanted, rtol=1e-6)
 
 
-def test_logits_that_are_not_finite_answer_nothing():
+def test_logits_that_are_not_finite_give_no_prediction():
   logits = np.array([[0.0, np.nan, 1.0], [0.0, 2.0, 1.0]], np.float32)
   found = top_classes(jnp.asarray(logits), 2)
   assert found['label'].tolist() == [[-1, -1], [1, 2]]
@@ -50,7 +50,7 @@ def test_crops_are_averaged_as_probabilities(name):
 
 
 @pytest.mark.parametrize('name', ACTIVATIONS)
-def test_the_loss_is_that_of_the_activation(name):
+def test_the_loss_matches_the_activation(name):
   p, hot = PROBABILITIES[name], np.eye(3)[LABELS]
   nats = -np.log(p[hot > 0]).sum()
   if name == 'sigmoid':

@@ -1,4 +1,4 @@
-"""Every word of the vocabulary against a plain computation of the same."""
+"""Every operation of the vocabulary against a plain computation."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ from tests.modules.interpreter import OPTIONS, images, paths, run
   ],
 )
 @pytest.mark.parametrize('size', [(9, 12), (4, 3)])
-def test_output_has_the_shape_that_the_table_says(block, size):
+def test_the_output_has_the_shape_of_the_table(block, size):
   table = v.Architecture(9, (v.Stage('stage', block),), dropout=0.0)
   try:
     wanted = unroll.stage_shapes(table, *size)['stage']
@@ -121,8 +121,8 @@ def test_repeated_blocks_are_numbered_from_one():
   assert set(variables['params']['stage']) == {'block35_1', 'block35_2'}
 
 
-def test_what_cannot_stand_in_a_branch_is_named():
-  with pytest.raises(TypeError, match='cannot stand inside a branch'):
+def test_a_block_that_cannot_be_in_a_branch_is_refused():
+  with pytest.raises(TypeError, match='cannot be inside a branch'):
     run(v.Chain(v.Residual(v.Concat(v.Conv(2)), 0.1)), images(1, 2, 2, 3))
 
 

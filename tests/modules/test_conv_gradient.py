@@ -1,4 +1,4 @@
-"""The kernel's gradient as matrix products is that of XLA."""
+"""The kernel gradient by matrix products equals that of XLA."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def gradients(function, x, kernel, stride, pads, change):
   return run(x, kernel)
 
 
-# Joined image by image; a product for each place; kernels one pixel wide.
+# Joined image by image; a product per kernel tap; kernels one pixel wide.
 @pytest.mark.parametrize(
   ('conv', 'grid', 'channels'),
   [
@@ -35,7 +35,7 @@ def gradients(function, x, kernel, stride, pads, change):
   ],
 )
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
-def test_all_gradients_are_those_of_xla(conv, grid, channels, dtype):
+def test_all_gradients_match_xla(conv, grid, channels, dtype):
   generator = np.random.default_rng(0)
   x = generator.normal(size=(3, *grid, channels))
   kernel = generator.normal(
@@ -58,7 +58,7 @@ def test_all_gradients_are_those_of_xla(conv, grid, channels, dtype):
     )
 
 
-def test_other_devices_have_the_program_they_had():
+def test_programs_of_other_devices_are_unchanged():
   x, kernel = jnp.ones((2, 8, 8, 4)), jnp.ones((1, 1, 4, 4))
 
   def loss(function):

@@ -11,7 +11,7 @@ from inception.spec import vocabulary as v
 from tests.variables import random_variables
 
 
-def test_attention_pooling_starts_as_averaging_and_then_weighs():
+def test_attention_pooling_starts_as_averaging_and_can_select():
   x = jax.random.normal(jax.random.key(0), (2, 3, 4, 16))
   pool = heads.AttentionPool()
   pooled, variables = pool.init_with_output(jax.random.key(1), x)

@@ -1,4 +1,4 @@
-"""Rules change nothing but rounding; a table is what plain Linen computes."""
+"""Rules change nothing but rounding; a table matches plain Linen layers."""
 
 import flax.linen as nn
 import jax
@@ -13,14 +13,14 @@ from tests.variables import random_variables
 
 
 def both(architecture, **fields):
-  """Returns a network by all rules, and by none."""
+  """Returns a network with all rules applied, and with none."""
   fields = {'num_classes': 10, 'dropout': 0.0, **fields}
   plain = create_model(architecture, fuse=False, **fields)
   return create_model(architecture, **fields), plain
 
 
 def for_training(variables):
-  """Returns variables of which rounding is not amplified, some scales negative.
+  """Returns variables that do not amplify rounding; some scales are negative.
 
   Higher biases of batch norm keep most of its outputs above zero.
   """
@@ -83,7 +83,7 @@ CONVOLUTIONS = (
 
 
 def linen(params, stats, x, rounds):
-  """Computes the output and new statistics of CONVOLUTIONS by Flax's layers."""
+  """Computes the output and new statistics of CONVOLUTIONS with Flax layers."""
   new = {}
   for name, sizes in (('a', (8, (3, 3))), ('c', (10, (1, 1)))):
     kernel = params[name]['kernel']
@@ -104,7 +104,7 @@ def linen(params, stats, x, rounds):
 
 
 @pytest.mark.parametrize('rounds', [False, True])
-def test_a_training_step_is_that_of_linen(rounds):
+def test_a_training_step_matches_linen(rounds):
   table = v.Architecture(16, CONVOLUTIONS, dropout=0.0)
   model = create_model(table, num_classes=0, quantization_aware=rounds)
   x = noise(16)
@@ -200,7 +200,7 @@ def test_the_large_grid_is_never_rectified():
     str(jax.make_jaxpr(lambda v, x, m=m: m.apply(v, x).logits)(variables, x))
     for m in (fused, plain)
   ]
-  # ReLU of the grid of 16 x 16 in the table, of 8 x 8 when fused.
+  # ReLU runs on the 16 x 16 grid in the table, on the 8 x 8 grid when fused.
   relus = [text.count('f32[4,16,16,8] = custom_jvp_call') for text in texts]
   assert relus == [0, 1]
 

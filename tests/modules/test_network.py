@@ -55,7 +55,7 @@ def flat_shapes(tree):
 
 
 @pytest.mark.parametrize('name', NUMBERS)
-def test_modules_make_exactly_the_parameters_of_the_table(name):
+def test_modules_have_exactly_the_parameters_of_the_table(name):
   check_parameters(name, NUMBERS[name].input_size)
 
 
@@ -125,7 +125,7 @@ def test_parameters_are_found_by_stage_branch_and_convolution():
   # Without batch norm, and with it.
   ['googlenet', pytest.param('inception_v1', marks=pytest.mark.slow)],
 )
-def test_initial_loss_is_that_of_a_guess(name):
+def test_initial_loss_is_that_of_random_guessing(name):
   model = make(shorten(get_architecture(name)))
   images = jax.random.uniform(jax.random.key(1), (8, 64, 64, 3), minval=-1)
 
@@ -151,7 +151,7 @@ def test_initial_loss_is_that_of_a_guess(name):
 
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
-def test_low_precision_is_inside_only_and_close(precision):
+def test_low_precision_is_internal_and_close(precision):
   images = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3), minval=-1)
   exact, rough = make('tiny'), make('tiny', precision)
   variables = jax.jit(exact.init)(jax.random.key(0), images)

@@ -1,4 +1,4 @@
-"""Pooling and response norm against a plain computation of the same."""
+"""Pooling and local response norm against plain computations."""
 
 from flax import linen as nn
 import jax
@@ -19,7 +19,7 @@ def images(*shape):
   [pooling.avg_pool, pooling.plain_avg_pool],
   ids=['here', 'other devices'],
 )
-def test_average_pooling_does_not_count_the_border_unless_told(avg_pool):
+def test_average_pooling_excludes_padding_by_default(avg_pool):
   x = jnp.ones((1, 4, 4, 1))
   same = avg_pool(x, v.AvgPool(3))
   np.testing.assert_allclose(same, 1)
@@ -75,8 +75,8 @@ def test_adaptive_pooling_averages_overlapping_bins(side):
 @pytest.mark.parametrize(
   'stride, padding', [(1, 'SAME'), (2, 'VALID'), (2, 'SAME')]
 )
-def test_pooling_on_cpus_is_that_of_other_devices(dtype, stride, padding):
-  # Few whole numbers: many ties, and sums that no order of addition changes.
+def test_pooling_on_cpus_matches_other_devices(dtype, stride, padding):
+  # Small integers: many ties, and sums that do not depend on the order.
   x = jax.random.randint(jax.random.key(0), (2, 9, 12, 4), -3, 3).astype(dtype)
   pool = v.MaxPool(3, stride, padding)
   ours, ours_back = jax.vjp(lambda x: pooling.max_pool(x, pool), x)
@@ -110,7 +110,7 @@ def test_pooling_on_cpus_is_that_of_other_devices(dtype, stride, padding):
 @pytest.mark.parametrize(
   'platform, by_slices', [('tpu', False), ('cuda', True), ('cpu', True)]
 )
-def test_who_finds_gradients_by_slices(platform, by_slices):
+def test_which_platforms_compute_gradients_by_slices(platform, by_slices):
   pool = v.MaxPool(3, 2)
   gradient = jax.jit(jax.grad(lambda x: pooling.max_pool(x, pool).sum()))
   traced = gradient.trace(jnp.zeros((1, 9, 9, 4)))

@@ -11,7 +11,7 @@ from inception.spec import vocabulary as v
 from tests.modules.interpreter import distance, noise, step
 from tests.variables import random_variables
 
-# Many convolutions in a stage whose output is small beside what is inside.
+# A stage of many convolutions with a small output.
 _INSIDE = v.Chain(*[v.Conv(16, 3) for _ in range(3)], v.Conv(4))
 _BRANCH = v.Chain(v.Conv(16), v.Conv(16, 3))
 _BLOCK = v.Residual(v.Concat(v.Conv(4), _BRANCH), 0.3)
@@ -60,7 +60,7 @@ def test_activations_inside_stages_are_not_kept(fuse):
 
 
 def _residual_bytes(network, variables, x):
-  """Returns the size of what a gradient keeps of the forward pass."""
+  """Returns the bytes that a gradient keeps from the forward pass."""
 
   def logits(params):
     outputs, _ = network.apply(

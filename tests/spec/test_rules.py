@@ -39,7 +39,7 @@ def paths(series, parent=()):
 
 
 @pytest.mark.parametrize('name', architectures.ARCHITECTURES)
-def test_every_layer_keeps_its_scope_and_its_place(name):
+def test_every_layer_keeps_its_scope_and_order(name):
   table = architectures.get_architecture(name)
   size = table.input_size
   layers = unroll.stage_layers(table, size, size)
@@ -80,7 +80,7 @@ def test_one_1x1_convolution_is_left_alone():
   assert fork.joined == ()
 
 
-def test_an_average_moves_behind_the_1x1_convolution_that_reads_it():
+def test_an_average_moves_after_the_1x1_convolution_that_reads_it():
   pool = v.AvgPool(3)
   rule = rules.average_after_convolution
   [(fork,)] = words(v.Concat(v.Chain(pool, v.Conv(6))), rule=rule)
@@ -141,7 +141,7 @@ def test_a_gate_sees_the_whole_grid():
   assert [word.block for word in others] == [gate, pool]
 
 
-def test_what_is_read_is_computed():
+def test_a_grid_that_is_read_is_computed():
   stages = (v.Stage('a', v.Conv(8, 3)), v.Stage('b', v.MaxPool(3, stride=2)))
   head = v.AuxHead('aux', 'a', v.Conv(4))
   table = v.Architecture(32, stages, dropout=0.0, aux_heads=(head,))

@@ -67,7 +67,7 @@ def test_squeeze_excite_goes_on_whole_stages_and_residual_blocks_only():
   assert gated.aux_heads == table.aux_heads
 
 
-def test_no_batch_norm_reaches_every_convolution():
+def test_batch_norm_is_removed_from_every_convolution():
   table = architectures.get_architecture('inception_resnet_v2')
   bare = without_batch_norm(table)
   size = table.input_size
