@@ -8,7 +8,7 @@ Run:  python eval.py --workdir=runs/digits --step=best
 import signal
 
 if __name__ == '__main__':
-  # Ctrl-C ends the program without a traceback, also while it imports.
+  # Ctrl-C ends the program without a traceback, even during imports.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from inception.cli import commands

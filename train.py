@@ -4,13 +4,13 @@ Run:  python train.py --workdir=runs/digits
       python train.py --config=configs/inception_v3.py --workdir=runs/v3
         --config.precision=bfloat16 --config.batch_size=512
 
-Start it again with the same workdir to resume.
+Run it again with the same workdir to resume.
 """
 
 import signal
 
 if __name__ == '__main__':
-  # Ctrl-C ends the program without a traceback, also while it imports.
+  # Ctrl-C ends the program without a traceback, even during imports.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from inception.cli import commands

@@ -1,1 +1,1 @@
-"""Config files: one per network family, each with its whole recipe."""
+"""Config files: one per network family, each with its full recipe."""

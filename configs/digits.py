@@ -1,4 +1,4 @@
-"""A narrow Inception-v1 on 1,797 handwritten digits; the default of training.
+"""A narrow Inception-v1 on 1,797 handwritten digits; the default for training.
 
 Run:     python train.py --config=configs/digits.py --workdir=runs/digits
 Needs:   Two CPU cores for two minutes.

@@ -1,10 +1,10 @@
-"""Fine-tuning on hundreds of pictures of one's own, from pretrained weights.
+"""Fine-tunes pretrained weights on a few hundred of your own pictures.
 
 Run:     python train.py --config=configs/finetune.py --workdir=runs/mine
            --config.pretrained=weights/v3 --config.data.data_dir=pictures
-Needs:   Pictures in <split>/<class>/ with the splits 'train' and 'val', weights
-         that `python -m inception.pretrained` wrote, or the workdir of a run.
-         Works without an accelerator, in minutes to hours.
+Needs:   Pictures in <split>/<class>/ with the splits 'train' and 'val'; weights
+         written by `python -m inception.pretrained`, or the workdir of a run.
+         Takes minutes to hours without an accelerator.
 Expect:  Not yet measured with published weights.
 """
 
@@ -15,7 +15,7 @@ from inception.config import default
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Returns the config; network and preparation are those of the weights."""
+  """Returns the config; network and preprocessing are those of the weights."""
   config = default.get_config()
   # Placeholders are unset, but can be set on the command line.
   config.model.architecture = placeholder(str)
@@ -34,14 +34,14 @@ def get_config() -> ml_collections.ConfigDict:
   config.checkpoint_every_epochs = 1.0
   config.early_stopping_patience = 6
   config.log_every_steps = 10
-  # The usual least crop, 8 % of a picture, often shows nothing of its subject;
-  # a million pictures make up for that, hundreds do not.
+  # The usual smallest crop, 8 % of a picture, often misses the subject; a
+  # million pictures make up for that, a few hundred do not.
   config.data.crop_area = (0.35, 1.0)
-  # Statistics of the old pictures have to be forgotten within the run.
+  # Unset: fast enough to forget the old data's statistics within the run.
   config.model.batch_norm_decay = placeholder(float)
   config.model.aux_heads = False
   config.loss.class_weights = 'balanced'
-  # A new classifier learns fast, the stages below it only adapt.
+  # The new classifier learns fast; the stages below it only adapt.
   config.schedule.base_learning_rate = 0.02
   config.schedule.base_batch_size = 32
   config.schedule.warmup_epochs = 1.0

@@ -43,8 +43,8 @@ def modern(config: ml_collections.ConfigDict) -> None:
 def paper(config: ml_collections.ConfigDict) -> None:
   """Without batch norm; sections 5 and 6.
 
-  The paper gives no learning rate and no batch size; 0.01 for 32 images is that
-  of the release with Caffe.
+  The paper gives neither learning rate nor batch size; 0.01 for 32 images is
+  from the Caffe release.
   """
   config.model.architecture = 'googlenet'
   config.batch_size = 32

@@ -48,13 +48,13 @@ def paper(config: ml_collections.ConfigDict) -> None:
   """RMSProp with a staircase schedule, clipping and a moving average.
 
   Section 4 follows the Inception-v3 paper; weight decay and the average's
-  decay are those of the released code. The paper's asynchronous replicas are
+  decay are those of the released code. The paper's asynchronous replicas become
   one synchronous batch.
   """
   config.batch_size = 640  # 20 replicas of 32 images.
   config.num_epochs = 160.0
   config.loss.label_smoothing = 0.1
-  # As slow as in the released code: the statistics need some 50,000 steps.
+  # As in the released code; the statistics need about 50,000 steps.
   config.model.batch_norm_decay = 0.9997
   config.optimizer.name = 'rmsprop'
   config.optimizer.momentum = 0.9

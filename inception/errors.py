@@ -12,12 +12,12 @@ Value = TypeVar('Value')
 
 # Exit status after an error the user can fix.
 USER_ERROR = 2
-# Exit status after a fault that starting the same command again may survive: a
-# hang, or the loss of another process. sysexits.h calls it EX_TEMPFAIL.
+# Exit status after a fault that a restart may fix: a hang, or the loss of
+# another process. sysexits.h calls it EX_TEMPFAIL.
 RESTART = 75
-# `errno` of a full disk: the user can fix it.
+# `errno` values for a full disk, which the user can fix.
 FULL = (errno.ENOSPC, errno.EDQUOT)
-_LONGEST = 255  # Letters of a word in a message; longer than paths are.
+_LONGEST = 255  # Characters of a word in a message; most paths are shorter.
 
 
 class UserError(Exception):
@@ -25,7 +25,7 @@ class UserError(Exception):
 
 
 def warn(message: str) -> None:
-  """Prints a warning on standard error, as one line."""
+  """Prints a one-line warning to standard error."""
   print('warning:', one_line(message), file=sys.stderr, flush=True)
 
 
@@ -48,20 +48,20 @@ def count(number: int, noun: str) -> str:
 
 
 def are(number: int) -> str:
-  """Returns 'is' for one, and else 'are'."""
+  """Returns 'is' for 1, otherwise 'are'."""
   return 'is' if number == 1 else 'are'
 
 
 def is_users(error: OSError) -> bool:
-  """True for an error of the system that the user can fix.
+  """True if the user can fix this error of the operating system.
 
-  The disk is full, or a file or folder, which the error names, cannot be used.
+  The disk is full, or the file or folder that the error names is unusable.
   """
   return error.errno in FULL or error.filename is not None
 
 
 def reason(error: BaseException | str | None) -> str:
-  """Returns what a library says about its failure, as part of a line."""
+  """Returns the text of a library's error, short enough for a message."""
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   text = str(error).strip() or type(error).__name__
@@ -69,16 +69,16 @@ def reason(error: BaseException | str | None) -> str:
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
-  """Returns the first of some names for a message, with commas between."""
+  """Returns the first few names for a message, separated by commas."""
   return ', '.join(names[:most]) + (', ...' if len(names) > most else '')
 
 
 @contextlib.contextmanager
 def standard_error_closed() -> Iterator[int]:
-  """Drops what is written to standard error, by C++ code too.
+  """Discards output to standard error, including that of C++ code.
 
   Yields:
-    A file descriptor that still leads to standard error.
+    A file descriptor of the original standard error.
   """
   sys.stderr.flush()
   kept = os.dup(2)
@@ -97,8 +97,8 @@ def lookup(choices: Mapping[str, Value], name: str | None, field: str) -> Value:
 
   Args:
     choices: Values by name.
-    name: The name that was given.
-    field: What the name was given for, such as 'optimizer.name'.
+    name: The given name.
+    field: The field it was given for, such as 'optimizer.name'.
 
   Raises:
     UserError: The name is unknown; lists the known ones.

@@ -1,8 +1,8 @@
-"""Paths that users give: every one of them goes through `resolve`.
+"""Paths given by users: every one of them goes through `resolve`.
 
-Paths are `etils.epath` paths, which know object stores too. What keeps this
-project to local and mounted file systems is record access by position, locks
-and atomic renames; `resolve` refuses the rest until they are replaced.
+Paths are `etils.epath` paths, which also support object stores. This project
+needs random access to records, file locks and atomic renames, so `resolve`
+accepts only local and mounted file systems for now.
 """
 
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
   """Returns a path, with `~` expanded.
 
   Args:
-    path: A path of a local or mounted file system.
-    name: What it was given for, such as '--config.data.data_dir'.
+    path: A path on a local or mounted file system.
+    name: Name of the path in errors, such as '--config.data.data_dir'.
 
   Raises:
     UserError: The path is empty, has control characters, or belongs to an
@@ -51,7 +51,7 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
   if not text.strip():
     raise UserError(f'{name} is {text!r}; give a folder or a file')
   if min(text) < ' ':
-    raise UserError(f'{name} {text!r} has a control character; use another')
+    raise UserError(f'{name} {text!r} has a control character; rename it')
   if scheme := re.match(r'[\w+.-]+://', text):
     raise UserError(
       f'{text}: only local and mounted file systems are supported so far, not'
@@ -61,7 +61,7 @@ def resolve(path: PathLike, name: str = 'the path') -> Path:
 
 
 def cache() -> Path:
-  """Returns the folder for what can be made or downloaded again.
+  """Returns the folder for files that can be rebuilt or downloaded again.
 
   $INCEPTION_HOME, else $XDG_CACHE_HOME/inception, else ~/.cache/inception.
   """
@@ -72,30 +72,30 @@ def cache() -> Path:
 
 
 def check_name(folder: Path) -> None:
-  """Refuses a folder whose checkpoints Orbax could write, but not read.
+  """Refuses a folder whose checkpoints Orbax could write but not read.
 
-  Orbax takes its name for a pattern of file names, and needs UTF-8. Control
-  characters break the lines of logs and scripts.
+  Orbax treats the path as a glob pattern and requires UTF-8. Control characters
+  break logs and scripts.
 
   Raises:
-    UserError: Names the character.
+    UserError: The path has such a character; names it.
   """
   text = str(folder.absolute())
   for character in text:
     is_byte = '\ud800' <= character <= '\udfff'  # Not UTF-8.
     if character in _SPECIAL or character < ' ' or is_byte:
       raise UserError(
-        f'{text!r} has the character {character!r}, because of which no'
-        ' checkpoint in it could be read; use another folder'
+        f'{text!r} has the character {character!r}, which would make its'
+        ' checkpoints unreadable; use another folder'
       )
 
 
-# Special in patterns of file names.
+# Special in glob patterns.
 _SPECIAL = '*?[\\'
 
 
 class NotAFileError(OSError):
-  """A pipe, a device or a socket stands where a file should be."""
+  """The path is a pipe, a device or a socket, not a regular file."""
 
 
 def open_file(path: PathLike) -> io.BufferedReader:
@@ -105,7 +105,7 @@ def open_file(path: PathLike) -> io.BufferedReader:
   end.
 
   Raises:
-    OSError: It cannot be opened, or is something else.
+    OSError: It cannot be opened, or is not a regular file.
   """
   file = open(  # noqa: SIM115, the caller closes it.
     path, 'rb', opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK)
@@ -142,10 +142,10 @@ def read_text(path: PathLike) -> str:
 
 
 def exists(path: PathLike) -> bool:
-  """True if there is a file or folder.
+  """True if the path exists.
 
   Raises:
-    UserError: That cannot be known: a folder on the way may not be searched.
+    UserError: It cannot be checked, for example for lack of permission.
   """
   try:
     os.stat(path)
@@ -172,7 +172,7 @@ def walk(folder: PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
   """Yields folders as `os.walk` does, following links.
 
   Raises:
-    UserError: A folder cannot be listed: its files would be left out.
+    UserError: A folder cannot be listed; its files would be missing.
   """
 
   def fail(error: OSError) -> None:
@@ -187,7 +187,7 @@ def walk(folder: PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
 def replace(path: Path) -> Iterator[io.BufferedWriter]:
   """Yields a file that replaces `path` once it is written.
 
-  It is never seen half-written, even after a crash. A link stays a link.
+  Readers never see a partial file, even after a crash. Symlinks are kept.
 
   Raises:
     UserError: The file cannot be written.
@@ -212,9 +212,9 @@ def replace(path: Path) -> Iterator[io.BufferedWriter]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-  """Writes a file as `replace` does."""
+  """Writes a file atomically, with `replace`."""
   with replace(path) as file:
-    # Bytes of paths that are not Unicode are kept.
+    # Bytes of paths that are not UTF-8 are escaped.
     file.write(
       content.encode(errors='backslashreplace')
       if isinstance(content, str)
@@ -223,7 +223,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def make_writable(folder: Path) -> None:
-  """Makes a folder, and raises UserError if it cannot be written."""
+  """Creates a folder; raises UserError if it is not writable."""
   try:
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / '.writable'

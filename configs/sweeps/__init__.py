@@ -1,1 +1,1 @@
-"""Config files of sweeps: a config, and what is varied."""
+"""Config files of sweeps: a base config, and the fields to vary."""

@@ -1,8 +1,8 @@
-"""Does attention over the last grid pool better than averaging it?
+"""Compares ways to pool the last feature map, with three seeds each.
 
 Run:     python -m inception.sweeps --config=configs/sweeps/pooling.py
            --workdir=runs/pooling
-         and on emoji, which `python -m benchmarks.emoji` fetches, with
+         or on emoji, which `python -m benchmarks.emoji` fetches, with
            --config.data.dataset=folder --config.data.data_dir=emoji
 Needs:   Two CPU cores for half an hour (digits), an hour (emoji).
 Expect:  See docs/evaluation.md.
@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config of all runs."""
   config = digits.get_config()
   config.precision = 'bfloat16'
-  config.data.image_size = 96  # The last grid is 3 x 3.
+  config.data.image_size = 96  # The last feature map is 3 x 3.
   config.num_epochs = 10.0
   config.eval_every_epochs = 10.0
   config.checkpoint_every_epochs = 10.0

@@ -1,1 +1,1 @@
-"""Configs: every field with its default, checks, comparison, old files."""
+"""Configs: every field with its default, checks, comparison, upgrades."""

@@ -1,7 +1,7 @@
 """Checks of single config fields: names, types, choices, ranges, intervals.
 
-Which names a field may take is known to the code that interprets it: callers
-pass the dicts that hold them.
+The valid names of a field are the keys of the dict that interprets it. Callers
+pass these dicts.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,10 +39,10 @@ def check(
 
   Args:
     config: A whole config.
-    choices: The names that a field may take; unset fields are not checked.
+    choices: Valid names of each field; unset fields are not checked.
 
   Raises:
-    UserError: Names the field, its value and what it may be.
+    UserError: Names the invalid field, its value and the valid ones.
   """
   _check_fields(config)
   _check_choices(config, choices)
@@ -56,7 +56,7 @@ def _check_fields(config: ml_collections.ConfigDict) -> None:
   could misspell a field without an error.
 
   Raises:
-    UserError: Names a field that is unknown, missing, unset, or of another
+    UserError: Names a field that is unknown, missing, unset, or of the wrong
       type.
   """
   given, known = flatten(config), flatten(default.get_config())
@@ -75,7 +75,7 @@ def check_types(config: ml_collections.ConfigDict) -> None:
   """Checks the types of a config's fields, of any version.
 
   Raises:
-    UserError: Names a field that is unset, or of another type.
+    UserError: Names a field that is unset, or of the wrong type.
   """
   known = flatten(default.get_config())
   for field, value in flatten(config).items():
@@ -97,7 +97,7 @@ _START = 'start from inception.config.default.get_config()'
 
 @functools.cache
 def type_of(field: str) -> type:
-  """Returns the type of a field, also of one that is unset by default."""
+  """Returns the type of a field, even if it is unset by default."""
   config = default.get_config()
   if field not in flatten(config):
     return str
@@ -128,10 +128,10 @@ def _check_choices(
 
 
 def check_ranges(config: ml_collections.ConfigDict) -> None:
-  """Checks every field that takes numbers.
+  """Checks every numeric field, and the class names.
 
   Raises:
-    UserError: Names the field, its value and the values it may take.
+    UserError: Names the field, its value and the valid values.
   """
   fields = flatten(config)
   for field, allowed in RANGES.items():
@@ -152,10 +152,10 @@ def _check_names(names: Any) -> None:
   if names is None:
     return
   if not all(isinstance(name, str) for name in names):
-    raise UserError(f'data.class_names={names} must be texts')
+    raise UserError(f'data.class_names={names} must be strings')
   twice = [name for name in names if names.count(name) > 1]
   if twice:
-    raise UserError(f'data.class_names has {twice[0]!r} twice')
+    raise UserError(f'data.class_names lists {twice[0]!r} twice')
 
 
 def _check_interval(

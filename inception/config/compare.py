@@ -37,7 +37,7 @@ def from_json(text: str) -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(upgrade.upgrade(tree)).lock()
 
 
-# Fields that do not change what is computed: a resumed run may have others.
+# Fields that do not affect the results: a resumed run may change them.
 MAY_CHANGE = frozenset(
   {
     'checkpoint.on_full',
@@ -63,7 +63,7 @@ def differences(
 ) -> list[str]:
   """Returns 'field: old value, now new value' for fields that must not differ.
 
-  These are all but `MAY_CHANGE`.
+  All fields except those in `MAY_CHANGE` are compared.
   """
   before = flatten(json.loads(to_json(old)))
   after = flatten(json.loads(to_json(new)))

@@ -1,4 +1,4 @@
-"""The default config, a demonstration; see configs/digits.py."""
+"""The default config of training, a small demo; see configs/digits.py."""
 
 import ml_collections
 
@@ -6,7 +6,7 @@ from inception.config import default
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Returns the config of the demonstration; nothing is downloaded."""
+  """Returns the config of the demo, which downloads nothing."""
   config = default.get_config()
   config.batch_size = 64
   config.num_epochs = 20.0
@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.dropout = 0.2
   config.data.dataset = 'digits'
   config.data.eval_split = 'test'
-  # 8 x 8 pixels, enlarged: the network divides its input size by 32.
+  # 8 x 8 pixels, upscaled: the network downsamples by a factor of 32.
   config.data.image_size = 48
   # Half a digit may look like another digit, and a mirrored one is not a digit.
   config.data.crop_area = (0.6, 1.0)

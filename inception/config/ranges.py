@@ -1,4 +1,4 @@
-"""The numbers that each field of a config may take."""
+"""Valid ranges of the numeric config fields."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import math
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """The numbers that a field may take; `low` and `high` may be excluded."""
+  """A range of valid numbers; `low` and `high` may be excluded."""
 
   low: float = 0
   high: float = math.inf
@@ -29,11 +29,11 @@ class Range:
 
 _NOT_NEGATIVE = Range(high=1e6)
 _POSITIVE = Range(high=1e6, above_low=True)
-_COUNT = Range(1, 2**31 - 1)  # What an int32 holds.
+_COUNT = Range(1, 2**31 - 1)  # Fits in an int32.
 _FRACTION = Range(high=1, below_high=True)
 _UP_TO_ONE = Range(high=1)
 
-# Upper bounds are far above what is useful, and below what hangs or is killed.
+# Upper bounds are far above useful values, but low enough not to hang or crash.
 RANGES = {
   'seed': Range(high=2**31 - 1),
   'batch_size': Range(1, 2**20),

@@ -1,8 +1,8 @@
-"""Configs that older versions wrote, in the words of this version.
+"""Translates configs of older versions into the fields of this version.
 
-Checkpoints carry the config of their run. Renamed fields are translated by
-`CHANGES`, in the order of the versions that renamed them; fields that did not
-exist yet take their defaults. CHANGELOG.md lists the same changes for people.
+Checkpoints contain the config of their run. `CHANGES` translates renamed
+fields, oldest version first; new fields take their defaults. CHANGELOG.md lists
+the same changes for users.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,13 +41,13 @@ def _rename_fields_0_2(config: Fields) -> None:
 
 
 def _eval_transform_0_2(data: Fields) -> None:
-  """Finds the named transform for five fields that described one."""
+  """Replaces five fields with the named transform that they describe."""
   preset = data.pop('eval_preset', None)
   short_side = data.pop('eval_short_side', None)
   antialias = data.pop('eval_antialias', False)
   interpolation = data.pop('eval_resize', 'bilinear')
   crop = data.pop('eval_crop')
-  # What was the default is now unset, so that a resumed run does not differ.
+  # The old default becomes unset, so that a resumed run has no difference.
   data['crop_pct'] = None if crop == 0.875 else crop
   if preset is not None:
     data['eval_transform'] = preset
@@ -66,12 +66,12 @@ def _eval_transform_0_2(data: Fields) -> None:
 
 
 def _keep_pictures_0_4(config: Fields) -> None:
-  """Before, transparency and orientation were ignored."""
+  """Keeps transparency and orientation ignored, as they were before 0.4."""
   config.get('data', {}).setdefault('background', [])
   config.get('data', {}).setdefault('exif_orientation', False)
 
 
-# The version that changed fields, and how to translate a config from before it.
+# Translations of older configs, by the version that changed the fields.
 CHANGES: dict[str, Callable[[Fields], None]] = {
   '0.2.0': _rename_fields_0_2,
   '0.4.0': _keep_pictures_0_4,
@@ -84,7 +84,7 @@ def _rename(section: Fields, old: str, new: str) -> None:
 
 
 def _with_defaults(tree: Fields, defaults: Fields) -> Fields:
-  """Returns `tree` with what it lacks; sections unknown here stay."""
+  """Returns `tree` with missing fields added; unknown fields are kept."""
   merged = dict(tree)
   for name, value in defaults.items():
     if isinstance(value, dict) and isinstance(tree.get(name), dict):

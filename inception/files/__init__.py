@@ -1,1 +1,1 @@
-"""What files hold: JSON with digests, retries, locks."""
+"""File helpers: JSON with digests, retries, locks."""

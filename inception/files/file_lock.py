@@ -1,8 +1,8 @@
-"""A lock on a file, so that one process at a time does what it guards.
+"""A file lock, for work that only one process at a time may do.
 
-The lock is advisory (flock): the kernel releases it when the process ends,
-however it ends. Linux turns it into a lock on the server where the folder is
-mounted over NFS, so it also holds between hosts.
+The lock is advisory (flock). The kernel releases it when the process ends, even
+after a crash. On NFS, Linux takes the lock on the server, so it also works
+across hosts.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ import io
 from inception import paths
 from inception.errors import warn
 
-# Of file systems without locks.
+# Errors from file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextlib.contextmanager
 def locked(path: paths.Path, wait: bool) -> Iterator[io.FileIO | None]:
-  """Locks a file, which is made if missing, while the context lasts.
+  """Locks a file for the duration of the context; creates it if missing.
 
   Args:
     path: The file.
@@ -43,7 +43,7 @@ def locked(path: paths.Path, wait: bool) -> Iterator[io.FileIO | None]:
       if error.errno not in _NO_LOCKS:
         raise
       warn(
-        f'the file system of {path.parent} has no locks: nothing keeps two runs'
-        ' from using it at the same time'
+        f'the file system of {path.parent} has no locks; make sure that no two'
+        ' runs use this folder at the same time'
       )
     yield held

@@ -1,4 +1,4 @@
-"""A file that grows by records, such as a log of metrics."""
+"""An append-only file of records, such as a metrics log."""
 
 import errno
 import os
@@ -7,20 +7,20 @@ from inception import paths
 
 
 class GrowingFile:
-  """A file that grows by whole records, also on a full disk."""
+  """An append-only file with no partial records, even on a full disk."""
 
   def __init__(self, path: paths.Path):
-    """Opens a file for appending, and makes it if missing; raises OSError."""
+    """Opens a file for appending; creates it if missing; raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     self._descriptor = os.open(path, flags, 0o644)
     self._waiting = b''
 
   def append(self, record: bytes) -> None:
-    """Writes a record, after those that could not be written before.
+    """Appends a record, after earlier ones that could not be written.
 
     Raises:
-      OSError: It cannot be written now; nothing was, and it waits for the next
-        call.
+      OSError: It cannot be written. The file is unchanged, and the next call
+        tries again.
     """
     self._waiting += record
     size = os.fstat(self._descriptor).st_size

@@ -1,7 +1,7 @@
 """JSON as this project writes and reads it, and JSON with a digest.
 
-A number that is not finite is written as null: NaN and Infinity are not JSON,
-and strict readers refuse them.
+Non-finite numbers are written as null: NaN and Infinity are not valid JSON, and
+strict parsers reject them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _DIGEST = 'digest'
 
 
 def dump(tree: Any, indent: int | None = None) -> str:
-  """Returns a tree as JSON text; numbers that are not finite become null."""
+  """Returns a tree as JSON text; non-finite numbers become null."""
   return json.dumps(_finite(tree), indent=indent, allow_nan=False)
 
 
@@ -58,8 +58,8 @@ def unseal(sealed: Mapping[str, Any], name: str) -> Fields:
   """Returns the fields without their digest.
 
   Args:
-    sealed: Result of `seal`, after it was written and read.
-    name: What the fields are, for the error.
+    sealed: Result of `seal`, as read back from a file.
+    name: Name of the fields in the error.
 
   Raises:
     ValueError: The digest is missing or wrong.
@@ -81,7 +81,7 @@ def _digest(fields: Mapping[str, Any]) -> str:
 
 
 def _finite(tree: Any) -> Any:
-  """Returns a tree in which numbers that are not finite are None."""
+  """Returns a tree with None in place of non-finite numbers."""
   if isinstance(tree, Mapping):
     return {name: _finite(value) for name, value in tree.items()}
   if isinstance(tree, list | tuple):

@@ -1,4 +1,4 @@
-"""Reading again what could not be read, such as from a disk on a network."""
+"""Retries of failed reads, such as from a network disk."""
 
 from collections.abc import Callable
 import time
@@ -27,13 +27,13 @@ def retry(
   seconds: float,
   but: tuple[type[OSError], ...] = (),
 ) -> Value:
-  """Returns the result of an action that reads a file, tried again if it fails.
+  """Returns the result of an action that reads a file, with retries.
 
   Args:
     action: Raises OSError if the file cannot be read.
     name: The file, for messages.
-    seconds: How long to try, with growing pauses.
-    but: Errors that are reported at once.
+    seconds: How long to retry, with growing pauses.
+    but: Errors that are not retried.
 
   Raises:
     UserError: The file could not be read.

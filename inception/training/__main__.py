@@ -4,13 +4,13 @@ Run:  python -m inception.training --workdir=runs/digits
       python -m inception.training --config=configs/inception_v3.py
         --workdir=runs/v3 --config.precision=bfloat16 --config.batch_size=512
 
-Start it again with the same workdir to resume.
+Run it again with the same workdir to resume.
 """
 
 import signal
 
 if __name__ == '__main__':
-  # Ctrl-C ends the program without a traceback, also while it imports.
+  # Ctrl-C ends the program without a traceback, even during imports.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import time
@@ -19,7 +19,7 @@ from absl import flags
 
 from inception.cli import commands, shared
 
-_BEGAN = time.monotonic()  # Slow imports come after the flags.
+_BEGAN = time.monotonic()  # Before the slow imports.
 
 
 def define_flags() -> None:
@@ -32,18 +32,18 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'stop_at_step',
     None,
-    'Stop with a checkpoint after this step; start again to continue.',
+    'Save a checkpoint and stop after this step; run again to continue.',
     lower_bound=1,
   )
   flags.DEFINE_string(
     'profile_steps',
     None,
-    'First and last step of a profile for TensorBoard, such as 10:15.',
+    'First and last step to profile for TensorBoard, such as 10:15.',
   )
   flags.DEFINE_bool(
     'compile_only',
     False,
-    'Compile the step and keep it for the next start; train nothing.',
+    'Fill the compilation cache for the next start, without training.',
   )
 
 

@@ -1,4 +1,4 @@
-"""Compiles the programs of a run ahead of it, for the compilation cache."""
+"""Compiles the programs of a run ahead of time, for the compilation cache."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ def compile_only(
   workdir: paths.PathLike,
   devices: Sequence[jax.Device] | None = None,
 ) -> None:
-  """Compiles what `train` would run, so that the compilation cache has it.
+  """Compiles everything that `train` would run, to fill the compilation cache.
 
-  Nothing is written to the workdir, and no image is read. Arguments and errors
-  are those of `train`.
+  Writes nothing to the workdir and reads no images. Arguments and errors are
+  those of `train`.
   """
   devices = list(devices or distributed.all_devices())
   training = prepare(config, paths.resolve(workdir), devices).training

@@ -1,6 +1,6 @@
-"""From a config and devices to everything that a run computes with.
+"""Builds everything that a run computes with, from a config and devices.
 
-The loop, the benchmarks and the tests all start from here.
+The loop, the benchmarks and the tests all start here.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Training:
 
   @functools.cached_property
   def create_state(self) -> Any:
-    """The jitted function of the seed, int32, that makes the first state."""
+    """The jitted function from an int32 seed to the initial state."""
     return jit_initial_state(self.recipe)
 
   @property
@@ -83,7 +83,7 @@ def build(
   Args:
     config: A checked config with `model.num_classes` set.
     devices: Devices of all processes; a batch is split over them.
-    num_examples: Examples of an epoch.
+    num_examples: Examples per epoch.
     class_weights: See `Recipe`.
   """
   duration = schedules.make_duration(config, num_examples)
@@ -106,7 +106,7 @@ def build(
 
 
 def jit_initial_state(recipe: Recipe) -> Any:
-  """Returns `initial_state` as a jitted function of the seed, int32."""
+  """Returns `initial_state` as a jitted function of an int32 seed."""
   create = functools.partial(
     initial_state,  # The seed is an argument: see `TrainStep`.
     config=recipe.config,

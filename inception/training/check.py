@@ -1,4 +1,4 @@
-"""The check of a whole config, before anything is built."""
+"""Checks a whole config, before anything is built."""
 
 from collections.abc import Collection, Sequence
 
@@ -37,7 +37,7 @@ CHOICES: dict[str, Collection[str]] = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Checks a config as far as that needs neither devices nor data.
+  """Runs the checks of a config that need neither devices nor data.
 
   Raises:
     UserError: Names the field, its value and a value that works.
@@ -55,8 +55,8 @@ def check_run(
 
   Args:
     config: A config with the fields of inception/config/default.py.
-    devices: Devices of all processes, which a batch is split over.
-    resumed: The run has begun; see `limits.check_batch_norm`.
+    devices: Devices of all processes; a batch is split over them.
+    resumed: True for a resumed run; see `limits.check_batch_norm`.
 
   Raises:
     UserError: Names the field, its value and a value that works.
@@ -64,8 +64,8 @@ def check_run(
   check(config)
   if config.model.activation != 'softmax':
     raise UserError(
-      f'model.activation={config.model.activation} is that of imported weights,'
-      ' for evaluation; set --config.model.activation=softmax to train'
+      f'model.activation={config.model.activation} is only for evaluating'
+      ' imported weights; set --config.model.activation=softmax to train'
     )
   limits.check_sizes(config, devices)
   limits.check_batch_norm(config, len(devices), resumed)
@@ -74,11 +74,11 @@ def check_run(
 
 
 def warn_of_warmup(config: ml_collections.ConfigDict, epochs: float) -> None:
-  """Warns if a run ends before its learning rate has reached its peak."""
+  """Warns if a run ends before its learning rate reaches its peak."""
   warmup = config.schedule.warmup_epochs
   if warmup > epochs and distributed.is_first():
     warn(
-      f'schedule.warmup_epochs={warmup:g} is longer than the run, of'
-      f' {epochs:.3g} epochs, whose learning rate never reaches its peak; try'
+      f'schedule.warmup_epochs={warmup:g} is longer than the run ({epochs:.3g}'
+      ' epochs), so the learning rate never reaches its peak; try'
       f' --config.schedule.warmup_epochs={epochs / 10:.2g}'
     )

@@ -1,4 +1,4 @@
-"""What a config leaves to the weights that training starts from."""
+"""Config fields that are taken from the weights that training starts from."""
 
 import ml_collections
 
@@ -8,7 +8,7 @@ from inception.config import compare
 from inception.errors import UserError
 from inception.pretrained import by_name
 
-# Fields that are those of the weights where they are None.
+# Fields that are taken from the weights if they are None.
 FOLLOWED = (
   'model.architecture',
   'model.batch_norm_epsilon',
@@ -20,7 +20,7 @@ FOLLOWED = (
   'data.channel_order',
 )
 
-# Fields that are unset by default, and follow with another one.
+# Fields that are unset by default, and are taken along with another one.
 _WITH = {
   'data.crop_pct': 'data.eval_transform',
   'data.interpolation': 'data.eval_transform',
@@ -31,28 +31,28 @@ _WITH = {
 def follow_weights(
   config: ml_collections.ConfigDict, workdir: paths.Path, resumed: bool
 ) -> ml_collections.ConfigDict:
-  """Returns a locked copy with the fields that follow from the weights set.
+  """Returns a locked copy with unset fields taken from the weights.
 
-  A run that is resumed keeps what its checkpoints say.
+  A resumed run takes them from its checkpoints.
 
   Args:
     config: The config of a run, before it is checked.
     workdir: Workdir of the run.
-    resumed: The workdir has checkpoints.
+    resumed: True if the workdir has checkpoints.
 
   Raises:
     UserError: A field is unset, but there are no weights.
   """
   fields = compare.flatten(config)
-  # A field that is missing is refused later.
+  # Missing fields are reported later.
   unset = [name for name in FOLLOWED if fields.get(name, '') is None]
   if not unset:
     return config
   if not resumed and config.get('pretrained') is None:
     raise UserError(
-      f'{" and ".join(unset)} follow from pretrained weights; set'
-      ' --config.pretrained=DIR, to a folder that python -m'
-      ' inception.pretrained wrote or the workdir of a run'
+      f'{" and ".join(unset)} must be set or taken from weights: set'
+      ' --config.pretrained=DIR, a folder written by python -m'
+      ' inception.pretrained or the workdir of a run'
     )
   source = workdir if resumed else by_name.find(config.pretrained)
   theirs = load_config(source)

@@ -1,4 +1,4 @@
-"""Checks of sizes: of batches, images, and what is frozen."""
+"""Checks of batch size, image size and frozen stages."""
 
 from collections.abc import Sequence
 import itertools
@@ -14,17 +14,17 @@ from inception.modules.create import check_stage
 from inception.processes import distributed
 from inception.spec import unroll
 
-# Of the short side of an evaluation image before it is cropped, in pixels.
+# Short side of an evaluation image before it is cropped, in pixels.
 _LARGEST_RESIZED = 8192
 
-# Of the images of a step in each process, in bytes.
+# Images of a step in each process, in bytes.
 _LARGEST_BATCH = 8 * 2**30
 
 
 def check_sizes(
   config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
 ) -> None:
-  """Checks that a batch splits over the devices of all processes, and fits.
+  """Checks that a batch splits over the devices of all processes and fits.
 
   Raises:
     UserError: Names the field, its value and a value that works.
@@ -55,15 +55,15 @@ def check_batch_norm(
 ) -> None:
   """Checks that no batch norm normalizes a single value per channel.
 
-  Its output would be the bias, whatever the image is.
+  Its output would be the bias, regardless of the image.
 
   Args:
     config: A config whose sizes are valid.
     count: Number of devices.
-    resumed: The run has begun, so only warn.
+    resumed: True for a resumed run, which only gets a warning.
 
   Raises:
-    UserError: One would; names the layer and a batch size that works.
+    UserError: One does; names the layer and a batch size that works.
   """
   images = config.batch_size // count // config.accumulation_steps
   if config.model.batch_norm_sync:
@@ -94,13 +94,13 @@ def check_batch_norm(
 
 
 def check_network(config: ml_collections.ConfigDict) -> None:
-  """Checks what a network can be run on and frozen to, if it is known yet.
+  """Checks image size and frozen stages, if the architecture is known.
 
   Raises:
     UserError: Names the field, its value and a value that works.
   """
   if config.model.architecture is None:
-    return  # It follows from the pretrained weights.
+    return  # It is taken from the pretrained weights.
   if config.data.image_size is not None:
     _check_image_size(config)
   _check_freeze_through(config)
@@ -165,6 +165,6 @@ def _check_freeze_through(config: ml_collections.ConfigDict) -> None:
   check_stage(get_architecture(config.model.architecture), last)
   if config.pretrained is None:
     raise UserError(
-      f'freeze_through={last!r} without pretrained would keep random weights;'
+      f'freeze_through={last!r} without pretrained would freeze random weights;'
       ' set --config.pretrained=DIR'
     )

@@ -1,7 +1,7 @@
-"""The loop: from a config and a workdir to a trained network.
+"""The training loop: from a config and a workdir to a trained network.
 
-Read this first. The config is checked and completed, everything that computes
-is built from it, the state is restored or made, and steps are taken.
+Read this first. `train` checks and completes the config, builds the programs,
+restores or creates the state, and takes steps.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ def train(
 
   Args:
     config: Fields as in inception/config/default.py.
-    workdir: Folder of the run, shared by all processes; made if missing.
+    workdir: Folder of the run, shared by all processes; created if missing.
     devices: Devices of all processes; None takes all.
-    stop_at_step: Stop with a checkpoint after this step, to be resumed.
-    began: When the process started, of `time.monotonic`; None: now.
-    profile_steps: Numbers of steps to record, counted from 1.
+    stop_at_step: Save a checkpoint and stop after this step; can be resumed.
+    began: `time.monotonic` at the start of the process; None: now.
+    profile_steps: Steps to profile, counted from 1.
 
   Returns:
     The last state.
@@ -94,7 +94,7 @@ def _take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
 def _take_step(
   run: Run, state: TrainState, step: int, is_first: bool
 ) -> TrainState:
-  """Takes a step; waits for the first one and says what the start took."""
+  """Takes a step; waits for the first one and logs the startup times."""
   batch = next(run.batches)
   if is_first:
     run.startup.mark('first batch')
@@ -110,7 +110,7 @@ def _take_step(
 
 
 def _after_step(run: Run, state: TrainState, step: int, is_last: bool) -> bool:
-  """Logs, saves and evaluates when due; returns whether a signal stops it."""
+  """Logs, saves and evaluates when due; returns True on a stop signal."""
   config, duration = run.training.config, run.training.duration
   verdict = run.consensus.decide()
   if step == duration.steps or step % config.log_every_steps == 0:
@@ -121,7 +121,7 @@ def _after_step(run: Run, state: TrainState, step: int, is_last: bool) -> bool:
     _save(run, state, at_end)
   if verdict.stop or not _is_evaluated(run, step):
     return verdict.stop
-  # After the checkpoint: what fails here loses no step.
+  # After the checkpoint, so that a failure here loses no steps.
   stopped = _evaluate(run, state, step)
   if (stopped or run.patience.exhausted) and not saved:
     _save(run, state, at_end=True)
@@ -135,7 +135,7 @@ def _log(run: Run, step: int) -> None:
 
 
 def _save(run: Run, state: TrainState, at_end: bool) -> None:
-  # Raises for a loss that must not be saved.
+  # Raises if the loss is not finite: such a state must not be saved.
   interval, patience = run.meter.interval(), run.patience.state
   run.saver.save(state, interval, patience, at_end)
   run.consensus.saved()
@@ -149,15 +149,15 @@ def _is_evaluated(run: Run, step: int) -> bool:
 
 
 def _evaluate(run: Run, state: TrainState, step: int) -> bool:
-  """Evaluates and logs the results; returns whether a signal stopped it."""
+  """Evaluates and logs the results; returns True if a signal stopped it."""
   run.meter.fetch()
   try:
     results = run.evaluate(state.eval_variables())
   except StoppedError:
     return True
   except UserError as error:
-    # Training can go on: another evaluation may succeed, and all can be made
-    # later from the checkpoints.
+    # Training can continue: later evaluations may succeed, and skipped ones can
+    # be run from the checkpoints.
     run.failures.append(error)
     if distributed.is_first():
       warn(f'the evaluation at step {step} was skipped: {error}')
@@ -170,7 +170,7 @@ def _evaluate(run: Run, state: TrainState, step: int) -> bool:
 
 
 def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
-  """Evaluates a killed run at its last step, if the log lacks that."""
+  """Evaluates a resumed run at its last step, if the log has no results."""
   step = steps.start - 1
   if step == 0 or not _is_evaluated(run, step):
     return False
@@ -182,17 +182,17 @@ def _evaluate_if_missing(run: Run, state: TrainState, steps: range) -> bool:
 
 
 def _end(run: Run, step: int, stopped: bool) -> None:
-  """Ends a run: raises for skipped evaluations, or for the signal."""
+  """Ends a run: raises for skipped evaluations or a signal."""
   if stopped:
     run.logs.say(f'stopped at step {step}; start again to continue')
     raise SystemExit(128 + run.consensus.signal())
   if run.failures:
     raise UserError(
-      f'{len(run.failures)} evaluations were skipped, training is complete up'
-      f' to step {step}: {run.failures[-1]}'
+      f'evaluations skipped: {len(run.failures)}; training is complete up to'
+      f' step {step}. Last error: {run.failures[-1]}'
     )
   if run.patience.exhausted:
     run.logs.say(
-      f'stopped early, at step {step}: no better top-1 in'
+      f'stopped early at step {step}: no better top-1 in'
       f' {run.training.config.early_stopping_patience} evaluations'
     )

@@ -1,4 +1,4 @@
-"""Whether a step fits into memory, estimated before anything is compiled."""
+"""Estimates whether a step fits in memory, before anything is compiled."""
 
 from collections.abc import Sequence
 import math
@@ -13,23 +13,23 @@ from inception.processes import distributed
 from inception.spec import unroll
 from inception.training.build import Training
 
-# Training keeps the output of every convolution, and again after batch norm and
-# ReLU, until the gradient needs them. Nothing a compiler does takes less.
+# The backward pass needs the output of every convolution twice: before and
+# after batch norm and ReLU. No compiler optimization avoids that.
 _LEAST_COPIES = 2
 # Compiled steps of `inception_v1` and `inception_v3` take 6.7 and 3.7 (CPU,
-# float32): what is suggested should fit.
+# float32); the suggested batch size should fit, so it assumes more.
 _USUAL_COPIES = 8
 
 
 def check_memory(training: Training, available: int | None = None) -> None:
-  """Refuses a batch that clearly needs more memory than there is.
+  """Refuses a batch that clearly won't fit in memory.
 
   Args:
     training: What the run computes with.
     available: Bytes per device; None asks the device or the host.
 
   Raises:
-    UserError: Names the largest batch that should fit.
+    UserError: It won't fit; names the largest batch that should.
   """
   config, devices = training.config, training.devices
   if available is None:
@@ -39,7 +39,7 @@ def check_memory(training: Training, available: int | None = None) -> None:
   state = _state_bytes(training)
   image = _image_bytes(training)
   rows = config.batch_size // len(devices) // config.accumulation_steps
-  # What is computed again is not kept.
+  # Recomputed outputs are not kept.
   copies = 0 if config.model.remat else _LEAST_COPIES
   least = state + rows * copies * image
   if least <= available:
@@ -49,19 +49,19 @@ def check_memory(training: Training, available: int | None = None) -> None:
   advice = (
     f'--config.batch_size={fits * len(devices)} should fit'
     if fits > 0
-    else 'take a smaller network or image_size'
+    else 'use a smaller network or image_size'
   )
   raise UserError(
     f'batch_size={config.batch_size} with image_size={config.data.image_size}'
     f' needs at least {least / 2**30:,.1f} GiB per device, but'
-    f' {available / 2**30:,.1f} are free; {advice}'
+    f' {available / 2**30:,.1f} GiB is available; {advice}'
   )
 
 
 def available_bytes(devices: Sequence[jax.Device]) -> int | None:
-  """Returns the free memory of each device; None where it is not known.
+  """Returns the bytes available on each local device; None if unknown.
 
-  CPU devices share the memory of the host. All are of this process.
+  CPU devices share the memory of the host.
   """
   if devices[0].platform != 'cpu':
     stats = devices[0].memory_stats() or {}
@@ -91,17 +91,17 @@ def _limit_of_group() -> int | None:
 
 
 def _state_bytes(training: Training) -> int:
-  """Returns the size of the state, and of the gradients."""
+  """Returns the bytes of the state and the gradients."""
   state = training.abstract_state
   leaves = jax.tree.leaves((state, state.params))
   return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _image_bytes(training: Training) -> int:
-  """Returns the size of the outputs of convolutions that learn, for one image.
+  """Returns the bytes of the outputs of trained convolutions, for one image.
 
-  Those of frozen stages are not kept. On CPUs, XLA computes in float32 whatever
-  the precision is.
+  Outputs of frozen stages are not kept. On CPUs, XLA computes in float32
+  regardless of the precision.
   """
   size = training.config.data.image_size
   stages = unroll.stage_layers(training.model.architecture, size, size)

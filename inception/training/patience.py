@@ -21,12 +21,12 @@ class Patience:
     earlier: Iterable[tuple[int, float]],
     state: Mapping[str, Any] | None = None,
   ):
-    """Starts from what a resumed run has seen.
+    """Starts a count, or restores that of a resumed run.
 
     Args:
-      limit: Evaluations without a better one that end the run, or None.
-      earlier: Step and top-1 of evaluations, in order; those that the state
-        does not know yet count. Those of the first process count.
+      limit: Consecutive evaluations without a better one to stop at, or None.
+      earlier: Step and top-1 of evaluations, in order; those after the step of
+        the state are added. Only those of the first process are used.
       state: `state` when the checkpoint was saved; None for a new run.
     """
     self._limit = limit

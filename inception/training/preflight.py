@@ -1,4 +1,4 @@
-"""Before a run starts: its config is checked as a whole, and all is built."""
+"""Checks and completes a config, and builds the run, before it starts."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -18,7 +18,7 @@ from inception.training.memory import check_memory
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """What a run computes with, on which data, and what it starts from."""
+  """A run that is ready to start: programs, data and starting point."""
 
   training: Training
   sources: record.Splits

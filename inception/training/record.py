@@ -1,4 +1,4 @@
-"""The record of a run: what ran, on what, with which data."""
+"""The record of a run: code, packages, hardware, data and config."""
 
 from collections.abc import Mapping
 import datetime
@@ -22,7 +22,7 @@ from inception.training.build import Training
 # The training and the evaluation split.
 Splits = tuple[Source, Source]
 
-# `data.on_change`: whether a run goes on with other data.
+# Values of `data.on_change`: True to continue with changed data.
 ON_CHANGE = {'refuse': False, 'continue': True}
 
 _PACKAGES = (
@@ -58,7 +58,7 @@ def record_start(
 
 
 def _describe(training: Training, sources: Splits, step: int) -> dict[str, Any]:
-  """Returns what two runs must have in common to give the same bits."""
+  """Returns everything that two runs must share to be bit-identical."""
   devices = training.devices
   return {
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
@@ -78,7 +78,7 @@ def _describe(training: Training, sources: Splits, step: int) -> dict[str, Any]:
 
 
 def describe_data(sources: Splits) -> dict[str, Any]:
-  """Returns number of examples and digest of each split, by its name."""
+  """Returns the number of examples and the digest of each split, by name."""
   return {
     split: {'examples': source.num_examples, 'digest': source.digest}
     for split, source in zip(('train', 'evaluation'), sources)
@@ -88,16 +88,16 @@ def describe_data(sources: Splits) -> dict[str, Any]:
 def check_data(
   before: Mapping[str, Any], sources: Splits, on_change: str
 ) -> None:
-  """Checks that a resumed run goes on with the same data.
+  """Checks that a resumed run continues with the same data.
 
   Args:
-    before: What `describe_data` returned when the run was saved; empty in
+    before: Result of `describe_data` when the run was saved; empty in
       checkpoints of version 0.3 and older.
     sources: The splits now.
     on_change: A name in `ON_CHANGE`.
 
   Raises:
-    UserError: The data is not the same, and that is refused.
+    UserError: The data has changed, and `on_change` is 'refuse'.
   """
   now = describe_data(sources)
   for source, split in zip(sources, now):
@@ -107,12 +107,12 @@ def check_data(
     what = (
       f'had {count(counts[0], "example")}, now {counts[1]:,}'
       if counts[0] != counts[1]
-      else 'has the same number of examples as before, but not the same content'
+      else 'has as many examples as before, but their content has changed'
     )
     if not ON_CHANGE[on_change]:
       raise UserError(
-        f'{source.name} {what}: the run would not be the one that was started.'
-        ' Use another workdir, or --config.data.on_change=continue'
+        f'{source.name} {what}. Restore the data, use another workdir, or set'
+        ' --config.data.on_change=continue'
       )
     if distributed.is_first():
       warn(f'{source.name} {what}')

@@ -1,4 +1,4 @@
-"""A config, completed from data and weights; from then on it never changes."""
+"""Completes a config from data and weights; after that it never changes."""
 
 import json
 
@@ -24,7 +24,7 @@ from inception.training.start import Start
 
 
 def open_splits(config: ml_collections.ConfigDict) -> Splits:
-  """Opens the training and the evaluation split; warns about odd ones.
+  """Opens the training and evaluation splits; warns about likely mistakes.
 
   Raises:
     UserError: A split does not exist, or its files are damaged.
@@ -51,10 +51,10 @@ def open_splits(config: ml_collections.ConfigDict) -> Splits:
 def match_classes(
   config: ml_collections.ConfigDict, sources: Splits, start: Start
 ) -> Splits:
-  """Chooses the order of the classes; returns the data with these labels.
+  """Chooses the order of the classes; returns the relabeled data.
 
-  Order of preference: the checkpoint that the run goes on from, the config,
-  pretrained weights with the same classes, the data.
+  Order of preference: the checkpoint of a resumed run, the config, pretrained
+  weights with the same classes, the data.
 
   Raises:
     UserError: The classes are not those of the checkpoint or the config, or
@@ -91,11 +91,11 @@ def _classes_of(loaded: Checkpoint | Loaded | None) -> tuple[str, ...] | None:
 def complete(
   config: ml_collections.ConfigDict, train_source: Source, start: Start
 ) -> ml_collections.ConfigDict:
-  """Returns a locked copy, with fields that follow from data and weights set.
+  """Returns a locked copy with fields filled in from data and weights.
 
-  The number of classes comes from the data. Mean and deviation, where unset,
-  come from the weights that training starts from: the network has to see images
-  as these weights expect them.
+  The number of classes comes from the data. Mean and deviation, if unset, come
+  from the weights that training starts from, which expect images normalized
+  that way.
 
   Raises:
     UserError: The config contradicts the data or the weights.
@@ -130,7 +130,7 @@ def complete(
 
 
 def _set_preparation(data: ml_collections.ConfigDict, start: Start) -> None:
-  """Sets how pictures are decoded; an older run keeps its own way."""
+  """Sets how images are decoded; a resumed run keeps its settings."""
   if start.checkpoint is not None:
     theirs = start.checkpoint.config.data
     for name in ('background', 'exif_orientation'):
@@ -146,14 +146,14 @@ def class_weights(
   weigh = CLASS_WEIGHTS[config.loss.class_weights]
   if weigh is None:
     return None
-  # The background has no examples.
+  # The background class has no examples.
   background = np.zeros(config.data.class_offset, np.float32)
   weights = weigh(source.class_counts(train_source))
   return np.concatenate([background, weights])
 
 
 def batch_norm_decay(steps: int) -> float:
-  """Returns a decay whose average forgets its start within a run.
+  """Returns a decay with which statistics forget their start within a run.
 
   Moving statistics average over 1 / (1 - decay) steps: a tenth of the run's
   `steps`, and at most 100.
@@ -169,7 +169,7 @@ def check_same_everywhere(
   Only the path of the data may differ.
 
   Raises:
-    UserError: They do not; in all processes.
+    UserError: They differ; raised in all processes.
   """
   fields = compare.flatten(json.loads(compare.to_json(config)))
   fields.pop('data.data_dir')

@@ -1,4 +1,4 @@
-"""A started run: what it reads, what it writes, what its processes decide."""
+"""A started run: its data, its outputs, and what its processes decide."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -47,8 +47,8 @@ class Run:
 
   Attributes:
     batches: Training batches on the devices, from the first step on.
-    evaluate: {'params', 'batch_stats'} to the results of the evaluation split.
-    failures: Errors of the evaluations that were skipped.
+    evaluate: From {'params', 'batch_stats'} to results on the evaluation split.
+    failures: Errors of skipped evaluations.
   """
 
   training: Training
@@ -72,10 +72,10 @@ def start_run(
   startup: Startup,
   profile_steps: range,
 ) -> Run:
-  """Opens what a run writes to, and its data; `stack` closes everything.
+  """Opens the outputs and the data of a run; `stack` closes them.
 
   Raises:
-    UserError: Something cannot be written; in all processes.
+    UserError: A file cannot be written; raised in all processes.
   """
   training, checkpoint = prepared.training, prepared.start.checkpoint
   config, first_step = training.config, int(state.step)
@@ -119,7 +119,7 @@ def _open_workdir(
   state: TrainState,
   workdir: paths.Path,
 ) -> tuple[Checkpoints, Logs]:
-  """Opens what the first process writes to, and records the start."""
+  """Opens the outputs of the first process, and records the start."""
   training, sources = prepared.training, prepared.sources
   config, first_step = training.config, int(state.step)
   checkpoints = Checkpoints(workdir, config.keep_checkpoints)
@@ -147,10 +147,10 @@ def _earlier_evaluations(
   checkpoints: Checkpoints | None,
   checkpoint: Checkpoint | None,
 ) -> list[tuple[int, float]]:
-  """Returns evaluations that a checkpoint's patience may not know yet.
+  """Returns evaluations that may be missing from a checkpoint's patience.
 
-  That of its own step is in the checkpoint, or else in the log; it was saved
-  before. Versions up to 0.4 kept earlier ones in the log alone.
+  A checkpoint is saved before its own evaluation, whose result is in its scores
+  or in the log. Versions up to 0.4 kept earlier ones in the log only.
   """
   if checkpoints is None or checkpoint is None:
     return []
@@ -165,7 +165,7 @@ def _earlier_evaluations(
 def _open_data(
   prepared: Prepared, first_step: int, consensus: Consensus
 ) -> tuple[Iterator[Batch], Evaluate]:
-  """Returns training batches, and the evaluation of the other split."""
+  """Returns training batches, and a function that evaluates the other split."""
   training = prepared.training
   config, devices = training.config, training.devices
   train_source, eval_source = prepared.sources
@@ -190,7 +190,7 @@ def _open_data(
 
 
 def _describe(training: Training, state: TrainState, source: Source) -> str:
-  """Returns a line about what is going to run."""
+  """Returns a log line that describes the run."""
   config, devices = training.config, training.devices
   size = config.data.image_size
   parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))

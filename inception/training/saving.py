@@ -13,7 +13,7 @@ from inception.observing import divergence
 from inception.processes import distributed
 from inception.training.recipe.state import TrainState
 
-# `checkpoint.on_full`: whether training goes on without the checkpoint.
+# Values of `checkpoint.on_full`: True to continue without the checkpoint.
 ON_FULL = {'stop': False, 'continue': True}
 
 
@@ -26,12 +26,12 @@ class Saver:
     config: ml_collections.ConfigDict,
     data: Mapping[str, Any],
   ):
-    """Keeps what every checkpoint needs.
+    """Keeps the parts common to all checkpoints.
 
     Args:
       checkpoints: Opened for writing in the first process, None in others.
       config: The whole config; stored in every checkpoint.
-      data: What the run is trained on; stored in every checkpoint.
+      data: Result of `record.describe_data`; stored in every checkpoint.
     """
     self._checkpoints = checkpoints
     self._data = data
@@ -52,11 +52,11 @@ class Saver:
       state: The state, without a device axis.
       interval: Sums of the metrics since the last logged step.
       patience: `Patience.state`.
-      is_last: This checkpoint has to be written, see `checkpoint.on_full`.
+      is_last: This checkpoint must be written; see `checkpoint.on_full`.
 
     Raises:
       UserError: A parameter is not finite, the processes differ, or this or the
-        previous checkpoint could not be written; in all processes.
+        previous checkpoint could not be written; raised in all processes.
     """
     flat = arrays.flatten(jax.device_get(state))
     divergence.check_finite(flat, self._config)
@@ -77,7 +77,7 @@ class Saver:
     """Adds the results of an evaluation to the checkpoint of its step.
 
     Raises:
-      UserError: It could not be written; in all processes.
+      UserError: They could not be written; raised in all processes.
     """
     with distributed.agreed():
       if self._checkpoints is not None:
@@ -89,7 +89,7 @@ class Saver:
     """Waits until the last checkpoint is written.
 
     Raises:
-      UserError: It could not be written; in all processes.
+      UserError: It could not be written; raised in all processes.
     """
     with distributed.agreed():
       if self._checkpoints is not None:
@@ -106,4 +106,4 @@ class Saver:
       if is_last or not ON_FULL[self._config.checkpoint.on_full]:
         raise
       self._error = error
-      warn(f'{error}; training goes on and tries again at the next checkpoint')
+      warn(f'{error}; training continues and retries at the next checkpoint')

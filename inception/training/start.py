@@ -40,7 +40,7 @@ class Start:
 
   @property
   def weights_config(self) -> ml_collections.ConfigDict | None:
-    """Config of the weights whose images the run has to follow, if any."""
+    """Config of the weights whose image format the run must match, if any."""
     if self.pretrained is not None:
       return _with_normalization(self.pretrained.config)
     if self.checkpoint is not None and self.checkpoint.config.pretrained:
@@ -51,9 +51,9 @@ class Start:
 def _with_normalization(
   config: ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """Returns the config with its transform's mean and deviation, where unset.
+  """Returns the config with its transform's mean and deviation, if unset.
 
-  Only for new runs: a resumed run keeps what its checkpoint says.
+  Only for new runs: a resumed run keeps those of its checkpoint.
   """
   config = config.copy_and_resolve_references()
   transform = eval_transform(config.data)
@@ -71,7 +71,7 @@ def find_start(
 
   Raises:
     UserError: All checkpoints are damaged, the pretrained weights do not exist,
-      or they are for another network.
+      or they are for a different network.
   """
   checkpoint = None
   with distributed.agreed():
@@ -92,20 +92,20 @@ def _load_pretrained(config: ml_collections.ConfigDict) -> Loaded:
   pretrained = load_variables(by_name.find(config.pretrained))
   if pretrained.config.precision == 'int8':
     raise UserError(
-      f'pretrained={config.pretrained} is quantized, which cannot be trained;'
-      ' take the weights that it was made from'
+      f'pretrained={config.pretrained} is quantized and cannot be trained; use'
+      ' the float weights that it was made from'
     )
   theirs = pretrained.config.model.architecture
   if theirs != config.model.architecture:
     raise UserError(
-      f'pretrained={config.pretrained} holds {theirs}, the config asks for'
+      f'pretrained={config.pretrained} is {theirs}, but the config has'
       f' {config.model.architecture}; set --config.model.architecture={theirs}'
     )
   epsilon = pretrained.config.model.batch_norm_epsilon
   if epsilon != config.model.batch_norm_epsilon and distributed.is_first():
     warn(
       f'pretrained={config.pretrained} was trained with'
-      f' model.batch_norm_epsilon={epsilon}, the config has'
+      f' model.batch_norm_epsilon={epsilon}, but the config has'
       f' {config.model.batch_norm_epsilon}'
     )
   return pretrained
@@ -117,7 +117,7 @@ def first_state(
   """Returns the state that training continues from.
 
   Raises:
-    UserError: The checkpoint has another config; names the fields. Or the
+    UserError: The checkpoint has a different config; names the fields. Or the
       pretrained weights do not fit; names the parameter.
   """
   if start.checkpoint is not None:
@@ -145,8 +145,8 @@ def first_state(
   if distributed.is_first():
     if theirs is None and 'Logits/Logits' not in new:
       warn(
-        f'{training.config.pretrained} does not name its classes: its'
-        ' classifier is kept, for those of the data in their order'
+        f'{training.config.pretrained} does not name its classes; its'
+        ' classifier is kept, assuming the class order of the data'
       )
     print(
       f'weights from {training.config.pretrained}; new layers:'
@@ -161,22 +161,21 @@ def take_pretrained(
   model: Network,
   other_classes: bool = False,
 ) -> tuple[TrainState, list[str]]:
-  """Replaces random weights by pretrained ones.
+  """Replaces random weights with pretrained ones.
 
-  Head layers whose shapes differ, as with another number of classes, keep their
-  random weights, and so do classifiers of other classes. Where batch norm has a
-  scale here and none in the weights, the scale becomes one, which computes the
-  same.
+  Head layers whose shapes differ, as with a different number of classes, keep
+  their random weights, and so do classifiers for other classes. If batch norm
+  has a scale here but not in the weights, the scale is 1, which is equivalent.
 
   Args:
     state: State before the first step.
     variables: {'params', 'batch_stats'} of the weights.
     model: Network to train.
-    other_classes: The classifier of the weights is for other classes, or for
-      another loss.
+    other_classes: True if the classifier of the weights is for other classes or
+      a different loss.
 
   Returns:
-    The state, and the names of the layers that stayed new.
+    The state, and the names of the layers that kept random weights.
 
   Raises:
     UserError: Names the first parameter outside of heads that does not fit.
@@ -195,7 +194,7 @@ def take_pretrained(
       taken[path] = jnp.ones_like(value)
   first = arrays.unflatten(taken)
   first.setdefault('batch_stats', {})
-  # The step donates its input: the average needs memory of its own.
+  # The step donates its input, so the average needs its own memory.
   ema = state.ema and jax.tree.map(jnp.copy, first)
   return dataclasses.replace(state, **first, ema=ema), sorted(new_layers)
 
@@ -206,7 +205,7 @@ def _new_layers(
   model: Network,
   other_classes: bool,
 ) -> set[str]:
-  """Returns the layers of heads that do not fit; others raise."""
+  """Returns the head layers that do not fit; other layers raise."""
   heads = heads_of(model)
   new_layers = set()
   for path, value in wanted.items():
@@ -225,13 +224,13 @@ def _new_layers(
   for path in given.keys() - wanted.keys():
     if path.split('/')[1] not in heads:
       raise UserError(
-        f'the pretrained weights do not fit: they have {path}, the network does'
-        ' not; see model.batch_norm_scale and model.squeeze_excite'
+        f'the pretrained weights do not fit: they have {path}, but the network'
+        ' does not; see model.batch_norm_scale and model.squeeze_excite'
       )
   return new_layers
 
 
 def _layer_of(path: str) -> str:
-  """Maps 'params/Logits/Logits/kernel' and the like to 'Logits/Logits'."""
+  """Maps a path such as 'params/Logits/Logits/kernel' to 'Logits/Logits'."""
   scope = path.split('/', 1)[1].rpartition('/')[0]
   return scope.removesuffix('/BatchNorm')

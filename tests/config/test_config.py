@@ -1,4 +1,4 @@
-"""Configs: defaults that work, refusals that name the field, comparison."""
+"""Configs: valid defaults, errors that name the field, comparison."""
 
 import importlib
 
@@ -12,7 +12,7 @@ from inception.config import compare
 from inception.errors import UserError
 from inception.training import check
 
-# Checks count the devices; none of them is used.
+# The checks only count the devices.
 EIGHT = jax.devices()[:1] * 8
 
 FAMILIES = {
@@ -26,13 +26,13 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize('name', ['default', 'digits'])
-def test_the_configs_that_come_with_the_project_are_good(name):
+def test_the_configs_of_the_project_are_valid(name):
   config = importlib.import_module(f'configs.{name}').get_config()
   check.check_run(config, EIGHT)
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-def test_every_family_has_a_modern_recipe_and_that_of_its_paper(name):
+def test_every_family_has_a_modern_recipe_and_a_paper_recipe(name):
   module = importlib.import_module(f'configs.{name}')
   modern, paper = module.get_config(), module.get_config('paper')
   architectures = modern.model.architecture, paper.model.architecture
@@ -98,7 +98,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
     ('model.squeeze_excite', 0, 'model.squeeze_excite'),
     ('freeze_through', 'Mixed_9z', 'is not a stage; .* Conv2d_1a_7x7'),
     ('freeze_through', 'Mixed_3b', 'without pretrained'),
-    # Values that would hang, be killed, or overflow.
+    # Values that would make a run hang, be killed, or overflow.
     ('data.image_size', 100_000, 'data.image_size=100000 .* at most 4096'),
     ('model.width', 1000.0, 'model.width=1000.0 .* at most 16'),
     ('batch_size', 2**31, 'batch_size=2147483648 .* at most 1048576'),
@@ -110,7 +110,7 @@ def test_the_papers_recipe_is_rmsprop_with_staircase_clipping_and_average():
     ('data.crop_aspect', (1e-30, 1e30), 'data.crop_aspect'),
   ],
 )
-def test_a_bad_field_is_named_with_its_value(field, value, message):
+def test_a_bad_field_is_reported_with_its_value(field, value, message):
   config = digits.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=message):
@@ -131,7 +131,7 @@ def test_an_input_that_leaves_no_grid_is_refused(monkeypatch):
     check.check_run(config, EIGHT[:1])
 
 
-def test_json_keeps_every_field_and_unset_ones():
+def test_json_keeps_every_field_even_unset_ones():
   config = default.get_config()
   again = compare.from_json(compare.to_json(config))
   assert compare.differences(config, again) == []
@@ -148,18 +148,18 @@ def test_differences_name_fields_and_both_values():
   ]
 
 
-def test_a_misspelt_field_of_a_config_file_is_an_error():
+def test_a_misspelled_field_of_a_config_file_is_an_error():
   config = default.get_config()
   with pytest.raises(AttributeError, match='weight_decay'):
     config.optimizer.weight_decy = 1e-3
-  # Also in a config that is not the default one.
+  # Also in an unlocked config.
   config.unlock()
   config.optimizer.weight_decy = 1e-3
   with pytest.raises(UserError, match='optimizer.weight_decy.*weight_decay'):
     check.check_run(config, EIGHT)
 
 
-def test_a_missing_field_or_another_type_is_an_error():
+def test_a_missing_field_or_a_wrong_type_is_an_error():
   tree = default.get_config().to_dict()
   del tree['seed']
   with pytest.raises(UserError, match='seed'):
@@ -174,7 +174,7 @@ def test_a_missing_field_or_another_type_is_an_error():
     check.check_run(config, EIGHT)
 
 
-def test_a_batch_that_fits_no_host_is_refused():
+def test_a_batch_too_large_for_any_host_is_refused():
   config = digits.get_config()
   config.batch_size, config.data.image_size = 2**20, 64
   with pytest.raises(UserError, match='12 GiB'):

@@ -1,4 +1,4 @@
-"""Locks on files, also where the file system has none."""
+"""File locks, and file systems that do not support them."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ def test_a_lock_lasts_as_long_as_its_context(tmp_path):
     assert third is not None
 
 
-def test_a_file_system_without_locks_is_only_warned_of(
+def test_a_file_system_without_locks_only_gives_a_warning(
   tmp_path, monkeypatch, capsys
 ):
   def fail(number):

@@ -1,4 +1,4 @@
-"""JSON that strict readers take, and its digest."""
+"""JSON that strict parsers accept, and its digest."""
 
 import json
 import math
@@ -16,7 +16,7 @@ def test_numbers_that_are_not_finite_are_null():
   assert json.loads(text) == {'a': [1.0, None], 'b': {'c': [None, 2]}}
 
 
-def test_a_change_of_a_sealed_file_is_found():
+def test_a_change_of_a_sealed_file_is_detected():
   sealed = json_text.seal({'width': 1.0, 'loss': math.nan, 'sizes': (1, 2)})
   read = json_text.load(json_text.dump(sealed))
   assert json_text.unseal(read, 'it') == {
@@ -29,7 +29,7 @@ def test_a_change_of_a_sealed_file_is_found():
 
 
 @pytest.mark.parametrize('text', ['[' * 100_000, '{', '\\xff', '9' * 5000])
-def test_what_is_not_json_is_one_line(text, tmp_path):
+def test_invalid_json_is_refused_in_one_line(text, tmp_path):
   path = paths.resolve(tmp_path / 'a.json')
   path.write_text(text)
   with pytest.raises(UserError, match='a.json is not JSON') as error:

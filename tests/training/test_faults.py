@@ -1,4 +1,4 @@
-"""Whole runs that are stopped, disturbed, or go wrong."""
+"""Whole runs that are stopped, disturbed, or fail."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_tensorboard_has_the_rows_and_no_more(config, tmp_path, monkeypatch):
 def test_the_checkpoint_comes_before_the_evaluation(
   config, tmp_path, monkeypatch
 ):
-  """What fails in an evaluation loses no step; a resume makes it up."""
+  """A failed evaluation loses no step; a resumed run repeats the evaluation."""
   config.eval_every_epochs = config.checkpoint_every_epochs = 3 * 16 / 1437
 
   def die(*args):
@@ -79,14 +79,14 @@ def test_a_failed_evaluation_ends_the_run_only_at_its_end(
   config.eval_every_epochs = 4 / 13  # Every step.
   path = image_folder / 'val' / 'dog' / '1.jpg'
   path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(UserError, match='2 evaluations .*1.jpg'):
+  with pytest.raises(UserError, match='evaluations skipped: 2.*1.jpg'):
     loop.train(config, tmp_path / 'run', ONE)
   assert 'evaluation at step 1 was skipped' in capsys.readouterr().err
   assert 2 in Checkpoints(paths.resolve(tmp_path / 'run')).steps()
 
 
 def at_step(step, action, monkeypatch):
-  """Does something after a step of the next run."""
+  """Runs an action after a step of the next run."""
   add = meter.Meter.add
 
   def add_and_act(self, metrics):
@@ -133,20 +133,20 @@ def test_a_signal_does_not_wait_for_an_evaluation(
     patch.setattr(evaluate, 'evaluate', score)
     with pytest.raises(SystemExit):
       loop.train(config, tmp_path, ONE)
-  assert len(scored) == 2  # The second batch was asked for with the signal.
+  assert len(scored) == 2  # The signal stops it before a third batch.
   (step,) = Checkpoints(paths.resolve(tmp_path)).steps()
   loop.train(config, tmp_path, ONE)
   assert rows(tmp_path)[-1]['split'] == 'test[:160]'
   assert rows(tmp_path)[-1]['step'] == step == 6
 
 
-def test_a_checkpoint_by_the_clock(config, tmp_path):
+def test_checkpoints_are_saved_by_the_clock(config, tmp_path):
   config.checkpoint_every_minutes = 1e-6
   loop.train(config, tmp_path, ONE)
   assert Checkpoints(paths.resolve(tmp_path)).steps() == [4, 5, 6]
 
 
-def test_a_run_may_go_on_without_a_checkpoint(
+def test_a_run_may_continue_without_a_checkpoint(
   config, tmp_path, monkeypatch, capsys
 ):
   config.checkpoint_every_epochs = 2 * 16 / 1437
@@ -164,7 +164,7 @@ def test_a_run_may_go_on_without_a_checkpoint(
   with monkeypatch.context() as patch:
     at_step(5, full.clear, patch)
     loop.train(config, tmp_path, ONE)
-  assert capsys.readouterr().err.count('training goes on') == 2
+  assert capsys.readouterr().err.count('training continues') == 2
   assert Checkpoints(paths.resolve(tmp_path)).steps() == [6]
   full.append(True)
   config.num_steps = 8
@@ -191,7 +191,7 @@ def test_the_last_checkpoint_is_tried_after_a_failed_one(
 
 
 def test_rows_wait_for_space(config, tmp_path, monkeypatch, capsys):
-  """On a full disk; the files of a run that goes on are whole."""
+  """On a full disk; the files of a run that continues are complete."""
   config.log_every_steps = 1
   write, full = os.write, [True]
 
@@ -212,10 +212,10 @@ def test_rows_wait_for_space(config, tmp_path, monkeypatch, capsys):
   config.checkpoint.on_full = 'continue'
   train(tmp_path / 'goes_on')
   assert [r['step'] for r in rows(tmp_path / 'goes_on')] == [*range(1, 7), 6]
-  assert capsys.readouterr().err.count('they wait for space') == 1
+  assert capsys.readouterr().err.count('will retry') == 1
 
 
-def test_what_does_not_change_the_result_may_change(config, tmp_path):
+def test_fields_that_do_not_change_the_result_may_change(config, tmp_path):
   loop.train(config, tmp_path, ONE, stop_at_step=1)
   config.watchdog_minutes = 5.0
   config.keep_checkpoints = 1
@@ -252,7 +252,7 @@ def test_a_run_is_recorded(config, tmp_path):
   assert first['config']['batch_size'] == 16
 
 
-def test_a_resumed_run_goes_on_with_the_same_data(
+def test_a_resumed_run_needs_the_same_data(
   config, image_folder, tmp_path, capsys
 ):
   pictures(config, image_folder)
@@ -265,7 +265,7 @@ def test_a_resumed_run_goes_on_with_the_same_data(
   config.data.on_change = 'continue'
   loop.train(config, tmp_path / 'run', ONE)
   warnings = capsys.readouterr().err
-  assert 'train has the same number of examples as before' in warnings
+  assert 'train has as many examples as before' in warnings
   assert 'val had 13 examples, now 12' in warnings
 
 
@@ -285,7 +285,7 @@ def test_a_resumed_run_and_its_evaluation_have_the_same_classes(
     open_workdir(tmp_path / 'run', devices=ONE).results()
 
 
-def test_odd_data_is_said(config, image_folder, tmp_path, capsys):
+def test_odd_data_gives_warnings(config, image_folder, tmp_path, capsys):
   pictures(config, image_folder)
   config.model.architecture, config.batch_size = 'tiniest', 64
   for split in ('train', 'val'):
@@ -296,20 +296,20 @@ def test_odd_data_is_said(config, image_folder, tmp_path, capsys):
   assert 'has a single class' in warnings
 
 
-def test_splits_that_overlap_are_named(config, tmp_path, capsys):
+def test_overlapping_splits_are_reported(config, tmp_path, capsys):
   config.data.eval_split = 'train[:40]'
   loop.train(config, tmp_path, ONE, stop_at_step=1)
   assert '40 examples are in both' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl'])
-def test_a_folder_in_place_of_a_file_is_named(config, tmp_path, name):
+def test_a_folder_in_place_of_a_file_is_refused(config, tmp_path, name):
   (tmp_path / name).mkdir()
   with pytest.raises(UserError, match=name):
     loop.train(config, tmp_path, ONE)
 
 
-def test_a_file_in_place_of_the_tensorboard_folder_is_named(config, tmp_path):
+def test_a_file_in_place_of_the_tensorboard_folder_is_refused(config, tmp_path):
   (tmp_path / 'tensorboard').write_text('')
   with pytest.raises(UserError, match='tensorboard'):
     loop.train(config, tmp_path, ONE)

@@ -1,4 +1,4 @@
-"""What makes fine-tuning work at first try."""
+"""What makes fine-tuning work on the first try."""
 
 import dataclasses
 import importlib.util
@@ -57,7 +57,7 @@ def finetune(weights, image_folder):
   return config
 
 
-def test_network_and_preparation_are_those_of_the_weights(
+def test_network_and_preprocessing_come_from_the_weights(
   finetune, weights, tmp_path
 ):
   copy = shutil.copytree(weights, tmp_path / 'weights')
@@ -79,7 +79,7 @@ def test_network_and_preparation_are_those_of_the_weights(
   assert set(prediction.classes) == {'cat', 'dog'}
 
 
-def test_a_picture_more_is_said_and_the_run_may_go_on(finetune, tmp_path):
+def test_an_added_picture_is_reported_and_may_be_used(finetune, tmp_path):
   finetune.num_steps, finetune.num_epochs = None, 12.0  # 39, then 42 steps.
   loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
   folder_ = pathlib.Path(finetune.data.data_dir) / 'train' / 'cat'
@@ -92,7 +92,7 @@ def test_a_picture_more_is_said_and_the_run_may_go_on(finetune, tmp_path):
   assert decay == pytest.approx(1 - 10 / 39)
 
 
-def test_pictures_may_move(finetune, tmp_path):
+def test_pictures_may_be_moved(finetune, tmp_path):
   loop.train(finetune, tmp_path / 'run', ONE, stop_at_step=1)
   shutil.move(finetune.data.data_dir, tmp_path / 'moved')
   finetune.data.data_dir = str(tmp_path / 'moved')
@@ -185,7 +185,7 @@ def test_patience_does_not_depend_on_the_log():
   saved = Patience(2, [(10, 0.5), (20, 0.9)]).state
   for logged in ([], [(30, 0.8)], [(20, 0.9), (30, 0.8)]):
     resumed = Patience(2, logged, saved)
-    resumed.add(30, 0.8)  # Made again where the log lost it.
+    resumed.add(30, 0.8)  # Repeated if it is missing in the log.
     assert resumed.state == whole.state
     resumed.add(40, 0.7)
     assert resumed.exhausted
@@ -204,7 +204,7 @@ def test_a_run_that_no_longer_improves_ends_and_stays_ended(
   evaluated = [r for r in rows(tmp_path) if r['split'] != 'train']
   top1 = [r['top1'] for r in evaluated]
   assert len(top1) < 40 and max(top1[-2:]) <= max(top1[:-2])
-  assert 'stopped early, at step' in capsys.readouterr().out
+  assert 'stopped early at step' in capsys.readouterr().out
   state = loop.train(config, tmp_path, ONE)
   assert int(state.step) == evaluated[-1]['step']
   assert 'stopped early' in capsys.readouterr().out

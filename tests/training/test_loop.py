@@ -23,10 +23,10 @@ def logged(workdir):
   return [tuple(row[name] for name in names) for row in rows(workdir)]
 
 
-def test_a_resumed_run_is_the_unbroken_one_to_the_bit(
+def test_a_resumed_run_is_bit_identical_to_an_unbroken_one(
   config, finished, tmp_path
 ):
-  """A stop is a checkpoint and no row: intervals have the same means."""
+  """A stop saves a checkpoint but logs no row, so means stay the same."""
   for stop in (1, 3, 5, None):
     state = loop.train(config, tmp_path, ONE, stop_at_step=stop)
   assert int(state.step) == 6
@@ -35,7 +35,7 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(
   assert logged(tmp_path) == logged(finished.workdir)
 
 
-def test_a_resumed_run_has_the_scale_of_its_float16_loss(config, tmp_path):
+def test_a_resumed_run_keeps_the_scale_of_its_float16_loss(config, tmp_path):
   config.model.architecture, config.precision = 'tiniest', 'float16'
   config.optimizer.ema_decay = None  # Compiles faster.
   whole = loop.train(config, tmp_path / 'whole', ONE)
@@ -44,7 +44,7 @@ def test_a_resumed_run_has_the_scale_of_its_float16_loss(config, tmp_path):
   assert_equal_states(whole, broken)
 
 
-def test_a_killed_run_takes_its_steps_again(
+def test_a_killed_run_repeats_its_steps(
   config, finished, tmp_path, monkeypatch
 ):
   loop.train(config, tmp_path, ONE, stop_at_step=2)
@@ -115,7 +115,7 @@ def test_a_finished_run_says_so(config, finished, tmp_path, capsys):
   assert rows(workdir) == rows(finished.workdir)
 
 
-def test_another_config_is_refused_with_the_fields(config, tmp_path):
+def test_a_changed_config_is_refused_with_its_fields(config, tmp_path):
   loop.train(config, tmp_path, ONE, stop_at_step=1)
   config.optimizer.momentum = 0.5
   config.model.width = 2.0
@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
   config, tmp_path, monkeypatch
 ):
   loop.train(config, tmp_path, ONE, stop_at_step=2)
-  # The checkpoint's config is what a run goes on with: change the rate alone.
+  # Skip the comparison with the checkpoint's config, to change the rate.
   monkeypatch.setattr(compare, 'differences', lambda old, new: [])
   monkeypatch.setattr(check, 'check_run', lambda *args: None)
   config.schedule.base_learning_rate = 1e38
@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(
     assert Checkpoints(tmp_path).steps() == [2]
 
 
-def test_the_first_bad_step_is_named_however_late_it_is_read():
+def test_the_first_bad_step_is_reported_however_late_it_is_read():
   readings = meter.Meter(10, tiny.get_config())
   for loss in (1.0, 2.0, math.nan, math.inf):
     readings.add({'loss': jax.numpy.float32(loss)})

@@ -46,7 +46,7 @@ def pretrain(root, num_steps):
   small.data.mean, small.data.std = (60.0,) * 3, (100.0,) * 3
   small.schedule.base_learning_rate = 3.0
   small.num_steps = num_steps
-  small.seed = 1  # Other first weights than those of a run that starts here.
+  small.seed = 1  # Other initial weights than in a run that starts here.
   small.log_every_steps = 500
   loop.train(small, root / 'run', ONE)
   return root / 'run'
@@ -87,7 +87,7 @@ def test_fine_tuning_beats_training_from_scratch_at_equal_steps(
   assert tuned['loss'] < scratch['loss']
 
 
-def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
+def test_training_starts_from_the_weights_but_a_new_head(pretrained, tmp_path):
   state = loop.train(pretrained, tmp_path / 'tuned', ONE, stop_at_step=1)
   state = jax.device_get(state)
   given = load_variables(tmp_path / 'pretrained').variables['params']
@@ -106,7 +106,7 @@ def test_the_start_is_the_weights_but_for_the_head(pretrained, tmp_path):
     state.params['AuxLogits_2b']['Conv2d_0a_1x1'],
     given['AuxLogits_2b']['Conv2d_0a_1x1'],
   )
-  # Images are made as the weights expect them.
+  # Images are preprocessed as the weights expect.
   saved = Checkpoints(tmp_path / 'tuned').load(1).config
   assert list(saved.data.mean) == [60.0] * 3
   assert list(saved.data.std) == [100.0] * 3
@@ -130,7 +130,7 @@ def test_frozen_stages_stay_and_a_run_resumes(pretrained, tmp_path):
       np.array_equal, ours['Mixed_2b'], given[kind]['Mixed_2b']
     )
     assert not any(jax.tree.leaves(moved))
-  # The average of equal numbers, to rounding.
+  # An average of equal numbers, up to rounding.
   jax.tree.map(
     functools.partial(np.testing.assert_allclose, rtol=1e-6),
     whole.ema['params']['Conv2d_1a_3x3'],
@@ -146,7 +146,7 @@ def test_only_weights_give_a_resumed_run_its_mean(config, tmp_path):
     loop.train(config, tmp_path, ONE)
 
 
-def test_a_head_is_new_layer_by_layer(config):
+def test_heads_are_replaced_layer_by_layer(config):
   config.model.num_classes = 10
   training = build(config, ONE, num_examples=100)
   state = training.initial_state()
@@ -169,7 +169,7 @@ def test_a_run_resumes_without_the_pretrained_weights(pretrained, tmp_path):
   assert int(state.step) == 2
 
 
-def test_batch_norm_without_scale_becomes_one_with_ones(config):
+def test_batch_norm_without_scale_gets_a_scale_of_ones(config):
   config.model.num_classes = 10
   training = build(config, ONE, num_examples=100)
   state = training.initial_state()
@@ -184,7 +184,7 @@ def test_batch_norm_without_scale_becomes_one_with_ones(config):
   found = taken.params['Conv2d_1a_3x3']['BatchNorm']
   np.testing.assert_array_equal(found['scale'], np.ones(8))
   np.testing.assert_array_equal(found['bias'], np.full(8, 3.0))
-  # And no scale is thrown away.
+  # A scale is never discarded.
   config.model.batch_norm_scale = False
   bare = build(config, ONE, num_examples=100)
   with pytest.raises(UserError, match='BatchNorm/scale.*batch_norm_scale'):

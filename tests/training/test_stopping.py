@@ -1,4 +1,4 @@
-"""Signals and the watchdog, in processes of their own."""
+"""Signals and the watchdog, in separate processes."""
 
 import signal
 import subprocess
@@ -9,10 +9,10 @@ import pytest
 
 from inception.errors import RESTART
 
-# Seconds until a process that should end is said to hang.
+# Seconds until a process that should end counts as hung.
 LIMIT = 60
 
-# The main thread is busy in C code, where no handler of Python runs.
+# The main thread is busy in C code, where no Python handler runs.
 WAIT = """
 import hashlib
 from inception.processes.signals import stop_signals
@@ -62,4 +62,4 @@ def test_a_hang_prints_the_stacks_and_asks_for_a_restart():
     assert process.wait(LIMIT) == RESTART
     error = process.stderr.read()
   assert 'in <module>' in error  # The main thread is among them.
-  assert error.splitlines()[-1].startswith('error: no step for')
+  assert error.splitlines()[-1].startswith('error: no step within')

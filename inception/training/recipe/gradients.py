@@ -20,14 +20,14 @@ LossOf = Callable[[Tree, Tree], tuple[jax.Array, Tree]]
 
 @dataclasses.dataclass(frozen=True)
 class Gradients:
-  """What a device computed for a step.
+  """Results of one device for a step.
 
   Attributes:
     loss: Mean over this device's examples.
-    others: The other means that `LossOf` returns, over this device's.
+    others: The other means that `LossOf` returns, over the same examples.
     mean: Mean gradients over all devices.
     loss_scale: New loss scale, or None.
-    finite: With a loss scale, whether all gradients are finite, or None.
+    finite: True if all gradients are finite; None without a loss scale.
   """
 
   loss: jax.Array
@@ -47,11 +47,11 @@ def mean_gradients(
   """Returns gradients of the mean loss over the examples of all devices.
 
   Args:
-    loss_of: The loss; its results are means over the examples it is given.
+    loss_of: The loss; its results are means over its examples.
     params: Parameters.
     examples: Tree of arrays [batch, ...], this device's part of the batch.
-    parts: The examples are split into that many parts, one after the other, so
-      that only one of them is in memory; the batch must be divisible by it.
+    parts: Number of equal parts that are processed one after the other, so that
+      only one is in memory; must divide the device's batch.
     loss_scale: Dynamic loss scale of float16, or None.
   """
   scale = 1.0 if loss_scale is None else loss_scale.scale
@@ -67,9 +67,9 @@ def mean_gradients(
   if loss_scale is None:
     return Gradients(loss, others, lax.pmean(grads, AXIS))
 
-  # Flax's loss scale takes a function of the parameters: one with these
-  # gradients. It averages over the axis before it looks for overflow, so that
-  # all devices agree on whether to skip the step.
+  # Flax's loss scale needs a function of the parameters; this one has these
+  # gradients. Flax averages over the axis before it checks for overflow, so all
+  # devices agree on whether to skip the step.
   def linear(params: Tree) -> jax.Array:
     return optax.tree.vdot(jax.tree.map(lambda g: g / scale, grads), params)
 

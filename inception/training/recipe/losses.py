@@ -31,7 +31,7 @@ def training_loss(
     class_weights: See `Recipe`.
 
   Returns:
-    Nats, float32 scalar.
+    The loss in nats, float32 scalar.
   """
   weights: Array | float = 1.0
   if class_weights is not None:
@@ -49,14 +49,14 @@ def training_loss(
 
 
 def _balanced(counts: np.ndarray) -> np.ndarray:
-  """Weights whose mean over all examples is 1; absent classes have none."""
+  """Weights whose mean over all examples is 1; absent classes get 0."""
   present = counts > 0
   share = counts.sum() / present.sum()
   return np.where(present, share / np.maximum(counts, 1), 0).astype(np.float32)
 
 
 # From the number of examples of each class, int64 [classes], to the weight of
-# an example by its class; None weighs all alike. `config.loss.class_weights`.
+# an example by its class; None: equal weights. `config.loss.class_weights`.
 CLASS_WEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
   'equal': None,
   'balanced': _balanced,

@@ -75,8 +75,8 @@ def _tensorflow_rmsprop(
   config: ml_collections.ConfigDict, learning_rate: jax.typing.ArrayLike
 ) -> optax.GradientTransformation:
   # TensorFlow starts the mean square at 1, adds epsilon inside the root, and
-  # has the learning rate inside the momentum buffer. With epsilon = 1, each of
-  # the three changes the run.
+  # applies the learning rate inside the momentum buffer. With epsilon = 1, each
+  # of the three changes the results.
   return optax.rmsprop(
     learning_rate,
     decay=config.rmsprop_decay,

@@ -44,7 +44,7 @@ def make_duration(
   """Derives the length of a run from `num_steps`, or else `num_epochs`.
 
   Raises:
-    UserError: The run has more steps than an int32 counts.
+    UserError: The run has more steps than fit in an int32.
   """
   steps_per_epoch = num_examples / config.batch_size
   steps = config.num_steps or round(config.num_epochs * steps_per_epoch)
@@ -83,7 +83,7 @@ def make_schedule(
 
 
 def _cosine(config: ml_collections.ConfigDict, duration: Duration) -> Schedule:
-  """From 1 at the end of the warm-up to 0 at the end of the run."""
+  """Decays from 1 at the end of the warm-up to 0 at the end of the run."""
   warmup = duration.epochs_to_steps(config.warmup_epochs)
 
   def factor(step: jax.typing.ArrayLike) -> Array:

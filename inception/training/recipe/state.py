@@ -1,4 +1,4 @@
-"""The state of a run: one tree without a device axis, saved as it is."""
+"""The state of a run: one tree without a device axis, saved as is."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ class TrainState:
 
   Attributes:
     step: int32, steps taken. Position in the data, random keys and learning
-      rate follow from it alone.
+      rate depend on it alone.
     params: float32 parameters.
     batch_stats: float32 moving statistics of batch norm.
     opt_state: State of the optimizer.
     ema: Moving average of {'params', 'batch_stats'}, or None.
     loss_scale: Dynamic loss scale of float16, or None.
-    skipped: int32, updates skipped because they were not finite, or None where
-      none may be.
+    skipped: int32, number of skipped non-finite updates; None if none may be
+      skipped.
   """
 
   step: jax.Array
@@ -51,7 +51,7 @@ def initial_state(
   model: Network,
   optimizer: MakeOptimizer,
 ) -> TrainState:
-  """Returns the state before the first step, drawn from a seed."""
+  """Returns the state before the first step, initialized from a seed."""
   side = config.data.image_size
   variables = model.init(jax.random.key(seed), jnp.zeros((1, side, side, 3)))
   params = variables['params']

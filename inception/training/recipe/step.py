@@ -1,6 +1,6 @@
-"""One training step, of one device.
+"""One training step on one device.
 
-Its collectives are here and in gradients.py; its random keys are those of
+Its collectives are here and in gradients.py; its random keys come from
 `augment.step_keys`.
 """
 
@@ -38,8 +38,8 @@ class TrainStep:
 
   Attributes:
     compiled: The pmapped function.
-    seed: int32, on all devices. An argument and not a constant of the program,
-      so that runs which differ in their seed share it in the compilation cache.
+    seed: int32, on all devices. An argument rather than a constant, so that
+      runs with different seeds share the program in the compilation cache.
   """
 
   compiled: Any
@@ -65,8 +65,8 @@ class Recipe:
     model: The network, made with `axis_name=AXIS`.
     schedule: Step to learning rate.
     optimizer: Learning rate to optimizer.
-    class_weights: float32 [classes], weight of an example by its class; None
-      for 1.
+    class_weights: float32 [classes], weight of an example by its class; None:
+      all 1.
   """
 
   config: ml_collections.ConfigDict
@@ -77,16 +77,15 @@ class Recipe:
 
 
 def make_train_step(recipe: Recipe, devices: Sequence[jax.Device]) -> TrainStep:
-  """Compiles the step for some devices.
+  """Makes the step for the given devices.
 
   The state has no device axis. The input state is donated; do not reuse it.
 
   Returns:
     A function of the state and of a batch with `image` uint8 and `label` int32,
     both [local devices, batch, ...]. Returns the new state and scalars over the
-    whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`, and
-    where non-finite updates may be skipped `skipped_updates`, their number so
-    far.
+    whole batch: `loss` (with auxiliary heads), `top1`, `learning_rate`, and, if
+    non-finite updates may be skipped, their number so far, `skipped_updates`.
   """
   seed = jnp.asarray(recipe.config.seed, jnp.int32)
   return TrainStep(
@@ -107,10 +106,10 @@ def train_step(
   recipe: Recipe, seed: Array, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
   """Takes one step on one device, with collectives over `AXIS`."""
-  # The same keys on all devices: randomness belongs to an image, whose own key
-  # is folded from its row in the global batch.
+  # The same keys on all devices: the key of each image is folded from its row
+  # in the global batch.
   image_key, dropout_key = augment.step_keys(seed, state.step)
-  # Scopes are for profiles and plans.
+  # Named scopes label the parts of a step in profiles and plans.
   with jax.named_scope('augmentation'):
     examples = _augment(batch, image_key, recipe)
 
@@ -126,8 +125,8 @@ def train_step(
     state.loss_scale,
   )
   grads, (top1, batch_stats) = gradients.mean, gradients.others
-  # Devices have different statistics where batch norm is not synchronized; the
-  # state has room for one set.
+  # Without synchronized batch norm, devices have different statistics; the
+  # state stores only one set.
   batch_stats = lax.pmean(batch_stats, AXIS)
   loss, top1 = lax.pmean((gradients.loss, top1), AXIS)
 
@@ -135,7 +134,7 @@ def train_step(
     new_state = _update(state, grads, batch_stats, recipe)
   if gradients.finite is not None:
     new_state = dataclasses.replace(new_state, loss_scale=gradients.loss_scale)
-    # An overflow of the scaled gradients is expected now and then.
+    # Scaled gradients are expected to overflow occasionally.
     new_state = _keep_if(gradients.finite, new_state, state)
   metrics = {'loss': loss, 'top1': top1}
   if state.skipped is not None:
@@ -197,7 +196,7 @@ def _augment(batch: Batch, key: Array, recipe: Recipe) -> Batch:
 def _update(
   state: TrainState, grads: Any, batch_stats: Any, recipe: Recipe
 ) -> TrainState:
-  """Applies mean gradients; the loss scale stays as it is."""
+  """Applies mean gradients; the loss scale does not change."""
   optimizer = recipe.optimizer(recipe.schedule(state.step))
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
@@ -215,6 +214,6 @@ def _update(
 
 
 def _keep_if(finite: Array, new: TrainState, old: TrainState) -> TrainState:
-  """Returns `new`, or where it is not finite `old` with `new`'s counters."""
+  """Returns `new` if finite, else `old` with `new`'s step and loss scale."""
   kept = dataclasses.replace(old, step=new.step, loss_scale=new.loss_scale)
   return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)

@@ -1,4 +1,4 @@
-"""A step in several parts is the step of the whole batch."""
+"""A step in several parts equals a step on the whole batch."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from tests.training.recipe.test_step import assert_close, batch, take_steps
 
 @pytest.fixture
 def augmented(config):
-  """Everything that is drawn for a row of the whole batch is on."""
+  """Turns on everything that is drawn per row of the whole batch."""
   config.data.flip = True
   config.data.mixup_alpha = 0.4
   config.model.architecture = 'tiniest'  # Compiles faster.
@@ -29,7 +29,7 @@ def augmented(config):
 
 
 def test_without_batch_norm_parts_are_the_whole(augmented, monkeypatch):
-  # As with frozen batch norm, images do not see each other.
+  # As with frozen batch norm, images do not affect each other.
   table = transforms.without_batch_norm(get_architecture('tiniest'))
   monkeypatch.setitem(architectures.ARCHITECTURES, 'tiniest', table)
   whole = take_steps(augmented, 2)
@@ -68,7 +68,7 @@ def test_parts_are_like_devices_that_do_not_synchronize(augmented):
   assert_close(devices, parts, rtol=2e-4, atol=2e-5)
 
 
-def test_frozen_batch_norm_sees_no_parts(augmented):
+def test_parts_do_not_matter_with_frozen_batch_norm(augmented):
   augmented.freeze_through = 'Conv2d_1a_3x3'
   whole = take_steps(augmented, 1)
   augmented.accumulation_steps = 8

@@ -27,7 +27,7 @@ def run(make_optimizer, params, gradients, rates=(0.1, 0.1)):
 
 
 @pytest.mark.parametrize('epsilon', [1.0, 1e-3])
-def test_rmsprop_is_tensorflows(epsilon):
+def test_rmsprop_matches_tensorflow(epsilon):
   generator = np.random.default_rng(0)
   start = generator.normal(size=5).astype(np.float32)
   gradients = generator.normal(size=(6, 5)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The step: the same for any number of devices, in every mode."""
+"""The step is the same for any number of devices, in every mode."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def batch(devices, seed=0):
 def take_steps(config, devices, count=2):
   training = build(config, devices)
   state = training.initial_state()
-  # As they are, the classifiers send next to no gradient into the trunk.
+  # Initial classifiers pass almost no gradient to the trunk.
   for scope in {'Logits', 'AuxLogits_2b'} & state.params.keys():
     state.params[scope]['Logits']['kernel'] *= 300
   state = distributed.replicate(state, training.devices)
@@ -59,7 +59,7 @@ def test_any_number_of_devices_gives_the_same_step(config):
   assert_close(one, take_steps(config, 4), rtol=2e-4, atol=2e-5)
 
 
-def test_statistics_per_device_are_another_network(config):
+def test_statistics_per_device_change_the_step(config):
   config.model.architecture = 'tiniest'
   one = take_steps(config, 1)[0]
   config.model.batch_norm_sync = False
@@ -75,7 +75,7 @@ def test_statistics_per_device_are_another_network(config):
     *(('bfloat16', False), ('float16', True)),
   ],
 )
-def test_all_replicas_are_equal_to_the_bit(config, sync, precision):
+def test_all_replicas_are_bit_identical(config, sync, precision):
   config.model.architecture = 'tiniest'
   config.model.batch_norm_sync = sync
   config.precision = precision
@@ -122,7 +122,7 @@ def test_float16_skips_a_step_that_overflows(config):
     )
 
 
-def test_average_moves_as_tensorflows_with_num_updates():
+def test_average_moves_as_in_tensorflow_with_num_updates():
   old, new = {'x': jnp.array(1.0)}, {'x': jnp.array(2.0)}
   early = steps.update_ema(old, new, 0.9, jnp.int32(0))
   assert float(early['x']) == pytest.approx(0.1 * 1 + 0.9 * 2)
@@ -158,7 +158,7 @@ def test_loss_smooths_labels_and_weighs_auxiliary_heads(config):
   )
 
 
-def test_bytes_become_minus_one_to_one_unless_the_weights_expect_else(config):
+def test_bytes_become_minus_one_to_one_unless_the_config_differs(config):
   pixels = jnp.array([[0, 51, 255]], jnp.uint8)
   normalized = feed.normalize(pixels, config.data)
   np.testing.assert_allclose(normalized, [[-1, -0.6, 1]], atol=1e-6)
