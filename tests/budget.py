@@ -1,9 +1,9 @@
 """The budget of the suite: 20 CPU seconds per test that is not marked `slow`.
 
-CPU seconds, those of child processes included, hardly depend on what else the
-machine does. Fixtures that tests share are counted by themselves. The ten most
-expensive rows and the sum are printed, all are written to `runs/tests.csv`, and
-a row above the budget fails the run.
+CPU seconds, including those of child processes, hardly depend on the load of
+the machine. Shared fixtures are counted separately. The ten most expensive rows
+and the total are printed, all rows are written to `runs/tests.csv`, and a row
+above the budget fails the run.
 """
 
 import csv
@@ -18,21 +18,21 @@ _PRINTED = 10
 _TICKS = os.sysconf('SC_CLK_TCK')
 
 _BEGAN = pytest.StashKey[float]()
-# In a process that runs tests: shared fixtures that the test at hand set up.
+# In a process that runs tests: shared fixtures set up by the current test.
 _shared: list[tuple[str, float]] = []
 # In the process that prints: name, CPU seconds, whether it is marked slow.
 _rows: list[tuple[str, float, bool]] = []
 
 
 def cpu_seconds() -> float:
-  """Returns what this process and its descendants have used so far."""
+  """Returns the CPU seconds of this process and its descendants so far."""
   times = os.times()
   own = times.user + times.system
   return own + times.children_user + times.children_system + _descendants()
 
 
 def _descendants() -> float:
-  """Returns the CPU seconds of child processes that have not ended."""
+  """Returns the CPU seconds of descendants that are still running."""
   fields, children = {}, {}
   for stat in pathlib.Path('/proc').glob('[0-9]*/stat'):
     try:
@@ -46,14 +46,14 @@ def _descendants() -> float:
   while waiting:
     pid = waiting.pop()
     waiting = waiting + children.get(pid, [])
-    # User and system time, its own and of children that it has waited for.
+    # User and system time of the process and of children it has waited for.
     ticks += sum(map(int, fields[pid][11:15]))
   return ticks / _TICKS
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef, request):
-  """Counts a shared fixture by itself."""
+  """Counts a shared fixture separately."""
   del request
   before = cpu_seconds() if fixturedef.scope != 'function' else None
   try:
@@ -66,7 +66,7 @@ def pytest_fixture_setup(fixturedef, request):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-  """Notes when a test begins."""
+  """Records the CPU seconds at the start of a test."""
   item.stash[_BEGAN] = cpu_seconds()
   _shared.clear()
   return (yield)
@@ -74,7 +74,7 @@ def pytest_runtest_protocol(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-  """Puts what a test has used into the last of its reports."""
+  """Adds the CPU seconds of a test to the last of its reports."""
   report = yield
   if call.when == 'teardown':
     spent = cpu_seconds() - item.stash[_BEGAN]
@@ -111,7 +111,7 @@ def pytest_sessionfinish(session):
 
 
 def pytest_terminal_summary(terminalreporter):
-  """Prints the most expensive rows, the sum, and what is above the budget."""
+  """Prints the most expensive rows, the total, and rows above the budget."""
   if not _rows:
     return
   write = terminalreporter.write_line

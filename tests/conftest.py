@@ -5,14 +5,14 @@ import os
 import shutil
 import tempfile
 
-# Before JAX and TFDS are imported, which read these once. Each test process has
-# folders of its own: JAX does not write to its cache atomically.
+# Set before JAX and TFDS are imported: they read these once. Each test process
+# has its own folders, because JAX does not write to its cache atomically.
 _CACHE = tempfile.mkdtemp(prefix='inception-tests-')
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ['XLA_FLAGS'] = (
   '--xla_force_host_platform_device_count=4'
-  # Programs of tests run for moments. Without LLVM's optimizer a training step
-  # of a short Inception-v1 takes 12 s to compile instead of 23 s.
+  # Test programs run only briefly. Without LLVM's optimizer, a training step of
+  # a short Inception v1 compiles in 12 s instead of 23 s.
   ' --xla_backend_optimization_level=0'
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -27,6 +27,6 @@ def pytest_configure(config):
   config.pluginmanager.import_plugin('tests.budget')
   is_worker = hasattr(config, 'workerinput')
   if is_worker or not config.getoption('numprocesses', 0):
-    # Imports JAX and TensorFlow, which takes 12 CPU seconds: not where tests
-    # are only handed out to workers.
+    # Not in a process that only distributes tests to workers: this imports JAX
+    # and TensorFlow, which takes 12 CPU seconds.
     config.pluginmanager.import_plugin('tests.fixtures')

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a small network, pictures, a `python` that is warm."""
+"""Shared fixtures: a small network, images, a `python` that starts fast."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ def config() -> ConfigDict:
 
 @pytest.fixture(scope='session')
 def finished(tmp_path_factory) -> runs.Finished:
-  """A run of `config` on one device, to its end. Tests only read it."""
+  """A finished run of `config` on one device. Tests only read it."""
   workdir = tmp_path_factory.mktemp('finished')
   printed = io.StringIO()
   with contextlib.redirect_stdout(printed):
@@ -53,11 +53,11 @@ def image_folder(tmp_path):
 
 @pytest.fixture(scope='session')
 def python() -> str:
-  """The path of a `python` that starts in a moment; see `tests.warm`."""
+  """The path of a `python` that starts fast; see `tests.warm`."""
   return warm.python()
 
 
 @pytest.fixture
 def own_programs(monkeypatch):
-  """For tests of how programs are made: this one makes its own."""
+  """Turns sharing off, for tests of how programs are made."""
   monkeypatch.setattr(programs, 'shared', False)

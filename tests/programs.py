@@ -1,8 +1,8 @@
-"""Runs of tests with equal configs share traced and compiled programs.
+"""Test runs with equal configs share traced and compiled programs.
 
-Most of a run of six steps would be tracing and lowering what another test has
-traced and lowered before. `share` replaces the functions that make programs by
-ones that remember, in this process, what they made of everything it reads.
+Otherwise, a run of six steps would mostly trace and lower programs that another
+test has already traced and lowered. `share` replaces the functions that make
+programs by versions with a cache, whose keys cover all that a program reads.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _NOT_READ = {
   *('early_stopping_patience', 'eval_every_epochs', 'keep_checkpoints'),
   *('log_every_steps', 'pretrained', 'seed', 'tracker', 'watchdog_minutes'),
 }
-# Nor does the one that makes the first state read these, but for one field.
+# Nor does the program for the initial state read these, except for one field.
 _NOT_IN_STATES = ('data.', 'loss.', 'schedule.')
 _BUT_IN_STATES = 'data.image_size'
 
@@ -52,7 +52,7 @@ def share() -> None:
     build.jit_initial_state,
     lambda recipe: (_fields_of_states(recipe.config), recipe.model),
   )
-  # A schedule depends on the length of an epoch, which a config does not say.
+  # A schedule depends on the length of an epoch, which is not in the config.
   schedule.make_schedule = _remember(
     schedule.make_schedule, lambda config, *others: (_fields(config), *others)
   )
@@ -72,9 +72,9 @@ def share() -> None:
 
 
 def _remember(make, key_of):
-  """Returns `make` with a memory.
+  """Returns `make` with a cache.
 
-  What is made reads copies of configs: a test may change its own later.
+  Cached objects hold copies of configs: a test may change its own later.
   """
   made = {}
 

@@ -14,7 +14,7 @@ ONE = jax.devices()[:1]
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-  """A run that has ended: its folder, its last state, what it printed."""
+  """A finished run: its folder, its final state, and what it printed."""
 
   workdir: pathlib.Path
   state: TrainState
@@ -28,7 +28,7 @@ def assert_equal_states(a, b):
 
 
 def pictures(config, image_folder):
-  """Lets a config train on the folder of the fixture `image_folder`."""
+  """Makes a config train on the fixture `image_folder`."""
   config.data.dataset, config.data.data_dir = 'folder', str(image_folder)
   config.data.eval_split = 'val'
   config.batch_size, config.num_steps = 4, 2

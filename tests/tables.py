@@ -1,7 +1,7 @@
 """Short and narrow forms of the networks, for tests that compile them.
 
-The time to compile grows with the number of convolutions, and most of a network
-repeats itself: 1,466 convolutions in the fourteen tables, 195 in the pieces.
+Compile time grows with the number of convolutions, and most of a network is
+repetition: 1,466 convolutions in the fourteen tables, 195 in the pieces.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,18 +15,18 @@ from inception.spec import unroll
 from inception.spec import vocabulary as v
 from tests.architectures.reference import NUMBERS
 
-# Features of the convolutions of a stage, in turn, so that a mistake in the
-# order or in the widths of branches shows.
+# Features of successive convolutions of a stage; they differ, so that branches
+# with a wrong order or width are detected.
 _FEATURES = (8, 16, 24)
-# Convolutions of a piece, but for the last stage: 10 CPU seconds for a step.
+# Convolutions that complete a piece; a step takes 10 CPU seconds.
 _ENOUGH = 8
 
 
 def shorten(table: v.Architecture) -> v.Architecture:
-  """Returns a narrow network in which few blocks are equal.
+  """Returns a narrow network with few equal blocks.
 
-  Of equal stages in a row it has the first, of a `Repeat` two blocks. Every
-  kind of block and every change of the grid stays.
+  It keeps the first of successive equal stages, and two blocks of a `Repeat`.
+  Every kind of block and every change of the grid stays.
   """
   stages: list[v.Stage] = []
   names = {}
@@ -59,7 +59,7 @@ def _narrow(block: v.Block, features: Iterator[int]) -> v.Block:
 
 
 def _change(block: v.Block, convolution: Callable) -> v.Block:
-  """Changes every convolution; a `Repeat` has two blocks."""
+  """Changes every convolution and cuts each `Repeat` to two blocks."""
   match block:
     case v.Chain(blocks) | v.Concat(blocks):
       return type(block)(*(_change(part, convolution) for part in blocks))
@@ -75,9 +75,9 @@ def _change(block: v.Block, convolution: Callable) -> v.Block:
 
 
 def _shape(block: v.Block) -> v.Block:
-  """Returns a block that is equal for blocks that differ in kernel sizes alone.
+  """Returns a block with kernel sizes capped at 3, for comparison.
 
-  Sizes above 1, that is: 3x3 and 5x5, or 1x3 and 1x7.
+  Blocks with 3x3 and 5x5 kernels become equal, as do those with 1x3 and 1x7.
   """
 
   def change(conv):
@@ -91,9 +91,9 @@ def _shape(block: v.Block) -> v.Block:
 def make_pieces() -> dict[str, v.Architecture]:
   """Returns small tables that together have every block of the networks once.
 
-  Blocks that differ in the sizes of kernels alone are one; see `_shape`.
-  A block is followed by the max pooling that follows it in its network, if any.
-  Names are those of the first network that has the first block, and its stage.
+  Blocks that differ only in kernel sizes count as one; see `_shape`. A block
+  keeps the max pooling that follows it in its network, if any. A piece is named
+  after the first network that has its first block, and that block's stage.
   """
   pieces: dict[str, v.Architecture] = {}
   seen, heads = set(), {}

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures('python')
 
 
 @pytest.mark.slow
-def test_killed_runs_end_in_the_bits_of_the_unbroken_one(tmp_path):
+def test_killed_runs_end_bit_identical_to_the_unbroken_one(tmp_path):
   counts = kills.run(tmp_path, kills=2, seed=1, count=1)
   assert counts['kills'] == 2
 

@@ -1,4 +1,4 @@
-"""The order of the rooms, which docs/code.md lists, and what they import."""
+"""The order of packages that docs/code.md lists, and what they import."""
 
 import ast
 import collections
@@ -14,7 +14,7 @@ FILES = sorted((ROOT / 'inception').rglob('*.py'))
 
 
 def rooms():
-  """Returns the rooms in the order of the list."""
+  """Returns the packages in the order of the list."""
   text = (ROOT / 'docs/code.md').read_text()
   return re.findall(r'^\| `inception/(\w+)(?:\.py|/)` \|', text, re.MULTILINE)
 
@@ -31,7 +31,7 @@ def room_of(file):
   return file.relative_to(ROOT / 'inception').with_suffix('').parts[0]
 
 
-def test_a_room_imports_only_rooms_above_it():
+def test_a_package_imports_only_packages_above_it():
   order = rooms()
   assert set(order) == {room_of(file) for file in FILES} - {'__init__'}
   upward = [
@@ -44,7 +44,7 @@ def test_a_room_imports_only_rooms_above_it():
   assert not upward
 
 
-def test_a_name_stands_once():
+def test_file_names_are_unique():
   names = collections.Counter(
     file.stem for file in FILES if not file.stem.startswith('__')
   )

@@ -1,4 +1,4 @@
-"""Every flag of every command with values that make no sense: one line."""
+"""Nonsensical values of every flag of every command give one line."""
 
 import contextlib
 import importlib
@@ -19,7 +19,7 @@ from tests import warm
 FLAGS = flags.FLAGS
 NOBODY = 65534
 
-# What each command needs to do its work.
+# The flags that each command needs.
 COMMANDS = {
   'benchmarks.inference': '--architectures=none',
   'train': '--workdir={run} --config={tiny} --num_processes=1',
@@ -40,9 +40,9 @@ COMMANDS = {
     '--workdir={new} --config={tiny} --seeds=1 --dry_run'
   ),
 }
-# Of these commands, the exit status 1 has a meaning of its own.
+# For these commands, exit status 1 has its own meaning.
 ONE = ('checkpoints.verify', 'data.prepare', 'predict.__main__')
-# Of the command that takes longest to accept a value, all that is refused.
+# Fields that refuse every odd value: accepting one would take too long.
 FIELDS = (
   *('config.', 'config.data.mean[0]', 'config.model', 'config.model.nothing'),
   *('config.seed', 'config.model.width', 'config.data.mean'),
@@ -54,7 +54,7 @@ TEXTS = ('', 'a\nb', 'a\udcff', 'a' * 5000, '[$a$]*?', '/dev/zero')
 
 @pytest.fixture(autouse=True)
 def environment():
-  """Takes back what commands set for their own process."""
+  """Restores the environment variables that commands set."""
   before = dict(os.environ)
   yield
   os.environ.clear()
@@ -66,12 +66,12 @@ def values(flag, folder):
   if isinstance(flag.parser, flags.IntegerParser | flags.FloatParser):
     return NUMBERS
   if isinstance(flag.parser, flags.EnumParser | flags.BooleanParser):
-    return TEXTS[:4]  # One of a few words.
+    return TEXTS[:4]  # Only a few words are valid.
   return *TEXTS, *(str(folder / name) for name in ('folder', 'no/x', 'secret'))
 
 
 def define(module):
-  """Returns the flags of a command, and forgets them."""
+  """Returns the flags of a command and undefines them."""
   before = set(FLAGS)
   module.define_flags()
   own = {name: FLAGS[name] for name in set(FLAGS) - before}
@@ -100,7 +100,7 @@ def run(module, arguments):
 
 @contextlib.contextmanager
 def nobody_if(wanted):
-  """Becomes a user who may not read everything."""
+  """Becomes an unprivileged user, if wanted."""
   if not wanted or os.geteuid():
     yield
     return
@@ -112,14 +112,14 @@ def nobody_if(wanted):
 
 
 def _not_here(folder, _):
-  """Building the digits in a folder takes seconds."""
+  """Replaces building the digits in a folder, which takes seconds."""
   raise UserError(f'there are no digits in {folder}')
 
 
-# How ml_collections loads a config file.
+# Raised when ml_collections loads a config file.
 @pytest.mark.filterwarnings('ignore:the load_module')
 @pytest.mark.parametrize('name', COMMANDS)
-def test_odd_values_are_taken_or_named(
+def test_odd_values_are_accepted_or_reported(
   name, finished, image_folder, tmp_path, monkeypatch
 ):
   monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""docs/own-pictures.md, from a folder with odd files to a named picture."""
+"""docs/own-pictures.md, from a folder with odd files to classified images."""
 
 import csv
 import pathlib
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures('python')
 
 
 def crops(name, count, seed):
-  """Parts of a photograph."""
+  """Yields random crops of a photograph."""
   photograph = Image.open(PHOTOGRAPHS / name).convert('RGB')
   generator = np.random.default_rng(seed)
   width, height = photograph.size
@@ -46,7 +46,7 @@ def rotated(image):
 
 
 def save_all(root, seed):
-  """Three classes, each picture in another format."""
+  """Saves three classes, each picture in a different format."""
   for label, name in CLASSES.items():
     place = root / label
     place.mkdir(parents=True)
@@ -80,7 +80,7 @@ def add_odd_files(root):
 
 @pytest.fixture
 def pictures(folder, weights):
-  """The folder of a reader, with photographs and what else people have."""
+  """A reader's folder, with photographs and other files that people have."""
   del weights
   for old in (folder / 'pictures').iterdir():
     old.rename(folder / f'old_{old.name}')
@@ -97,7 +97,7 @@ def pictures(folder, weights):
 
 
 @pytest.mark.slow
-def test_the_page_leads_to_a_named_picture(pictures):
+def test_the_page_leads_to_a_classified_picture(pictures):
   code = [block for language, block in blocks(PAGE) if language == 'sh']
   check, train, evaluate, predict = code
   done = start(['bash', '-euc', check], pictures)
@@ -125,7 +125,7 @@ def test_the_page_leads_to_a_named_picture(pictures):
   classes, features = predict.splitlines()
   done = start(['bash', '-euc', classes], pictures)
   assert done.returncode == 1
-  assert 'new/c.png: it is not an image: it does not begin as' in done.stderr
+  assert 'new/c.png: it is not an image: its format is not' in done.stderr
   assert done.stderr.count('\n') == 2
   with open(pictures / 'names.csv') as file:
     named = {row['file'] for row in csv.DictReader(file)}

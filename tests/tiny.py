@@ -1,6 +1,6 @@
 """A small network and its run, which compiles in seconds.
 
-A config file too: python -m tests.worker train --config=tests/tiny.py.
+Also a config file: python -m tests.worker train --config=tests/tiny.py.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ from inception.spec.vocabulary import (
   Stage,
 )
 
-# Every part of a real network.
+# It has every part of a real network.
 TINY = Architecture(
   input_size=16,
   stages=(
@@ -58,7 +58,7 @@ def get_config() -> ConfigDict:
   config.data.image_size = 16
   config.batch_size = 16
   config.num_steps = 6
-  # As short as the run, which tests shorten.
+  # Short, because tests shorten the run.
   config.schedule.warmup_epochs = 0.01
   config.data.eval_split = 'test[:40]'
   config.log_every_steps = 2

@@ -1,4 +1,4 @@
-"""Variables of a network drawn on the host: no compilation, no waiting."""
+"""Network variables drawn on the host, without compiling anything."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def random_variables(model, images):
-  """Returns variables as trained ones could be: no value is a default."""
+  """Returns variables like those of a trained network, without defaults."""
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)
   generator = np.random.default_rng(0)
 

@@ -9,8 +9,8 @@ import time
 
 from tests import warm
 
-# Seconds that something may take: ten times what a run of two processes takes
-# on an idle machine.
+# Timeout in seconds: ten times what a run of two processes takes on an idle
+# machine.
 LIMIT = 300
 
 Results = list[tuple[int, str, str]]
@@ -34,7 +34,7 @@ def start(
     config: Config file of `train`.
     processes: Number of processes.
     devices: Devices of each process.
-    cwd: Current folder.
+    cwd: Working directory.
   """
   port = _free_port()
   environment = {
@@ -82,7 +82,7 @@ def finish(started: Sequence[subprocess.Popen]) -> Results:
   """Returns (exit status, standard output, standard error) per process.
 
   Raises:
-    AssertionError: A process hangs; says what all have printed.
+    AssertionError: A process hangs; contains the output of all.
   """
   results, hangs = [], []
   for process in started:
@@ -103,7 +103,7 @@ def wait_for(
   """Waits until a function returns True, while the processes run.
 
   Raises:
-    AssertionError: A process has ended before, or it takes too long.
+    AssertionError: A process ended first, or the wait timed out.
   """
   end = time.monotonic() + LIMIT
   while not happens():

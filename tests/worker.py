@@ -1,4 +1,4 @@
-"""train.py, eval.py and predict for the network of tests/tiny.py, in a process.
+"""Runs train.py, eval.py or predict with the network of tests/tiny.py.
 
 Run:  python -m tests.worker train --config=tests/tiny.py --workdir=DIR ...
 """

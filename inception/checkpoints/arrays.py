@@ -18,7 +18,7 @@ def flatten(state: Any) -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns nested dicts; undoes `flatten`."""
+  """Returns nested dicts; the inverse of `flatten`."""
   return traverse_util.unflatten_dict(dict(flat), sep=SEPARATOR)
 
 

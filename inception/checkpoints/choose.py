@@ -1,4 +1,4 @@
-"""Which checkpoint to read: the wanted one, or the next that is not damaged."""
+"""Chooses a checkpoint: the requested one, or the next undamaged one."""
 
 import ml_collections
 
@@ -7,7 +7,7 @@ from inception.errors import UserError, warn
 
 
 def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
-  """Returns the steps to try for 'best', 'latest' or a number, in this order.
+  """Returns the steps to try, in order, for 'best', 'latest' or a number.
 
   Raises:
     UserError: There is no such step; lists the existing ones.
@@ -31,8 +31,8 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
     return best
   if not wanted.isdecimal() or int(wanted) not in steps:
     raise UserError(
-      f'step {wanted!r} does not exist in {checkpoints.folder}; there are'
-      f' {known}, best and latest'
+      f'step {wanted!r} does not exist in {checkpoints.folder}; use latest,'
+      f' best or one of {known}'
     )
   return [int(wanted)]
 
@@ -40,10 +40,10 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
 def load_first_good(
   checkpoints: store.Checkpoints, steps: list[int]
 ) -> reading.Checkpoint:
-  """Reads the first checkpoint that is not damaged; names the damaged ones.
+  """Reads the first undamaged checkpoint; warns about the damaged ones.
 
   Args:
-    checkpoints: Those of the workdir.
+    checkpoints: Checkpoints of the workdir.
     steps: Steps to try, in this order.
 
   Raises:
@@ -55,7 +55,7 @@ def load_first_good(
     except reading.DamagedCheckpointError as error:
       if len(steps) == 1:
         raise
-      warn(f'{error}; trying another one')
+      warn(f'{error}; trying the next one')
   raise UserError(
     f'all {len(steps)} checkpoints in {checkpoints.folder} are damaged; use'
     ' another workdir'
@@ -68,7 +68,7 @@ def load_first_config(
   """Reads the config of the first checkpoint whose header is not damaged.
 
   Args:
-    checkpoints: Those of the workdir.
+    checkpoints: Checkpoints of the workdir.
     steps: Steps to try, in this order; not empty.
 
   Raises:

@@ -1,9 +1,8 @@
-"""The JSON beside the arrays of a checkpoint: config, step, scores, digests.
+"""The JSON stored with a checkpoint's arrays: config, step, scores, digests.
 
-Everything that can change a number is covered by a digest: the arrays by
-`arrays`, which is part of the header; the header by its own; the scores of an
-evaluation by theirs, which includes `arrays`, so that they belong to this
-checkpoint and no other.
+Digests cover everything that can change a result: the arrays (`arrays`, which
+is part of the header), the header, and the scores of an evaluation. The scores
+are stored with `arrays`, which ties them to this checkpoint.
 """
 
 from collections.abc import Mapping
@@ -81,7 +80,7 @@ def _numbers(scores: Any) -> dict[str, float]:
   if not isinstance(scores, dict) or not all(
     value is None or isinstance(value, int | float) for value in scores.values()
   ):
-    raise ValueError('the scores are no numbers')
+    raise ValueError('the scores are not numbers')
   return {n: math.nan if x is None else x for n, x in scores.items()}
 
 

@@ -15,7 +15,7 @@ _FILE = '.lock'
 
 
 class WorkdirLock:
-  """Locks a workdir at once if it exists, else when it is made.
+  """Locks a workdir at once if it exists, else when it is created.
 
   A context manager that releases the lock.
   """
@@ -42,10 +42,10 @@ class WorkdirLock:
     self._held.close()
 
   def make_workdir(self) -> None:
-    """Makes the workdir and locks it, unless it was there before.
+    """Creates and locks the workdir, unless it existed before.
 
     Raises:
-      UserError: It cannot be made, or another process was faster.
+      UserError: It cannot be created, or another process was faster.
     """
     if self._file is not None:
       return

@@ -1,4 +1,4 @@
-"""Orbax, as far as it is used: writing and reading one checkpoint.
+"""Writes and reads single checkpoints with Orbax.
 
 Only this file imports Orbax.
 """
@@ -28,8 +28,8 @@ class OrbaxIO:
     self._opened = True
     _hide_messages()
     _hide_late_callbacks()
-    # Processes agree with each other on their own, so that none waits for one
-    # that has failed: to Orbax, each is alone.
+    # To Orbax, each process is alone: at its barriers, others would wait for a
+    # failed one. `distributed.agreed` synchronizes them instead.
     index = distributed.process_index()
     alone = ocp.options.MultiprocessingOptions(
       primary_host=index,
@@ -57,9 +57,9 @@ class OrbaxIO:
     """Starts to write a checkpoint; raises whatever Orbax raises.
 
     Args:
-      path: Folder of the checkpoint, to be made.
+      path: Folder to create for the checkpoint.
       state: Nested dicts of host arrays.
-      header: The JSON beside them.
+      header: JSON to store with them.
     """
     self._checkpointer.save(
       path,
@@ -69,7 +69,7 @@ class OrbaxIO:
     )
 
   def wait(self) -> None:
-    """Waits for the last write; raises whatever made it fail."""
+    """Waits for the last write; raises its error if it failed."""
     if self._opened:
       self._checkpointer.wait_until_finished()
 
@@ -89,12 +89,12 @@ class OrbaxIO:
 def _hide_messages() -> None:
   """Hides Orbax's log, which its threads and tasks fill with tracebacks.
 
-  What matters is raised as an exception.
+  Errors are raised as exceptions anyway.
   """
   logging.get_absl_logger().addFilter(
     lambda record: '/orbax/' not in record.pathname
   )
-  # After the first error, the garbage collector finds tasks that failed too.
+  # After the first error, asyncio reports other failed tasks when collected.
   standard_logging.getLogger('asyncio').addFilter(
     lambda record: 'was never retrieved' not in record.getMessage()
   )

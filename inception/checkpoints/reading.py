@@ -1,8 +1,8 @@
-"""Reading one checkpoint: what it holds, or why it cannot be read.
+"""Reads one checkpoint, or reports why it cannot be read.
 
-A file that the system cannot read says nothing about its content. Everything
-else that goes wrong is damage: Orbax and TensorStore parse their files without
-checks, and raise whatever a damaged one leads to.
+If the system cannot read a file, its content may still be good. Any other error
+means damage: Orbax and TensorStore parse files without validating them, so a
+damaged one can raise anything.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ from inception.errors import UserError, reason
 from inception.files import json_text
 from inception.files.retry import PERMANENT, retry
 
-# How long to try to read a checkpoint again.
+# How long to retry reading a checkpoint.
 _RETRY_SECONDS = 60.0
 
-# A missing file, or something else in its place, is damage.
+# A missing file, or one of the wrong type, counts as damage.
 _DAMAGE = (
   errno.ENOENT,
   errno.ENOTDIR,
@@ -68,7 +68,7 @@ def read(io: OrbaxIO, path: paths.Path) -> Checkpoint:
 
   Raises:
     DamagedCheckpointError: Its content is wrong.
-    UserError: It cannot be read, also when tried again.
+    UserError: It cannot be read, even after retries.
   """
   return retry(
     lambda: _read_twice(io, path),
@@ -79,13 +79,13 @@ def read(io: OrbaxIO, path: paths.Path) -> Checkpoint:
 
 
 def _read_twice(io: OrbaxIO, path: paths.Path) -> Checkpoint:
-  """Reads a checkpoint; raises OSError where the system cannot read it."""
+  """Reads a checkpoint; raises OSError if the system cannot read it."""
   try:
     return _read(io, path)
   except Exception as error:
     if failed(error):
       raise
-    # Libraries raise errors of the system as something else, too.
+    # Libraries may wrap a system error; if so, this raises it unwrapped.
     read_all(path)
   try:
     return _read(io, path)
@@ -136,17 +136,17 @@ def _config(fields: json_text.Fields) -> ml_collections.ConfigDict:
 
 
 def failed(error: Exception) -> bool:
-  """True if the system could not read a file, whatever its content is."""
+  """True if the system could not read a file, as opposed to damage."""
   return isinstance(error, OSError) and error.errno not in (None, *_DAMAGE)
 
 
 def not_readable(what: str, error: Exception) -> UserError:
-  """Returns the error for the user; `failed` is true for `error`."""
+  """Returns a UserError for an error for which `failed` is true."""
   return UserError(f'cannot read {what}: {getattr(error, "strerror", error)}')
 
 
 def read_all(folder: paths.Path) -> None:
-  """Reads every file of a folder.
+  """Reads every file in a folder.
 
   Raises:
     OSError: The system cannot read one.

@@ -1,4 +1,4 @@
-"""Reading what is needed of a checkpoint: a step, variables, a whole state."""
+"""Reads parts of a checkpoint: its config, its variables, or a whole state."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -21,8 +21,8 @@ class Loaded:
 
   Attributes:
     step: Training steps taken; 0 for imported weights.
-    variables: {'params', 'batch_stats'}, the moving average where there is one;
-      and the 'scales' of a quantized network.
+    variables: {'params', 'batch_stats'}, from the moving average if there is
+      one; and 'scales' for a quantized network.
     config: Config of the run or of the import.
   """
 
@@ -32,7 +32,7 @@ class Loaded:
 
 
 def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
-  """Reads what evaluation needs of a checkpoint.
+  """Reads the variables of a checkpoint that evaluation needs.
 
   Args:
     folder: A folder that `python -m inception.pretrained` wrote, or a run's
@@ -40,8 +40,8 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     step: A number, 'best' (by top-1 in training) or 'latest'.
 
   Raises:
-    UserError: There is no such checkpoint, or it is damaged. A damaged latest
-      or best one is named and the next one taken.
+    UserError: There is no such checkpoint, or it is damaged. If the latest or
+      best one is damaged, this warns and reads the next one.
   """
   _refuse_file(folder)
   with store.Checkpoints(folder) as checkpoints:
@@ -74,21 +74,21 @@ def load_config(folder: paths.Path) -> ml_collections.ConfigDict:
 def _refuse_file(folder: paths.Path) -> None:
   if folder.is_file():
     raise UserError(
-      f'{folder} is a file; make a folder of it with python -m'
+      f'{folder} is a file; import it into a folder: python -m'
       f' inception.pretrained --file={folder} --output=DIR'
     )
 
 
 def restore_into(target: Tree, tree: Mapping[str, Any]) -> Tree:
-  """Returns a tree of the structure of `target` with the loaded arrays.
+  """Returns a tree with the structure of `target` and the loaded arrays.
 
   Args:
     target: Tree of arrays or of their shapes.
     tree: Nested dicts, as `Checkpoints.load` returns them.
 
   Raises:
-    UserError: Names the first parameter that is missing on one side, or whose
-      shape differs.
+    UserError: A parameter is missing on one side, or its shape differs; names
+      the first one.
   """
   wanted = arrays.flatten(target)
   loaded = arrays.flatten(tree)

@@ -1,4 +1,4 @@
-"""The results of evaluations beside the checkpoints of a folder."""
+"""The evaluation results stored with the checkpoints of a folder."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +8,10 @@ from inception.errors import UserError, reason, warn
 
 
 class Scores:
-  """Reads scores; damaged ones are reported once, and count as none."""
+  """Reads scores; damaged ones are reported once and count as missing."""
 
   def __init__(self, folder: paths.Path):
-    """Reads nothing yet.
+    """Prepares to read scores; reads nothing.
 
     Args:
       folder: Holds a folder per checkpoint, named by its step.
@@ -45,7 +45,7 @@ class Scores:
       raise UserError(f'{what} are damaged: {reason(error)}') from error
 
   def best_first(self, steps: Iterable[int]) -> list[int]:
-    """Returns the evaluated steps, the best top-1 first; ties: the newest."""
+    """Returns the evaluated steps by decreasing top-1; ties: newest first."""
     top1 = []
     for step in steps:
       scores = self.of(step)
@@ -54,7 +54,7 @@ class Scores:
     return [step for _, step in sorted(top1, reverse=True)]
 
   def lost(self, steps: Sequence[int]) -> set[int]:
-    """Returns evaluated checkpoints without readable scores: maybe the best."""
+    """Returns evaluated steps without readable scores: one may be the best."""
     evaluated: set[int] = set()
     for step in steps:
       try:
@@ -65,6 +65,6 @@ class Scores:
     for step in sorted(evaluated.intersection(steps)):
       if self.of(step) is None and step not in self._bad:
         path = self._folder / str(step)
-        warn(f'the scores of checkpoint {path} are gone; it is kept')
+        warn(f'the scores of checkpoint {path} are missing; keeping it')
         self._bad.add(step)
     return self._bad & {*steps}

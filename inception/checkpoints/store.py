@@ -34,7 +34,7 @@ class Checkpoints:
 
   Attributes:
     folder: The folder that holds them.
-    scores: Results of evaluations beside them.
+    scores: Evaluation results of these checkpoints.
   """
 
   def __init__(self, workdir: paths.Path, keep: int | None = None):
@@ -65,8 +65,8 @@ class Checkpoints:
     try:
       self._io.close()
     except Exception as failure:
-      # The write of the last checkpoint has failed: no news after another
-      # error, and raised by `wait` otherwise.
+      # The last write has failed, and `wait` has not raised it. An error of the
+      # block takes precedence.
       if error_type is None:
         raise self._not_written(failure) from failure
 
@@ -97,7 +97,7 @@ class Checkpoints:
       config: Config of the run; stored in the checkpoint.
       interval: Sums of the metrics since the last logged step.
       data: What the run was trained on.
-      digest: `arrays.digest` of the state, where it is known already.
+      digest: `arrays.digest` of the state, if already known.
       patience: `Patience.state` of the run.
 
     Raises:
@@ -160,7 +160,7 @@ class Checkpoints:
 
     Raises:
       DamagedCheckpointError: Its content is wrong.
-      UserError: It cannot be read, also when tried again.
+      UserError: It cannot be read, even after retries.
     """
     return reading.read(self._io, self._path(step))
 
@@ -173,7 +173,7 @@ class Checkpoints:
     return reading.read_config(self._path(step))
 
   def set_aside_after(self, step: int) -> None:
-    """Moves checkpoints after `step` away: damaged ones that were skipped.
+    """Moves away the checkpoints after `step`, which were damaged and skipped.
 
     Raises:
       UserError: One cannot be moved.
@@ -188,7 +188,7 @@ class Checkpoints:
   def _prune(self) -> None:
     if self._keep is None:
       return
-    # Later ones are none of this run's.
+    # Later ones were not written by this run.
     steps = [step for step in self.steps() if step <= self._latest]
     kept = {*steps[-self._keep :], *self.scores.best_first(self.steps())[:1]}
     kept |= self.scores.lost(steps)

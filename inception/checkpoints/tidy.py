@@ -1,4 +1,4 @@
-"""Checkpoints that go: unfinished, old and damaged ones."""
+"""Deletes unfinished and old checkpoints, and moves damaged ones away."""
 
 import contextlib
 import os
@@ -7,14 +7,14 @@ import shutil
 from inception import paths
 from inception.errors import UserError, warn
 
-# Orbax names a checkpoint so until it is whole.
+# Part of the name that Orbax gives a checkpoint until it is complete.
 _UNFINISHED = '.orbax-checkpoint-tmp'
 
 
 def delete(checkpoint: paths.Path) -> None:
   """Deletes a checkpoint.
 
-  It is renamed first: a kill leaves nothing that looks like a checkpoint.
+  Renames it first, so that a kill leaves nothing that looks like one.
   """
   renamed = checkpoint.with_name(checkpoint.name + _UNFINISHED)
   with contextlib.suppress(OSError):
@@ -23,14 +23,14 @@ def delete(checkpoint: paths.Path) -> None:
 
 
 def delete_unfinished(folder: paths.Path) -> None:
-  """Deletes what a killed run was writing or deleting."""
+  """Deletes checkpoints that a killed run was writing or deleting."""
   for entry in paths.entries(folder):
     if _UNFINISHED in entry.name:
       shutil.rmtree(entry, ignore_errors=True)
 
 
 def set_aside(checkpoint: paths.Path, folder: paths.Path) -> None:
-  """Moves a damaged checkpoint into a folder, and says so.
+  """Moves a damaged checkpoint into a folder, with a warning.
 
   Raises:
     UserError: It cannot be moved.
@@ -44,6 +44,6 @@ def set_aside(checkpoint: paths.Path, folder: paths.Path) -> None:
   except OSError as error:
     raise UserError(
       f'cannot move the damaged checkpoint {checkpoint} to {folder}:'
-      f' {error.strerror}; move it away'
+      f' {error.strerror}; move it yourself'
     ) from error
   warn(f'checkpoint {checkpoint} was moved to {target}')

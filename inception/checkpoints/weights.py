@@ -1,4 +1,4 @@
-"""Writing a checkpoint of weights that no run of this folder has trained."""
+"""Writes a checkpoint of weights from elsewhere, such as imported ones."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from inception.errors import UserError
 
 
 def check_new(output: paths.Path) -> None:
-  """Checks that a folder can be made one of weights.
+  """Checks that weights can be written to a folder.
 
   Raises:
-    UserError: It already has a checkpoint, or none in it could be read.
+    UserError: It already has a checkpoint, or an unusable name.
   """
   paths.check_name(output)
   if Checkpoints(output).steps():

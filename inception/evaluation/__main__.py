@@ -5,14 +5,14 @@ Run:  python -m inception.evaluation --workdir=runs/digits --step=best
         --dataset=folder --data_dir=imagenet --split=val --crops=10
       python -m inception.evaluation --ensemble=runs/a,runs/b --precision=int8
 
-A checkpoint contains its config; nothing else is needed. docs/evaluation.md has
-more.
+A checkpoint contains its config; nothing else is needed. See
+docs/evaluation.md.
 """
 
 import signal
 
 if __name__ == '__main__':
-  # Ctrl-C ends the program without a traceback, also while it imports.
+  # Ctrl-C ends the program without a traceback, even during imports.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import re
@@ -26,14 +26,14 @@ from inception.cli import commands, outputs, shared
 from inception.errors import UserError
 from inception.files import json_text
 
-_DIGITS = 9  # Of an index; far above any number of classes.
+_DIGITS = 9  # Maximum length of a class index, far more than needed.
 
 
 def define_flags() -> None:
   """Defines the flags of this command."""
   shared.define_workdir()
   flags.DEFINE_list(
-    'ensemble', None, 'Workdirs of several networks to average instead.'
+    'ensemble', None, 'Workdirs of networks to average; replaces --workdir.'
   )
   flags.DEFINE_string(
     'step', 'latest', 'Checkpoint: a step, best (by top-1) or latest.'
@@ -42,7 +42,7 @@ def define_flags() -> None:
     'split', None, "Split in TFDS slicing syntax; by default the config's."
   )
   shared.define_batch_size(
-    None, "Crops in a batch, any number; by default the config's."
+    None, "Batch size, counted in crops; by default the config's."
   )
   flags.DEFINE_string(
     'dataset', None, "Name in TFDS, or 'folder'; by default the config's."
@@ -54,15 +54,15 @@ def define_flags() -> None:
     'precision',
     None,
     ['float32', 'bfloat16', 'float16', 'int8'],
-    'Arithmetic; by default that of training.',
+    'Arithmetic; by default as in training.',
   )
   shared.define_calibration()
   shared.define_crops()
   flags.DEFINE_string(
-    'labels', None, "'real' or a file: ImageNet's reassessed labels."
+    'labels', None, "ImageNet's reassessed labels: 'real' or a file."
   )
   flags.DEFINE_string(
-    'classes', None, 'File with indices of classes to choose from.'
+    'classes', None, 'File of class indices; predict only these classes.'
   )
   flags.DEFINE_string(
     'output',
@@ -71,7 +71,7 @@ def define_flags() -> None:
     ' published weights.',
   )
   flags.DEFINE_string(
-    'report', None, 'HTML page of classes, confusions and mistakes to write.'
+    'report', None, 'HTML page to write, with classes, confusions and mistakes.'
   )
   shared.define_processes()
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
@@ -112,7 +112,7 @@ def main() -> None:
     print(files.format_results(results))
     if values.json:
       print(json_text.dump(results))
-    # Last: the results of a workdir that cannot be written are not lost.
+    # Written last, so an unwritable workdir does not lose the results.
     sys.stdout.flush()
     path = files.write_results(output, results)
     if not values.json:
@@ -123,19 +123,19 @@ def main() -> None:
 
 
 def _workdirs() -> list[str]:
-  """Returns --workdir, or those of an ensemble."""
+  """Returns --workdir as a list, or --ensemble."""
   ensemble = flags.FLAGS.ensemble
   if ensemble == []:
     raise UserError('--ensemble is empty; try --ensemble=runs/a,runs/b')
   if ensemble is None:
     return [shared.require('workdir')]
   if flags.FLAGS.workdir is not None:
-    raise UserError('--ensemble replaces --workdir; give one of them')
+    raise UserError('--ensemble replaces --workdir; give only one of them')
   return ensemble
 
 
 def _output(workdir: str) -> paths.Path:
-  """Returns the folder for the results: beside what is in no cache."""
+  """Returns --output, the workdir, or '.' if that is a published name."""
   from inception.pretrained import by_name
 
   output = shared.output('output', outputs.folder)
@@ -164,7 +164,7 @@ def _protocol() -> Any:
 
 
 def _only(name: str | None) -> tuple[int, ...] | None:
-  """Reads the indices of --classes, which any characters may separate."""
+  """Reads the indices in --classes, with any separators between them."""
   if name is None:
     return None
   path = paths.resolve(name, '--classes')
@@ -173,7 +173,7 @@ def _only(name: str | None) -> tuple[int, ...] | None:
     raise UserError(f'{path} has a number of {len(long[0])} digits')
   indices = tuple(map(int, texts))
   if not indices:
-    raise UserError(f'{path} has no indices of classes')
+    raise UserError(f'{path} contains no class indices')
   return indices
 
 

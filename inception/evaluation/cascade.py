@@ -1,12 +1,12 @@
-"""Shares the work between two networks: at random, or by confidence.
+"""Routes images between two networks, at random or by confidence.
 
 Run:  python -m inception.evaluation.cascade --a=runs/small --b=runs/large
         [--share=0.5 | --confidence=0.8 | --curve] [--output=F.json] [--json]
 
-Sending a random share of the images to A and the rest to B mixes both in
-accuracy and in time per image. Asking A first, and B only where A is not
-confident, should do better: `--curve` measures by how much, on half of the
-images; the other half chooses thresholds and the temperature of A.
+If a random share of the images goes to A and the rest to B, accuracy and time
+per image are weighted averages of both. Asking A first, and B only if A is not
+confident, should do better: `--curve` measures by how much on half of the
+images, and uses the other half to choose thresholds and A's temperature.
 """
 
 from typing import Any
@@ -23,30 +23,30 @@ def define_flags() -> None:
   """Defines the flags of this command."""
   flags.DEFINE_string('a', None, 'Workdir of the faster network.')
   flags.DEFINE_string('b', None, 'Workdir of the better network.')
-  shared.define_fraction('share', None, 'Send this share to A at random.')
+  shared.define_fraction('share', None, 'Fraction of images for A, at random.')
   shared.define_fraction(
-    'confidence', None, 'Ask B where A is at most this sure.'
+    'confidence', None, "Ask B if A's confidence is at most this."
   )
-  flags.DEFINE_bool('curve', False, 'Measure thresholds from A alone to B.')
+  flags.DEFINE_bool('curve', False, 'Measure cascades from A alone to B alone.')
   flags.DEFINE_integer('seed', 0, 'Seed of the random share.', 0)
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
-  flags.DEFINE_string('split', None, "By default that of A's config.")
-  flags.DEFINE_string('dataset', None, "By default that of A's config.")
-  flags.DEFINE_string('data_dir', None, "By default that of A's config.")
+  flags.DEFINE_string('split', None, "By default, that of A's config.")
+  flags.DEFINE_string('dataset', None, "By default, that of A's config.")
+  flags.DEFINE_string('data_dir', None, "By default, that of A's config.")
   flags.DEFINE_integer(
-    'images', 4096, 'Images at most, evenly spread; they are kept in memory.', 2
+    'images', 4096, 'Maximum number of evenly spaced images, kept in memory.', 2
   )
-  shared.define_batch_size(32, 'Images at a time.')
+  shared.define_batch_size(32, 'Images per batch.')
   flags.DEFINE_string('output', None, 'JSON file for inception.reports.pareto.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
-  """Measures what was asked for and prints a table."""
+  """Runs the requested measurements and prints a table."""
   values = flags.FLAGS
   chosen = [values.share is not None, values.confidence is not None]
   if sum([*chosen, values.curve]) != 1:
-    raise UserError('give one of --share, --confidence and --curve')
+    raise UserError('set exactly one of --share, --confidence and --curve')
   folders = [shared.require(name, f'runs/{name}') for name in ('a', 'b')]
   output = shared.output('output')
   from inception.evaluation.pair import open_pair  # Slow: after the flags.

@@ -16,7 +16,7 @@ from inception.predict.predictor import Predictor
 
 Array = jax.Array
 
-_WORST = 24  # Mistakes that are shown.
+_WORST = 24  # Mistakes to show.
 BINS = 15  # Of confidence.
 
 # Probability, index of the example, label, prediction, picture.
@@ -32,7 +32,7 @@ def collect(
   describe: Callable[[int], str],
   activation: str = 'softmax',
 ) -> dict[str, Any]:
-  """Evaluates a split again, example by example. In one process only.
+  """Evaluates a split again, example by example; single process only.
 
   The batches are on the devices. `describe` maps the index of an example to its
   name.
@@ -74,18 +74,18 @@ def _merge(
   rows: dict[str, np.ndarray],
   wrong: np.ndarray,
 ) -> list[Mistake]:
-  """Returns the worst of known mistakes and those of a batch."""
+  """Merges the mistakes of a batch into the worst ones so far."""
   found = [
     (
       float(rows['probability'][row]),
       first + int(row),
       int(rows['label'][row]),
       int(rows['predicted'][row]),
-      rows['image'][row].copy(),  # A view would keep the whole batch.
+      rows['image'][row].copy(),  # A view would keep the batch alive.
     )
     for row in wrong
   ]
-  # Sorting is stable: of equal ones, the first.
+  # Sorting is stable: earlier examples win ties.
   return sorted(worst + found, key=lambda m: m[0], reverse=True)[:_WORST]
 
 
@@ -109,12 +109,12 @@ def reliability(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
 
   Args:
     probability: Probability of the predicted class, [examples].
-    right: Whether it is right, bool [examples].
+    right: True where the prediction is right, bool [examples].
 
   Returns:
     float64 [bins, 3]: for `BINS` equal ranges of probability the number of
     examples, the sum of their probabilities, and the number that are right.
-    Probabilities that are not finite count in none.
+    Non-finite probabilities are not counted.
   """
   finite = np.isfinite(probability)
   probability, right = probability[finite], right[finite]
@@ -145,7 +145,7 @@ def _make_step(
 
 
 def _pictures(images: Any) -> Array:
-  """Returns one square of each example, of the first network of several."""
+  """Returns one square per example, as the first network sees it."""
   if isinstance(images, tuple):
     images = images[0]
   return images[:, :, -1] if images.ndim == 6 else images

@@ -1,4 +1,4 @@
-"""Several networks as one predictor, which averages their probabilities."""
+"""Combines networks into one predictor, which averages probabilities."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -56,7 +56,7 @@ def _check_outputs(members: Sequence[Member]) -> None:
 def average_members(members: Sequence[Member]) -> Predictor:
   """Makes the predictor of an ensemble, which averages probabilities.
 
-  GoogLeNet paper, section 7. A background class is left out.
+  GoogLeNet paper, section 7. A background class is ignored.
 
   Returns:
     A predictor of a tuple of variables, one per member, and a tuple of images,

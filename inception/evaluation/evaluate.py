@@ -1,4 +1,4 @@
-"""Evaluation of a whole split: every example once, sums on the devices."""
+"""Evaluation of a whole split: every example once, summed on the devices."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,18 +22,18 @@ def make_eval_step(
   devices: Sequence[jax.Device],
   activation: str = 'softmax',
 ) -> EvalStep:
-  """Makes the evaluation of one batch.
+  """Makes the evaluation step for one batch.
 
   Args:
     predictor: Maps variables and uint8 images to logits.
     devices: Devices of all processes.
-    activation: That of the network.
+    activation: The network's last activation.
 
   Returns:
     A function of the predictor's variables, without a device axis, and of a
     batch with `image` uint8, `label` int32 and `mask` float32, each [local
-    devices, batch, ...]; with `right` bool [..., classes], any of these classes
-    is right. Returns the sums of `score.masked_sums` over the whole batch.
+    devices, batch, ...]; if it has `right` bool [..., classes], each of these
+    classes is correct. It returns `score.masked_sums` over the whole batch.
   """
   return eval_program(predictor, activation).pmap(devices)
 
@@ -55,13 +55,13 @@ def eval_program(
 def evaluate(
   eval_step: EvalStep, variables: Any, batches: Iterable[dict[str, Array]]
 ) -> dict[str, float]:
-  """Evaluates the batches of a split, which are on the devices.
+  """Evaluates the batches of a split, which are already on the devices.
 
   Returns:
     `examples`, a count; `loss`, mean nats; `top1` and `top5`, fractions.
 
   Raises:
-    UserError: All examples are left out.
+    UserError: All examples are masked out.
   """
   sums: list[dict[str, Array]] = []
   for batch in batches:
@@ -72,6 +72,6 @@ def evaluate(
   total = {name: sum(float(s[name]) for s in fetched) for name in fetched[0]}
   examples = total.pop('examples')
   if not examples:
-    raise UserError('no example of the split has one of the labels')
+    raise UserError('no example of the split has one of the given labels')
   means = {name: value / examples for name, value in total.items()}
   return {'examples': round(examples), **means}

@@ -1,4 +1,4 @@
-"""The networks that an evaluation averages: mostly one."""
+"""The networks that an evaluation averages, usually just one."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -44,14 +44,14 @@ class Procedure:
   """How networks are evaluated.
 
   Attributes:
-    precision: 'float32', 'bfloat16', 'float16' or 'int8'; None: that of
+    precision: 'float32', 'bfloat16', 'float16' or 'int8'; None: as in
       training.
     crops: A number in `CROPS`.
-    calibration: How 'int8' quantizes a network that is not quantized.
-    only: Indices of the classes that answers are chosen from, or None; examples
-      of others are left out.
-    labels: 'real', or a file as `real_labels.read` takes it; None: the data
-      set's own labels.
+    calibration: How to quantize a float network for 'int8'.
+    only: Indices of the classes that may be predicted, or None; examples of
+      other classes are skipped.
+    labels: 'real' or a file, see `real_labels.read`; None: the data set's own
+      labels.
   """
 
   precision: str | None = None
@@ -66,12 +66,12 @@ DEFAULT = Procedure()
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """A network with its weights, and the examples as it sees them.
+  """A network, its weights, and the examples to evaluate it on.
 
   Attributes:
     folder: Where the weights are.
     step: Training steps taken.
-    config: Config of the run, with the data that it is evaluated on.
+    config: Config of the run, with the data set of this evaluation.
     source: The examples, with the network's labels.
     predictor: The network as a predictor.
     variables: Its variables, on the host.
@@ -86,7 +86,7 @@ class Member:
 
   @property
   def pixels(self) -> str:
-    """What decides the pixels: equal for networks that see the same images."""
+    """Preprocessing key: networks with equal keys take the same images."""
     return str([self.config.data[name] for name in _PIXELS])
 
   @property
@@ -113,8 +113,8 @@ def open_member(
   The arguments are those of `workdir.open_workdir`.
 
   Raises:
-    UserError: There is no such checkpoint, split or data set, or it is damaged;
-      or the network cannot be evaluated this way.
+    UserError: The checkpoint, split or data set is missing or damaged, or the
+      network cannot be evaluated this way.
   """
   loaded = load_variables(by_name.find(folder), step)
   config = loaded.config.copy_and_resolve_references()
@@ -155,7 +155,7 @@ def _in_precision(
 def _match_classes(
   source: Source, config: ml_collections.ConfigDict, folder: paths.PathLike
 ) -> Source:
-  """Returns the source with the network's labels, by name where it has any."""
+  """Maps a source's labels to the network's, by name if names are known."""
   if not config.model.num_classes:
     raise UserError(
       f'the network of {folder} has no classifier, only features: train one'
@@ -167,14 +167,14 @@ def _match_classes(
   expected = config.model.num_classes - config.data.class_offset
   if len(source.classes) != expected:
     raise UserError(
-      f'{source.name} has {count(len(source.classes), "class")}, the network of'
-      f' {folder} has {expected}'
+      f'{source.name} has {count(len(source.classes), "class")}, but the'
+      f' network of {folder} has {expected}'
     )
   if distributed.is_first():
     warn(
-      f'the classes of {folder} have no names: they are taken for those of'
-      f' {source.name} in its order, from {source.classes[0]!r} to'
-      f' {source.classes[-1]!r}; --classes names them at the import'
+      f'{folder} has no class names; assuming those of {source.name} in its'
+      f' order, from {source.classes[0]!r} to {source.classes[-1]!r}; to set'
+      ' them, import the weights with --classes'
     )
   return source
 
@@ -182,7 +182,7 @@ def _match_classes(
 def _choose_from(
   only: Sequence[int], offset: int, count: int, predictor: Predictor
 ) -> Predictor:
-  """Returns a predictor whose other logits are minus infinity."""
+  """Returns a predictor with all logits not in `only` at minus infinity."""
   for index in only:
     if not 0 <= index < count:
       raise UserError(

@@ -1,4 +1,4 @@
-"""Measurements of two networks that share the work; see cascade.py."""
+"""Measures a mixture or cascade of two networks; see cascade.py."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -20,10 +20,10 @@ Point = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-  """Two networks, A and B, and the images as each of them sees them.
+  """Two networks, A and B, and the images as each network sees them.
 
   Attributes:
-    names: Where the networks are.
+    names: Folders of the networks.
     runners: The networks.
     images: uint8 [images, ...] for each of them.
     labels: int64 [images].
@@ -46,7 +46,7 @@ class Pair:
 
   @functools.cached_property
   def _alone(self) -> list[tuple[Point, np.ndarray]]:
-    """What A and B alone reach, and where each of them is right."""
+    """Scores of A and B alone, and which images each of them gets right."""
     found = []
     for name, to_a in zip(self.names, (True, False)):
       to_first = np.full(len(self.labels), to_a)
@@ -57,11 +57,11 @@ class Pair:
     return found
 
   def mixture(self, share: float, seed: int) -> Point:
-    """Sends a random share to A and the others to B.
+    """Sends a random share of the images to A and the rest to B.
 
     Returns:
-      `top1` and `images_per_second`; `chord_top1`, which is expected;
-      `standard_error` of the random choice, and the `deviation` in it.
+      `top1` and `images_per_second`; `chord_top1`, the expected top-1;
+      `standard_error` of the random choice; `deviation` in standard errors.
     """
     generator = np.random.default_rng(seed)
     to_first = generator.random(len(self.labels)) < share
@@ -70,7 +70,7 @@ class Pair:
     )
     first, second = (right.astype(float) for _, right in self._alone)
     chord = float(share * first.mean() + (1 - share) * second.mean())
-    # The images are given: only the choice is random.
+    # The images are fixed; only the choice is random.
     variance = share * (1 - share) * np.sum((first - second) ** 2)
     error = math.sqrt(variance) / len(self.labels)
     difference = measured['top1'] - chord
@@ -83,10 +83,10 @@ class Pair:
     }
 
   def cascade(self, threshold: float) -> Point:
-    """Asks B where A's confidence is at most a threshold.
+    """Asks B if A's confidence is at most a threshold.
 
     Returns:
-      `top1`, `images_per_second`, and `passed_on`, the share that B was asked.
+      `top1`, `images_per_second`, and `passed_on`, the fraction passed to B.
     """
     passed: list[np.ndarray] = []
 
@@ -100,13 +100,13 @@ class Pair:
     return {'threshold': threshold, 'passed_on': share, **measured}
 
   def curve(self) -> tuple[Point, Point, list[Point]]:
-    """Measures the cascade from A alone to B for all.
+    """Measures the cascade at thresholds from A alone to B for every image.
 
-    One half of the images chooses A's temperature and the thresholds; the other
-    half is measured.
+    A's temperature and the thresholds are chosen on one half of the images; the
+    other half is measured.
 
     Returns:
-      A, B, and the points, with `chord_top1` of the mixture that is as fast.
+      A, B, and the points, with `chord_top1` of the equally fast mixture.
     """
     chosen = np.arange(len(self.labels)) % 2 == 0
     first = self.runners[0]
@@ -132,7 +132,7 @@ class Pair:
   def _measure(
     self, predict: Callable[[], np.ndarray]
   ) -> tuple[Point, np.ndarray]:
-    """Returns top-1 and images per second of a way to predict, and the hits."""
+    """Returns top-1 and images per second of `predict`, and the hits."""
     for runner in self.runners:
       runner.seconds = 0.0
     right = predict() == self.labels
@@ -156,8 +156,8 @@ def open_pair(
 ) -> Pair:
   """Restores A and B, reads at most `images` images, and compiles.
 
-  The arguments before are those of `open_members`. Networks answer for
-  `batch_size` images at a time.
+  The arguments before `images` are those of `open_members`. The networks run on
+  batches of `batch_size` images.
 
   Raises:
     UserError: There is no such checkpoint or split, or the networks have
@@ -177,16 +177,16 @@ def open_pair(
 
 
 def chord(a: Point, b: Point, images_per_second: float) -> float:
-  """Returns the top-1 of the random mixture of A and B that is as fast.
+  """Returns the top-1 of the random mixture of A and B at the same speed.
 
-  Times per image mix linearly. What is slower than B is compared with B, and
-  what is faster than A with A.
+  Times per image mix linearly. Slower points are compared with B, and faster
+  ones with A.
   """
   first, second, own = (
     1 / x
     for x in (a['images_per_second'], b['images_per_second'], images_per_second)
   )
-  if first >= second:  # B is better in both.
+  if first >= second:  # B is at least as fast as A.
     return b['top1']
   share = min(1.0, max(0.0, (second - own) / (second - first)))
   return share * a['top1'] + (1 - share) * b['top1']

@@ -1,4 +1,4 @@
-"""The images of a split in memory, as several networks see them."""
+"""Loads the images of a split, preprocessed for each network."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from inception.data.sources.source import spread
 from inception.evaluation.ensemble import by_pixels
 from inception.evaluation.members import Member
 
-_ROWS = 32  # Images at a time.
+_ROWS = 32  # Images per batch.
 
 
 def read(
   members: Sequence[Member], count: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-  """Reads `count` images, evenly spread over the split, or all of them.
+  """Reads `count` evenly spaced images of a split, or all if it has fewer.
 
   Returns:
-    uint8 [images, height, width, 3] for each network, and the labels without
-    background class, int64 [images].
+    uint8 [images, height, width, 3] for each network, and int64 [images], the
+    labels without the class offset.
   """
   seen = {
     pixels: _read(member, count)

@@ -1,9 +1,9 @@
-"""ReaL labels: every label that is right for an image of ImageNet.
+"""ReaL labels: all correct labels of each ImageNet validation image.
 
 "Are we done with ImageNet?" (Beyer et al., 2020). Their file `real.json` has a
 list of labels for each of the 50,000 validation images, in the order of the
-files' numbers. Images without any are left out; a prediction that is one of an
-image's labels counts as right.
+file numbers. Images without labels are skipped; a prediction is correct if it
+is one of the image's labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class RealLabels:
   """The labels of each image.
 
   Attributes:
-    labels: Indices of classes, by the number of the file, from 1.
+    labels: Class indices of each file; the first is file number 1.
     file_name: Maps the index of an example to the name of its file.
     offset: Index of the logit of the first class.
     num_classes: Logits per image.
@@ -42,10 +42,10 @@ class RealLabels:
   def relabel(
     self, batch: dict[str, Any], number: int, shard: HostShard
   ) -> dict[str, Any]:
-    """Returns a batch with `right`, and a mask without unlabeled images.
+    """Adds `right` to a batch, and masks out images without labels.
 
     Args:
-      batch: The batch of that number, on the host.
+      batch: The batch, on the host.
       number: Index of the batch.
       shard: The rows of each batch that this process reads.
 
@@ -53,7 +53,8 @@ class RealLabels:
       The batch with `right` bool [devices, rows, num_classes].
 
     Raises:
-      UserError: An image is none of ImageNet's validation images.
+      UserError: An image is not an ImageNet validation image, or one of its
+        labels is not a class of the network.
     """
     first = number * shard.batch_size + shard.process * shard.rows
     right = np.zeros((shard.rows, self.num_classes), bool)
@@ -91,13 +92,13 @@ def read(name: str, data_dir: str | None) -> list[list[int]]:
     data_dir: Folder of the data set, or None.
 
   Raises:
-    UserError: There is no such file, or it is something else.
+    UserError: The file does not exist or has a different format.
   """
   where = f'{data_dir or "."}/{_FILE}' if name == 'real' else name
   path = paths.resolve(where, '--labels')
   if not path.exists():
     raise UserError(
-      f'there is no {path}; {_FILE} is at {_URL}, see --labels=FILE'
+      f'{path} does not exist; get {_FILE} from {_URL}, or set --labels=FILE'
     )
   labels = json_text.read(path)
   if not _are_labels(labels):

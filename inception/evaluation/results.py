@@ -16,11 +16,11 @@ def write_results(
   """Writes results as JSON into the workdir and returns the file's path.
 
   Raises:
-    UserError: The workdir cannot be written.
+    UserError: The workdir is not writable.
   """
   place = results['data_dir']
   data = results['dataset']
-  if place is not None:  # Folders of the same name are not the same data.
+  if place is not None:  # Folders of the same name can hold different data.
     where = paths.resolve(place).absolute()
     data += f'_{where.name}_{_digest(str(where))}'
   split = results['split']
@@ -33,7 +33,7 @@ def write_results(
 
 
 def _protocol(results: Mapping[str, Any]) -> str:
-  """Returns what is unusual about an evaluation, for the name of its file."""
+  """Returns the non-default settings of an evaluation, for the file name."""
   parts = []
   if results['precision'] != 'float32':
     parts.append(results['precision'])

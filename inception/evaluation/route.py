@@ -1,7 +1,7 @@
-"""Two networks that share the work: each image goes to one, or to one more.
+"""Routes images between two networks: a random mixture, or a cascade.
 
-Images are in memory, and go through a network in full batches: those that are
-passed on wait until there are enough of them.
+Images are in memory, and networks run on full batches: images that are passed
+on are queued until there are enough for one.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Array = jax.Array
 
 
 class Runner:
-  """A compiled network that answers in batches, and how long it has taken."""
+  """A compiled network that classifies batches and measures its time."""
 
   def __init__(
     self,
@@ -36,8 +36,8 @@ class Runner:
       predictor: Maps variables and uint8 images to logits.
       variables: Its variables.
       offset: Index of the logit of the first class.
-      batch_size: Images at a time, rounded up to fill the devices.
-      activation: That of the network.
+      batch_size: Images per batch, rounded up to a multiple of the devices.
+      activation: The network's last activation.
     """
     self.activation = activation
     self._devices = jax.local_devices()
@@ -61,11 +61,11 @@ class Runner:
 
   @property
   def batch_size(self) -> int:
-    """Images at a time, the same number on each device."""
+    """Images per batch, the same number on each device."""
     return self._rows * len(self._devices)
 
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Answers for at most `batch_size` images, uint8 [images, ...].
+    """Classifies at most `batch_size` images, uint8 [images, ...].
 
     Returns:
       The classes, int [images], and their probabilities, float32 [images].
@@ -88,7 +88,7 @@ class Runner:
     return np.concatenate(parts)
 
   def _split(self, images: np.ndarray) -> np.ndarray:
-    """Returns images, padded with zeros, by device."""
+    """Pads images with zeros and splits them over the devices."""
     padding = self.batch_size - len(images)
     padded = np.pad(images, [(0, padding)] + [(0, 0)] * (images.ndim - 1))
     return padded.reshape(len(self._devices), self._rows, *images.shape[1:])
@@ -101,7 +101,7 @@ def mixture(
 
   Args:
     runners: The networks.
-    images: The images as each of them sees them, uint8 [images, ...].
+    images: The images as each network sees them, uint8 [images, ...].
     to_first: Which images go to the first, bool [images].
 
   Returns:
@@ -117,13 +117,13 @@ def mixture(
 def cascade(
   runners: Sequence[Runner], images: Sequence[np.ndarray], threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Asks the first network, and the second where the first is not confident.
+  """Asks the first network, and the second if the first is not confident.
 
   Args:
     runners: The networks.
-    images: The images as each of them sees them, uint8 [images, ...].
-    threshold: The first answers alone where its probability is above it: 0
-      passes no image on, 1 all.
+    images: The images as each network sees them, uint8 [images, ...].
+    threshold: An image is passed on if the first network's probability is at
+      most this: 0 passes on no image, 1 passes on all.
 
   Returns:
     The predicted classes, int [images], and which images were passed on.
@@ -154,7 +154,7 @@ def _batches(places: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def confidence(logits: np.ndarray, activation: str = 'softmax') -> np.ndarray:
-  """Returns the largest probability, float32 [examples], of logits."""
+  """Returns the largest probability of each example, float32 [examples]."""
   probabilities = ACTIVATIONS[activation].probabilities(jnp.asarray(logits))
   return np.asarray(probabilities).max(1)
 
@@ -162,14 +162,14 @@ def confidence(logits: np.ndarray, activation: str = 'softmax') -> np.ndarray:
 def best_temperature(
   logits: np.ndarray, labels: np.ndarray, activation: str = 'softmax'
 ) -> float:
-  """Returns the temperature with the least cross-entropy, from 0.25 to 8.
+  """Returns the temperature with the lowest cross-entropy, from 0.25 to 8.
 
   Guo et al., 2017, "On calibration of modern neural networks", section 4.2.
 
   Args:
     logits: float32 [examples, classes].
     labels: int [examples].
-    activation: That of the network.
+    activation: The network's last activation.
   """
   candidates = np.geomspace(0.25, 8, 101)
 

@@ -1,4 +1,4 @@
-"""Scores: from logits, labels and a mask to sums over a batch."""
+"""Computes scores, summed over a batch, from logits, labels and a mask."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def masked_sums(
     logits: float32 [batch, classes].
     labels: int32 [batch].
     mask: float32 [batch], 1 for an example, 0 for padding.
-    activation: That of the network, which decides the loss.
+    activation: The network's last activation, which determines the loss.
   """
   loss = ACTIVATIONS[activation].cross_entropy(logits, labels)
   rank = label_rank(logits, labels)
@@ -33,12 +33,12 @@ def masked_sums(
 
 
 def right_labels(logits: Array, batch: Mapping[str, Array]) -> Array:
-  """Returns the labels to score by, int32 [batch].
+  """Returns the labels to score against, int32 [batch].
 
   Args:
     logits: float32 [batch, classes].
-    batch: `label` int32 [batch], or also `right` bool [batch, classes]: of
-      these, the class with the largest logit counts.
+    batch: `label` int32 [batch], and optionally `right` bool [batch, classes]:
+      among these, the class with the largest logit is used.
   """
   if 'right' not in batch:
     return batch['label']

@@ -31,7 +31,7 @@ class Evaluation:
   """Checkpoints and the split that they are evaluated on.
 
   Attributes:
-    members: The networks, whose probabilities are averaged; mostly one.
+    members: The networks whose probabilities are averaged, usually just one.
     protocol: How they are evaluated.
     devices: Devices of all processes.
     batch_size: Crops in a global batch.
@@ -60,8 +60,8 @@ class Evaluation:
   def batches(self) -> Iterator[dict[str, Any]]:
     """Yields batches with the same number of rows for every device.
 
-    The mask hides the padding, so any batch size works. `image` is a tuple
-    where several networks are averaged.
+    The mask hides the padding, so any batch size works. `image` is a tuple if
+    several networks are averaged.
     """
     squares = CROPS[self.protocol.crops]
     rows = -(-self.batch_size // (squares * len(self.devices)))
@@ -86,14 +86,14 @@ class Evaluation:
       yield joined if real is None else real.relabel(joined, number, shard)
 
   def _real_labels(self) -> RealLabels | None:
-    """Returns the labels that `protocol.labels` names."""
+    """Reads the labels that `protocol.labels` names, if any."""
     name, first = self.protocol.labels, self.members[0]
     if name is None:
       return None
     if first.source.file_name is None:
       raise UserError(
-        f'--labels={name} needs the names of files, which {first.source.name}'
-        ' does not have'
+        f'--labels={name} needs file names, which {first.source.name} does not'
+        ' have'
       )
     return RealLabels(
       real_labels.read(name, first.config.data.data_dir),
@@ -107,8 +107,8 @@ class Evaluation:
 
     Returns:
       `step`, `dataset`, `data_dir`, `split`, `precision`, `crops`, `examples`,
-      `loss` (mean nats), `top1` and `top5` (fractions); where they are not the
-      usual ones also `networks`, `classes` and `labels`.
+      `loss` (mean nats), `top1` and `top5` (fractions); also `networks`,
+      `classes` and `labels` if they are not the defaults.
     """
     first = self.members[0]
     data = first.config.data
@@ -133,12 +133,12 @@ class Evaluation:
     return {**results, **scores}
 
   def details(self) -> dict[str, Any]:
-    """Returns what `details.collect` does, and what was evaluated.
+    """Adds `network`, `workdir` and `image_size` to `details.collect`.
 
-    The latter are `network` and `workdir`, of all, and `image_size`.
+    `network` and `workdir` list all members.
 
     Raises:
-      UserError: There are several processes.
+      UserError: There is more than one process.
     """
     if distributed.process_count() > 1:
       raise UserError('--report needs a single process: --num_processes=1')
@@ -184,11 +184,11 @@ def open_workdir(
     dataset: Name of the data set; None takes the run's.
     data_dir: Folder of the data set; None takes the run's.
     devices: Devices of all processes; None takes all.
-    protocol: How it is evaluated.
+    protocol: How to evaluate it.
 
   Raises:
-    UserError: There is no such checkpoint, split or data set, or it is damaged;
-      or the networks cannot be evaluated this way.
+    UserError: The checkpoint, split or data set is missing or damaged, or the
+      networks cannot be evaluated this way.
   """
   devices = list(devices or distributed.all_devices())
   folders = [workdir] if isinstance(workdir, str | os.PathLike) else workdir

@@ -1,1 +1,1 @@
-"""What a run says of itself: rows of metrics, logs, trackers, profiles."""
+"""What a run reports: metrics, logs, trackers, profiles."""

@@ -19,7 +19,7 @@ def check_finite(
     config: The whole config.
 
   Raises:
-    UserError: Names the first array that is not finite.
+    UserError: An array is not finite; names the first.
   """
   for name, array in flat.items():
     if not np.all(np.isfinite(array)):
@@ -30,7 +30,7 @@ def check_finite(
 
 
 def likely_causes(config: ml_collections.ConfigDict) -> str:
-  """Returns the fields to look at first, as the end of a sentence."""
+  """Returns the fields to check first, as the end of a message."""
   schedule, optimizer = config.schedule, config.optimizer
   peak = (
     schedule.base_learning_rate * config.batch_size / schedule.base_batch_size
@@ -55,5 +55,5 @@ def likely_causes(config: ml_collections.ConfigDict) -> str:
     causes.append(f'data.std={tuple(config.data.std)}')
   return (
     f'likely causes: {", ".join(causes)}. Earlier checkpoints are kept; start'
-    ' in another workdir, or set divergence.skip_updates'
+    ' in a new workdir, or set divergence.skip_updates'
   )

@@ -42,9 +42,9 @@ class Logs:
     Args:
       workdir: Workdir of the run.
       config: The whole config.
-      first_step: Steps taken before.
+      first_step: Steps already taken.
       total_steps: Steps of the whole run.
-      go_on: Keep rows that cannot be written until there is space again.
+      go_on: If a row cannot be written, retry later instead of raising.
 
     Raises:
       UserError: A file cannot be written, or a package is missing.
@@ -70,7 +70,7 @@ class Logs:
     )
 
   def results(self, step: int) -> dict[str, float] | None:
-    """Returns what was logged of an evaluation before the run was resumed."""
+    """Returns an evaluation's results if logged before the run was resumed."""
     row = self._results.get(step)
     if row is None or not row.keys() >= set(_RESULTS):
       return None
@@ -132,7 +132,7 @@ class Logs:
     self._file.close()
 
   def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-    # JSON has no NaN, the mean of no steps.
+    # JSON has no NaN, which is the mean over zero steps.
     numbers = {k: v for k, v in values.items() if not math.isnan(v)}
     row = {'step': step, 'split': split, **numbers, 'time': time.time()}
     if self._tracker is not None:
@@ -147,12 +147,12 @@ class Logs:
         if not self._go_on:
           raise
         if not self._warned:
-          warn(f'cannot write metrics: {error.strerror}; they wait for space')
+          warn(f'cannot write metrics: {error.strerror}; will retry')
         self._warned = True
 
 
 class NoLogs:
-  """The logs of processes other than the first: nothing."""
+  """Stands in for `Logs` in all processes but the first."""
 
   def results(self, step: int) -> None:
     """Returns None."""

@@ -32,10 +32,10 @@ class Meter:
     """Starts before the step `first_step + 1`.
 
     Args:
-      first_step: Steps taken before.
+      first_step: Steps already taken.
       config: The whole config.
       interval: What `interval` returned when the state was saved, so that the
-        first means after a resume are those of an unbroken run.
+        first means after a resume match those of an uninterrupted run.
     """
     self._step = first_step
     self._config = config
@@ -84,16 +84,16 @@ class Meter:
     self._on_devices.clear()
 
   def interval(self) -> dict[str, Any]:
-    """Returns sums since the last reading, for the checkpoint."""
+    """Returns sums since the last `read`, for the checkpoint."""
     self.fetch()
     return {'steps': self._steps, 'sums': self._sums.copy()}
 
   def read(self) -> tuple[dict[str, float], float]:
-    """Returns means since the last reading, and seconds per step.
+    """Returns means since the last call, and seconds per step.
 
     The means include `images_per_second`; the learning rate and the count of
-    skipped updates are those of the last step. A loss that is not finite
-    counts in no mean.
+    skipped updates are those of the last step. Steps with a non-finite loss are
+    excluded from the means.
     """
     self.fetch()
     start = self._start if self._timed_steps else self._first_start

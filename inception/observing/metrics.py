@@ -38,7 +38,7 @@ def read_rows(workdir: paths.Path) -> list[Row]:
 def evaluations(
   workdir: paths.Path, metric: str = 'top1'
 ) -> list[tuple[int, float]]:
-  """Returns step and metric of a run's evaluations; none before it begins."""
+  """Returns step and metric of a run's evaluations; [] before it starts."""
   path = workdir / METRICS_FILE
   if not paths.exists(path):
     return []
@@ -67,7 +67,7 @@ def format_row(row: Row) -> bytes:
 def open_after(workdir: paths.Path, step: int) -> tuple[GrowingFile, list[Row]]:
   """Opens the metrics file for appending; rows of later steps are deleted.
 
-  A run that was killed has logged steps that it repeats when it resumes.
+  A killed run has logged steps that it repeats when it resumes.
 
   Returns:
     The file, and the rows that it holds.
@@ -90,7 +90,7 @@ def _good_lines(path: paths.Path) -> Iterator[tuple[str, Row]]:
   for number, line in enumerate(lines, 1):
     row = _parse(line)
     if row is None:
-      warn(f'line {number} of {path} is damaged and left out')
+      warn(f'line {number} of {path} is damaged; skipping it')
     else:
       yield line, row
 
@@ -108,7 +108,7 @@ def _parse(line: str) -> Row | None:
     return None
   # Version 0.2 and older wrote no checksums, and no times.
   good = found or 'time' not in row
-  # A number that is not finite is written as null.
+  # Non-finite numbers are written as null.
   row = {n: math.nan if value is None else value for n, value in row.items()}
   is_row = isinstance(row.get('step'), int) and all(
     isinstance(value, str if name == 'split' else int | float)

@@ -12,30 +12,30 @@ from inception.errors import UserError, warn
 
 
 def parse_steps(text: str) -> range:
-  """Reads 'FIRST:LAST', numbers of steps.
+  """Parses a range of steps, 'FIRST:LAST', counted from 1.
 
   Raises:
-    UserError: The text is not of this form, or names no step.
+    UserError: The text is not such a range, or the range is empty.
   """
   match = re.fullmatch(r'(\d+):(\d+)', text)
   steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
   if not steps or steps.start < 1:
     raise UserError(
-      f'profile_steps={text} must be the first and the last step; try'
+      f'profile_steps={text} must be FIRST:LAST, steps counted from 1; try'
       ' --profile_steps=10:15'
     )
   return steps
 
 
 class Profile:
-  """Records steps while they are taken. A context manager.
+  """Profiles some steps of a run. A context manager.
 
   Devices and host are recorded from the start of the first step to the end of
   the last one.
   """
 
   def __init__(self, steps: range, folder: paths.Path):
-    """Prepares to record steps, counted from 1; there may be none."""
+    """Prepares to record `steps`, counted from 1; the range may be empty."""
     self._steps = steps
     self._folder = folder
     self._is_on = False
@@ -49,13 +49,13 @@ class Profile:
       self._stop()
     elif not self._is_done:
       warn(
-        f'no profile was written: of the steps {self._steps[0]} to'
-        f' {self._steps[-1]}, none was taken'
+        'no profile was written: the run took none of the steps'
+        f' {self._steps[0]} to {self._steps[-1]}'
       )
 
   @contextlib.contextmanager
   def step(self, number: int, state: Any) -> Iterator[None]:
-    """Records a step, which starts from a state, if it is wanted."""
+    """Records a step that starts from `state`, if it is in the range."""
     if self._is_done or number not in self._steps:
       yield
       return
@@ -76,5 +76,5 @@ class Profile:
     self._is_on, self._is_done = False, True
     jax.profiler.stop_trace()
     print(
-      f'wrote {self._folder}; see it by: tensorboard --logdir={self._folder}'
+      f'wrote {self._folder}; view it with: tensorboard --logdir={self._folder}'
     )

@@ -6,13 +6,13 @@ from typing import Self
 
 import jax
 
-# JAX's name for the time in which XLA makes a program, or the compilation cache
-# returns it.
+# JAX's event for compiling a program with XLA, or reading it from the
+# compilation cache.
 _COMPILING = '/jax/core/compile/backend_compile_duration'
 
 
 class Startup:
-  """A stopwatch for the parts of a start. A context manager.
+  """Times the parts of a start. A context manager.
 
   Compile time is reported separately.
 
@@ -21,7 +21,7 @@ class Startup:
   """
 
   def __init__(self, began: float | None = None):
-    """Starts at `began`, of `time.monotonic`, or now."""
+    """Starts the clock at `began`, from `time.monotonic`, or now."""
     self.seconds: dict[str, float] = collections.defaultdict(float)
     self._last = time.monotonic() if began is None else began
     self._compiling = 0.0
@@ -34,7 +34,7 @@ class Startup:
     jax.monitoring.unregister_event_duration_listener(self._listen)
 
   def mark(self, part: str) -> None:
-    """Ends a part of the start, under this name."""
+    """Ends a part of the start and records its time under this name."""
     now, compiling = time.monotonic(), self._compiling
     self.seconds[part] += now - self._last - compiling
     if compiling:
@@ -42,7 +42,7 @@ class Startup:
     self._last, self._compiling = now, 0.0
 
   def describe(self) -> str:
-    """Returns a line about all parts."""
+    """Returns one line with the time of each part."""
     parts = ', '.join(f'{name} {s:.1f}' for name, s in self.seconds.items())
     return f'first step after {sum(self.seconds.values()):.1f} s: {parts}'
 

@@ -18,9 +18,8 @@ from inception.observing.metrics import Row, numbers
 class EventFile:
   """The event file of a run.
 
-  It is written anew when a run resumes, so steps that a killed run had logged
-  and repeats appear once. TensorBoard's own writer would hide errors in a
-  thread.
+  It is rewritten when a run resumes, so that steps which a killed run repeats
+  appear once. TensorBoard's own writer would hide errors in a thread.
   """
 
   def __init__(self, folder: paths.Path, rows: Sequence[Row]):
@@ -44,7 +43,7 @@ class EventFile:
       raise UserError(
         f'cannot write to {folder}: {error.strerror}; move it away'
       ) from error
-    # A TensorBoard that watches the folder forgets what it has read before.
+    # Makes a running TensorBoard discard what it has read before.
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     records = [
       format_event(file_version='brain.Event:2'),

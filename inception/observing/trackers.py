@@ -1,7 +1,7 @@
 """Experiment trackers: the rows of metrics.jsonl, sent to another service.
 
 A thread sends them, so a tracker that is slow or down costs no training time.
-Rows that could not be sent are tried again, also when the run is started again:
+Rows that could not be sent are retried, also after a restart of the run, as
 tracker.json records the last one sent. metrics.jsonl is complete in any case.
 """
 
@@ -23,7 +23,7 @@ from inception.observing.metrics import Row, numbers
 _PROJECT = 'inception'
 _FILE = 'tracker.json'
 _RETRY_SECONDS = 30.0
-# At the end of a run, for what has not been sent yet.
+# Time limit for sending the remaining rows at the end of a run.
 _LAST_SECONDS = 20.0
 
 
@@ -51,7 +51,7 @@ class Tracker:
     config: Mapping[str, Any],
     rows: Iterable[Row],
   ):
-    """Starts the thread, which sends rows that have not been sent.
+    """Starts the thread, which first sends the rows not sent before.
 
     Args:
       name: A name in `TRACKERS`.
@@ -80,7 +80,7 @@ class Tracker:
     self._thread.start()
 
   def write(self, row: Row) -> None:
-    """Sends a row soon, unless it was sent before the run was resumed."""
+    """Queues a row, unless it was sent before the run was resumed."""
     step, count = self._count
     self._count = (row['step'], count + 1 if step == row['step'] else 1)
     if self._count > self._sent:
@@ -88,15 +88,14 @@ class Tracker:
       self._wake.set()
 
   def close(self) -> None:
-    """Waits a little for the remaining rows; warns if some are not sent."""
+    """Waits briefly for the remaining rows; warns if some are not sent."""
     self._closing.set()
     self._wake.set()
     self._thread.join(_LAST_SECONDS)
     if self._waiting:
       warn(
-        f'{self._name} did not take {count(len(self._waiting), "row")}:'
-        f' {self._error or "it does not answer"}; start the run again to send'
-        ' them'
+        f'{self._name} has not received {count(len(self._waiting), "row")}:'
+        f' {self._error or "no response"}; start the run again to send them'
       )
 
   def _send_all(self) -> None:
@@ -109,7 +108,7 @@ class Tracker:
           self._send_first(client)
         if client is not None and self._closing.is_set():
           client.close()
-      except Exception as error:  # Each service has its own.
+      except Exception as error:  # Each service has its own types.
         self._error = reason(error)
         client = None
       if self._closing.is_set():
@@ -127,12 +126,12 @@ class Tracker:
 
 
 def _read_position(path: paths.Path, name: str) -> dict[str, Any]:
-  """Returns the run's `id` in the tracker, and the position `sent` last."""
+  """Returns the run's `id` in the tracker, and the last position `sent`."""
   with contextlib.suppress(UserError):
     match position := json_text.read(path):
       case {'name': n, 'id': str(), 'sent': [int(), int()]} if n == name:
         return position
-  # For a new run; an unreadable position sends all rows again.
+  # For a new run. If the position is unreadable, all rows are sent again.
   return {'id': uuid.uuid4().hex[:12], 'sent': (-1, 0)}
 
 

@@ -1,1 +1,1 @@
-"""The compiled step of a run, for a chip that is not there."""
+"""Plans a run on chips that this machine does not have."""

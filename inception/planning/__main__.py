@@ -1,4 +1,4 @@
-"""Plans a run: compiles its step for a chip that is not here, and reads it.
+"""Estimates time and memory of a step on chips that this machine lacks.
 
 Run:  python -m inception.planning --config=configs/inception_v3.py
         --topology=v5e:2x2 --batch_size=512
@@ -8,7 +8,7 @@ Run:  python -m inception.planning --config=configs/inception_v3.py
       python -m inception.planning --config=... --topology=h100:8
 
 Needs no chip, only its compiler: pip install 'jax[tpu]' or 'jax[cuda12]'.
-Compiling for TPUs takes minutes. No figure is measured; see docs/planning.md.
+Compiling for TPUs takes minutes. All figures are estimates: docs/planning.md.
 """
 
 import os
@@ -28,13 +28,13 @@ def define_flags() -> None:
   flags.DEFINE_list(
     'topology',
     'v5e:2x2',
-    'Chips, as KIND:SHAPE, such as v5e:2x2 or h100:8; several, separated by'
-    ' commas, keep the images per chip of the first.',
+    'Chips, as KIND:SHAPE, such as v5e:2x2 or h100:8. In a comma-separated'
+    ' list, all have as many images per chip as the first.',
   )
   shared.define_batch_size(
-    None, 'Images per step on all chips; that of the config if unset.'
+    None, 'Images per step over all chips; if unset, from the config.'
   )
-  flags.DEFINE_enum('what', 'train', ['train', 'eval'], 'Which step.')
+  flags.DEFINE_enum('what', 'train', ['train', 'eval'], 'Which step to plan.')
   flags.DEFINE_bool(
     'largest_batch', False, 'Search for the largest batch that fits.'
   )
@@ -47,17 +47,17 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'num_examples',
     1_281_167,
-    "Images of an epoch; ImageNet's by default.",
+    "Images per epoch; ImageNet's by default.",
     lower_bound=1,
   )
-  flags.DEFINE_string('chart', None, 'Draw the figures to this PNG file.')
+  flags.DEFINE_string('chart', None, 'Write a chart to this PNG file.')
   flags.DEFINE_string('csv', None, 'Write one row per topology to this file.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 
 
 def main() -> None:
   """Reads the flags, compiles and prints."""
-  # The program is for chips elsewhere; one that is here is left alone.
+  # Only compiles for other chips; leaves those of this machine alone.
   os.environ['JAX_PLATFORMS'] = 'cpu'
   from inception.planning import chips, report
   from inception.planning.plan import largest_batch, make_plan
@@ -68,10 +68,10 @@ def main() -> None:
   config = values.config.copy_and_resolve_references()
   topologies = [chips.parse(name) for name in values.topology]
   if values.by and len(topologies) > 1:
-    raise UserError('--by shows one topology, and --topology names several')
+    raise UserError('--by shows a single topology; give one --topology')
   if values.batch_size is not None:
     config.batch_size = values.batch_size
-  # Before compiling, which takes minutes.
+  # Checked before compiling, which takes minutes.
   picture = shared.output('chart', outputs.picture)
   table = shared.output('csv')
   rows = config.batch_size / topologies[0].size

@@ -1,7 +1,7 @@
-"""Bytes and arithmetic of an operation, from the text of a compiled program.
+"""Bytes and FLOPs of an operation, from the HLO text of a compiled program.
 
-For GPUs, XLA hands convolutions to cuDNN, writes matrix products as kernels of
-its own, and counts neither. What they compute follows from the shapes of their
+For GPUs, XLA calls cuDNN for convolutions, generates its own kernels for matrix
+products, and counts the FLOPs of neither. They follow from the shapes of
 operands and results.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import math
 import re
 
-# What cuDNN is asked for: where kernel and output of the convolution are, among
-# the result (first) and the operands.
+# For each cuDNN call, the indices of the convolution's kernel and output in
+# (result, *operands).
 _CUDNN = {
   '__cudnn$convForward': (2, 0),
   '__cudnn$convBiasActivationForward': (2, 0),
@@ -22,16 +22,16 @@ _NUMBER_BYTES = {'pred': 1, 'bf16': 2, 'f8e4m3fn': 1, 'f8e5m2': 1}
 
 
 def sides_of(types: str) -> tuple[int, ...]:
-  """Returns the shape of the first array in the text of a type."""
+  """Returns the shape of the first array in an HLO type."""
   match = re.search(r'\b[a-z]+\d*\w*\[([\d,]*)\]', types)
   return tuple(int(n) for n in match[1].split(',') if n) if match else ()
 
 
 def flops(line: re.Match[str], types: Mapping[str, str]) -> int:
-  """Returns additions and multiplications of a matrix product or convolution.
+  """Returns the FLOPs of a matrix product or convolution.
 
-  Two for each multiply-accumulate; 0 for any other operation. `types` are the
-  texts of the types of its operands, by their names.
+  Two per multiply-accumulate; 0 for any other operation. `types` maps the names
+  of operands to their HLO types.
   """
   shapes = [sides_of(line['type'])]
   shapes += [sides_of(types.get(name, '')) for name in operands(line)]
@@ -41,7 +41,7 @@ def flops(line: re.Match[str], types: Mapping[str, str]) -> int:
   if target is None or target[1] not in _CUDNN:
     return 0
   kernel, output = (shapes[place] for place in _CUDNN[target[1]])
-  # Such as b01f_o01i->b01f: letters name the sides of image, kernel, output.
+  # Such as b01f_o01i->b01f: the dimensions of image, kernel and output.
   labels = re.search(r'dim_labels=\w+_(\w+)->', line['rest'])
   features = kernel[labels[1].index('o')] if labels else 1
   return 2 * math.prod(kernel) * math.prod(output) // features
@@ -54,7 +54,7 @@ def operands(line: re.Match[str]) -> list[str]:
 
 
 def bytes_of(types: str) -> int:
-  """Returns the bytes of all arrays in the text of a type, unpadded."""
+  """Returns the bytes of all arrays in an HLO type, without padding."""
   return sum(
     _number_bytes(number) * math.prod(int(n) for n in sides.split(',') if n)
     for number, sides in re.findall(r'\b([a-z]+\d*\w*)\[([\d,]*)\]', types)

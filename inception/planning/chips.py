@@ -1,14 +1,13 @@
-"""Chips that a step can be planned for: what their makers say of them.
+"""Chips that a step can be planned for, with their published specifications.
 
-Sources, per chip: peak, memory bandwidth and links from
+For TPUs, peak, memory bandwidth and links are from
 cloud.google.com/tpu/docs/v5e, .../v5p and .../v6e; memory is what the compiler
-reports as available; the clock follows from the peak and the matrix units of
-these pages (four of 128 x 128 per core, of 256 x 256 on v6e, two operations a
-cycle). That a hop takes about a microsecond, and which axes are closed to
-rings, is in jax-ml.github.io/scaling-book, "TPUs". Those of GPUs are in
-NVIDIA's data sheets of the H100 and H200 (SXM, without sparsity; NVLink counted
-in one direction), memory and clock in the target descriptions that XLA has of
-them.
+reports as available; the clock follows from the peak and the matrix units on
+these pages (four of 128 x 128 per core, 256 x 256 on v6e, two operations per
+cycle). The latency of a hop, about a microsecond, and which axes form rings are
+from jax-ml.github.io/scaling-book, "TPUs". For GPUs, the sources are NVIDIA's
+data sheets of the H100 and H200 (SXM, without sparsity; NVLink counted in one
+direction), and XLA's target descriptions for memory and clock.
 """
 
 import dataclasses
@@ -28,16 +27,16 @@ class Chip:
   """An accelerator.
 
   Attributes:
-    platform: Who compiles for it, 'tpu' or 'cuda'.
+    platform: JAX platform, 'tpu' or 'cuda'.
     peak: Operations per second in bfloat16, two per multiply-accumulate.
     memory: Bytes that a program may use.
-    bandwidth: Bytes per second between memory and chip.
+    bandwidth: Memory bandwidth in bytes per second.
     clock: Cycles per second.
     link: Bytes per second that a chip sends to one of its neighbors, or to the
       switch.
-    axes: Directions in which chips are connected; 0 if a switch connects all.
-    ring: Chips along an axis are closed to a ring if they are a multiple of
-      this; others are a line.
+    axes: Axes of the mesh of chips; 0 if a switch connects all.
+    ring: An axis forms a ring if its number of chips is a multiple of this,
+      otherwise a line.
   """
 
   platform: str
@@ -51,7 +50,7 @@ class Chip:
 
 
 def _taken(memory: float) -> int:
-  """Returns what JAX takes of a GPU's memory, unless it is told otherwise."""
+  """Returns how much of a GPU's memory JAX allocates by default."""
   return int(0.75 * memory)  # XLA_PYTHON_CLIENT_MEM_FRACTION
 
 
@@ -71,7 +70,7 @@ class Topology:
   Attributes:
     name: As given, such as 'v5e:2x2'.
     kind: A key of `CHIPS`.
-    shape: Chips along each axis; their number where a switch connects them.
+    shape: Chips along each axis; with a switch, just their number.
   """
 
   name: str
@@ -89,11 +88,11 @@ class Topology:
     return math.prod(self.shape)
 
   def all_reduce_seconds(self, size: float) -> float:
-    """Returns the time in which all chips add up `size` bytes each.
+    """Returns the seconds of an all-reduce of `size` bytes per chip.
 
-    Along all axes at once: every byte leaves a chip nearly twice, and passes
-    every chip of an axis. In a ring, both directions carry half of them; at the
-    ends of a line there is one link. Nothing else uses the links.
+    It runs along all axes at once: each chip sends every byte nearly twice. A
+    ring gives a chip two links; a line counts as one, as at its ends. The data
+    crosses every axis twice. Nothing else uses the links.
     """
     if self.size == 1:
       return 0.0
@@ -107,19 +106,19 @@ class Topology:
     return sent / (links * self.chip.link) + hops * HOP_SECONDS
 
   def permute_seconds(self, size: float) -> float:
-    """Returns the time in which each chip sends `size` bytes to the next."""
+    """Returns the seconds for each chip to send `size` bytes to the next."""
     return size / self.chip.link + HOP_SECONDS if self.size > 1 else 0.0
 
 
 def parse(name: str) -> Topology:
-  """Reads the name of a topology.
+  """Parses the name of a topology.
 
   Args:
-    name: A chip and chips along each axis: 'v5e:4x4', 'v5p:2x2x1', 'v6e:1x1';
-      or a GPU and their number on a host, 'h100:8', which may be left out.
+    name: A chip and its count along each axis: 'v5e:4x4', 'v5p:2x2x1',
+      'v6e:1x1'; or a GPU and its count on a host: 'h100:8', or 'h100' for one.
 
   Raises:
-    UserError: There is no such chip, or the shape does not suit it.
+    UserError: The chip is unknown, or the shape does not suit it.
   """
   kind, _, text = name.partition(':')
   chip = lookup(CHIPS, kind, 'topology')

@@ -1,4 +1,4 @@
-"""Descriptions of chips that are not here, for their compilers."""
+"""Describes chips for ahead-of-time compilation; needs no chip."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -13,8 +13,8 @@ from jax.experimental import topologies
 from inception.errors import UserError, reason
 from inception.planning.chips import Topology
 
-# What XLA has to know of a GPU. Both that can be planned for are of the Hopper
-# generation and differ in their memory.
+# XLA's description of a GPU. Both supported ones are of the Hopper generation
+# and differ in their memory.
 _HOPPER = """
 gpu_device_info {{
   cuda_compute_capability {{ major: 9 }}
@@ -47,13 +47,13 @@ def describe(topology: Topology) -> tuple[Any, ...]:
   """Returns descriptions of the chips of a topology.
 
   Raises:
-    UserError: The compiler is not installed, or knows no such topology.
+    UserError: The compiler is not installed, or does not know the topology.
   """
   compiler = _COMPILERS[topology.chip.platform]
   if importlib.util.find_spec(compiler.package) is None:
     raise UserError(
-      f'planning for a {compiler.target} needs its compiler, no'
-      f' {compiler.target}; install it: pip install {compiler.install!r}'
+      f'planning for a {compiler.target} needs its compiler; install it with:'
+      f' pip install {compiler.install!r}'
     )
   for name, value in compiler.environment.items():
     os.environ.setdefault(name, value)
@@ -70,7 +70,7 @@ def describe(topology: Topology) -> tuple[Any, ...]:
 def _tpus(topology: Topology) -> topologies.TopologyDescription:
   shape = topology.shape
   if topology.size == 1:
-    # A single chip is described as one of the smallest mesh.
+    # The smallest mesh has four chips; `describe` keeps one.
     shape = (2, 2, 1)[: len(shape)]
   name = f'{topology.kind}:{"x".join(map(str, shape))}'
   return topologies.get_topology_desc(name, platform='tpu')
@@ -94,7 +94,7 @@ def _gpus(topology: Topology) -> topologies.TopologyDescription:
 
 @dataclasses.dataclass(frozen=True)
 class _Compiler:
-  """The package with the compiler for a platform, and variables it reads."""
+  """The package that compiles for a platform, and its environment."""
 
   target: str
   package: str
@@ -108,7 +108,7 @@ _COMPILERS = {
     target='TPU',
     package='libtpu',
     install='jax[tpu]',
-    # No TPU is used: there is none to ask for its kind, nor to lock.
+    # No TPU is used: skip querying its type and locking it.
     environment={
       'TPU_SKIP_MDS_QUERY': '1',
       'TPU_WORKER_HOSTNAMES': 'localhost',
@@ -121,7 +121,7 @@ _COMPILERS = {
     target='GPU',
     package='jax_cuda12_plugin',
     install='jax[cuda12]',
-    # Otherwise JAX asks the driver, which need not be here.
+    # Otherwise JAX queries the driver, which may not be installed.
     environment={'JAX_SKIP_CUDA_CONSTRAINTS_CHECK': '1'},
     describe=_gpus,
   ),

@@ -1,4 +1,4 @@
-"""Pictures of plans: bars of where time goes, and how a run scales."""
+"""Charts of plans: where the time goes, and how a run scales."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,14 +32,14 @@ def draw_shares(
 
 
 def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
-  """Draws images per second of topologies, and what a step takes on each.
+  """Draws images per second and time per step, by topology.
 
   Raises:
     UserError: The file cannot be written, or no plan fits.
   """
   fitting = [plan for plan in plans if plan.estimate.fits]
   if not fitting:
-    raise UserError('no plan fits into memory: there is nothing to draw')
+    raise UserError('cannot draw: no plan fits into memory; lower --batch_size')
   picture = outputs.figure(7, 5.5)
   rates, times = picture.subplots(2, sharex=True, height_ratios=(3, 2))
   _draw_rates(rates, fitting)
@@ -67,7 +67,7 @@ def draw_scale(plans: Sequence[Plan], output: paths.Path) -> None:
 
 
 def _draw_rates(axes: Any, plans: Sequence[Plan]) -> None:
-  """Draws images per second, with what perfect scaling would give."""
+  """Draws images per second, next to perfect scaling."""
   names = [plan.topology.name for plan in plans]
   perfect = [plans[0].rate_per_chip * plan.topology.size for plan in plans]
   rates = [plan.estimate.images_per_second for plan in plans]

@@ -1,4 +1,4 @@
-"""From a compiled program to seconds: the compiler's estimates, added up."""
+"""Time of a compiled step: the sum of the compiler's estimates."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -13,24 +13,24 @@ OTHER = 'other'
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """A step on some chips, as the compiler expects it; nothing was run.
+  """The estimated cost of a step on some chips; nothing was run.
 
   Attributes:
     batch_size: Images per step, on all chips.
     fits: The program fits into the memory of a chip.
-    peak_bytes: Memory that it takes on each; None where not known.
-    memory_bytes: Memory that there is.
-    compile_seconds: Time that compilation took here.
-    cycles: The compiler's estimate for all operations that it has one for.
-    step_seconds: These cycles; operations without an estimate at the speed of
-      memory, or at peak where their arithmetic takes longer; and collectives.
-    all_reduce_seconds: By the formula of a ring; not overlapped.
-    all_reduces: Their number.
-    all_reduce_bytes: Bytes that each chip adds up.
-    not_estimated: Operations that the compiler gives no cycles; all on GPUs.
+    peak_bytes: Memory that it takes per chip; None if unknown.
+    memory_bytes: Memory available per chip.
+    compile_seconds: Compile time on this machine.
+    cycles: Sum of the compiler's estimates for operations that have one.
+    step_seconds: These cycles, plus collectives, plus operations without an
+      estimate at full memory bandwidth or peak arithmetic, whichever is slower.
+    all_reduce_seconds: From the formula for rings; not overlapped.
+    all_reduces: Number of all-reduces.
+    all_reduce_bytes: Bytes that each chip reduces.
+    not_estimated: Number of operations without an estimate; on GPUs, all.
     images_per_second: On all chips.
-    peak_share: Share of the chip's bfloat16 arithmetic that is used.
-    bandwidth_share: Bytes that the compiler counts over what memory could move;
+    peak_share: Fraction of the chip's peak bfloat16 arithmetic that is used.
+    bandwidth_share: Bytes accessed, as counted, over what memory could move;
       some are in faster memory, so it may exceed 1.
     limit: 'arithmetic' or 'memory', the larger share.
   """
@@ -55,9 +55,9 @@ class Estimate:
 def estimate(
   compiled: Compiled, topology: Topology, batch_size: int
 ) -> Estimate:
-  """Adds up what the compiler says of a program for one chip of several."""
+  """Estimates the cost of a program compiled for these chips."""
   chip = topology.chip
-  # For GPUs, XLA compiles what does not fit too.
+  # For GPUs, XLA also compiles programs that do not fit.
   fits = compiled.text is not None and (
     compiled.peak_bytes is None or compiled.peak_bytes <= chip.memory
   )
@@ -78,7 +78,7 @@ def estimate(
   cycles = sum((op.cycles or 0) * op.times for op in steps)
   reducing = sum(seconds(op, topology) * op.times for op in reduces)
   total = sum(seconds(op, topology) * op.times for op in steps)
-  # A compiler that counts does so once for what is in a loop.
+  # The compiler's own counts include the body of a loop once.
   once = sum(seconds(op, topology) for op in steps)
   flops = sum(op.flops * op.times for op in steps) / total
   if compiled.flops is not None:
@@ -104,7 +104,7 @@ def estimate(
 
 
 def seconds(op: Operation, topology: Topology) -> float:
-  """Returns the time of an operation, once; see `Estimate.step_seconds`."""
+  """Returns the time of an operation per run; see `Estimate.step_seconds`."""
   if op.kind == 'all-reduce':
     return topology.all_reduce_seconds(op.result_bytes)
   if op.kind == 'permute':

@@ -1,7 +1,7 @@
-"""What a compiled program says of itself: its operations, one by one.
+"""Parses the HLO text of a compiled program into operations.
 
-XLA prints an optimized program in the order in which it runs. For TPUs it adds
-its own estimate of the cycles that an operation takes; a few kinds have none.
+XLA prints an optimized program in execution order. For TPUs it adds an estimate
+of the cycles that each operation takes, except for a few kinds.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from inception.planning import arithmetic
 Line = re.Match[str]  # An assignment, see `_ASSIGNMENT`.
 Computations = dict[str, list[Line]]  # Assignments by name of a computation.
 
-# What an operation is called by what is inside it, in order of importance.
+# Kinds of operations by the opcodes inside them, in order of importance.
 _KINDS = {
   'all-reduce': ('all-reduce', 'all-reduce-start'),
   'permute': ('collective-permute', 'collective-permute-start'),
@@ -24,8 +24,8 @@ _KINDS = {
 OTHER_KIND = 'elementwise'
 COLLECTIVES = ('all-reduce', 'permute')
 
-# These take no time of their own. Others that end in -start or -done move data
-# beside the operations between them.
+# These take no time. Nor do others that end in -start or -done: they move data
+# while the operations between them run.
 _FREE = {
   'parameter',
   'constant',
@@ -50,13 +50,13 @@ class Operation:
   """An operation of the schedule.
 
   Attributes:
-    name: In the compiled program.
+    name: Name in the compiled program.
     source: Scopes and primitive in the JAX program.
     kind: A key of `_KINDS`, or `OTHER_KIND`.
-    cycles: The compiler's estimate; None where it makes none.
-    flops: Of cuDNN's convolutions and of matrix products on GPUs.
-    bytes_read_written: Of all operands and results.
-    result_bytes: Of the results.
+    cycles: The compiler's estimate; None if there is none.
+    flops: FLOPs of cuDNN's convolutions and of matrix products; otherwise 0.
+    bytes_read_written: Bytes of all operands and results.
+    result_bytes: Bytes of the results.
     times: How often it runs in a step.
   """
 
@@ -71,7 +71,7 @@ class Operation:
 
   @property
   def is_backward(self) -> bool:
-    """True if it belongs to the gradient."""
+    """True if it belongs to the backward pass."""
     return 'transpose(' in self.source
 
 
@@ -111,7 +111,7 @@ def _walk(
     written = arithmetic.bytes_of(line['type'])
     kind = _kind(line, computations)
     if line['opcode'] == 'all-reduce-start':
-      written = max(written - read, read)  # It may return its operands too.
+      written = max(written - read, read)  # May also return its operands.
     cycles = re.search(r'"estimated_cycles":"(\d+)"', rest)
     yield Operation(
       name=line['name'],
@@ -126,8 +126,8 @@ def _walk(
 
 
 def _trips(line: Line, computations: Computations) -> int:
-  """Returns how often a loop runs; 1 where the program does not say."""
-  # GPU programs say it. In those of TPUs, a loop of `lax.scan` runs while a
+  """Returns the trip count of a loop; 1 if the program does not give it."""
+  # GPU programs state it. In TPU programs, a loop of `lax.scan` runs while a
   # counter from 0 is less than a constant.
   if known := re.search(r'"known_trip_count":\{"n":"(\d+)"', line['rest']):
     return int(known[1])
@@ -163,7 +163,7 @@ def _kind(line: Line, computations: Computations) -> str:
 
 
 def _opcodes(line: Line, computations: Computations) -> set[str]:
-  """Returns the opcodes of an operation and of what is fused into it."""
+  """Returns the opcode of an operation, or those fused into it."""
   if line['opcode'] != 'fusion':
     return {line['opcode']}
   inner = _fused(line, computations)
@@ -173,9 +173,9 @@ def _opcodes(line: Line, computations: Computations) -> set[str]:
 def _bytes_read(
   line: Line, types: dict[str, str], computations: Computations
 ) -> list[int]:
-  """Returns the bytes that an operation reads of each of its operands."""
-  # A slice reads no more than it returns. XLA puts many gradients into one
-  # array for an all-reduce and slices that, inside of fusions too.
+  """Returns the bytes that an operation reads from each operand."""
+  # A slice reads no more than it returns. XLA concatenates many gradients for
+  # an all-reduce and then slices the result, also inside fusions.
   sizes = [
     arithmetic.bytes_of(types.get(x, '')) for x in arithmetic.operands(line)
   ]
@@ -196,17 +196,17 @@ def _bytes_read(
 
 
 def _source(line: Line, computations: Computations) -> str:
-  """Returns where an operation comes from, or something fused into it."""
+  """Returns the source of an operation, or of one fused into it."""
   if match := re.search(r'op_name="([^"]*)"', line['rest']):
     return match[1]
   sources = (_source(part, computations) for part in _fused(line, computations))
-  return max(sources, key=len, default='')  # The longest says the most.
+  return max(sources, key=len, default='')  # The most specific.
 
 
 def _flops(
   line: Line, types: dict[str, str], computations: Computations
 ) -> int:
-  """Returns the arithmetic of an operation, or of what is fused into it."""
+  """Returns the FLOPs of an operation, or of those fused into it."""
   if line['opcode'] != 'fusion':
     return arithmetic.flops(line, types)
   inner = _fused(line, computations)

@@ -1,4 +1,4 @@
-"""A plan: a run's step, compiled for some chips, and what follows from it."""
+"""A plan: a run's step compiled for some chips, and the resulting estimates."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -13,7 +13,7 @@ from inception.planning.chips import Topology
 from inception.planning.estimate import Estimate, estimate
 from inception.training.recipe.schedule import make_duration
 
-_LARGEST = 2**16  # Images per chip that are tried.
+_LARGEST = 2**16  # Most images per chip to try.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Plan:
     topology: The chips.
     what: 'train' or 'eval'.
     text: The compiled program, or None if it does not fit.
-    estimate: What the compiler expects of a step.
-    steps: Steps of the whole run; of one pass in evaluation.
+    estimate: Estimated cost of a step.
+    steps: Steps of the whole run, or of one pass for evaluation.
     steps_per_epoch: Steps of one pass over the data.
   """
 
@@ -40,17 +40,17 @@ class Plan:
 
   @property
   def rate_per_chip(self) -> float:
-    """Expected images per second of each chip."""
+    """Estimated images per second per chip."""
     return self.estimate.images_per_second / self.topology.size
 
   @property
   def hours_per_epoch(self) -> float:
-    """Expected hours of one pass over the data, without input and saving."""
+    """Estimated hours per epoch, without data loading and checkpoints."""
     return self.steps_per_epoch * self.estimate.step_seconds / 3600
 
   @property
   def hours(self) -> float:
-    """Expected hours of the whole run, without input and saving."""
+    """Estimated hours of the run, without data loading and checkpoints."""
     return self.steps * self.estimate.step_seconds / 3600
 
 
@@ -63,10 +63,10 @@ def make_plan(
   """Compiles the step of a run for some chips.
 
   Args:
-    config: A config. Without `model.num_classes`, it has those of the table.
+    config: A config. If `model.num_classes` is unset, the table's is used.
     topology: The chips.
     what: 'train' or 'eval'.
-    num_examples: Examples of an epoch.
+    num_examples: Examples per epoch.
 
   Raises:
     UserError: A field is wrong, or the compiler is not installed.
@@ -98,10 +98,10 @@ def largest_batch(
 ) -> Plan:
   """Finds the largest batch that fits, to a multiple of 8 per chip.
 
-  Every try compiles the step. Memory grows nearly in proportion to the batch,
-  so most tries are where it should just fit; the others double the batch, or
-  halve the interval. Arguments are those of `make_plan`; the batch size of the
-  config does not matter.
+  Each try compiles the step. Memory grows almost linearly with the batch, so
+  most tries extrapolate to the size that should just fit; the others double the
+  batch or bisect. Arguments are those of `make_plan`; the batch size of the
+  config is overwritten.
 
   Raises:
     UserError: Not even 8 images per chip fit.
@@ -115,8 +115,8 @@ def largest_batch(
   best = attempt(1)
   if not best.estimate.fits:
     raise UserError(
-      f'a {topology.kind} has no memory for {count(unit, "image")}; take a'
-      ' smaller network or image_size'
+      f'{count(unit, "image")} do not fit into the memory of one'
+      f' {topology.kind}; use a smaller network or image_size'
     )
   peaks = {1: best.estimate.peak_bytes}
   fits, fails = 1, None  # The largest that fits, and the smallest that fails.
@@ -124,7 +124,7 @@ def largest_batch(
   while fails != fits + 1 and 2 * fits * unit <= _LARGEST:
     units = 2 * fits if fails is None else (fits + fails) // 2
     guess = _guess(peaks, topology.chip.memory)
-    # Now and then without a guess: it may come closer by one each time.
+    # Every fourth try ignores the guess, which may gain only one each time.
     if guess is not None and tries % 4:
       units = max(guess, fits + 1)
       units = units if fails is None else min(units, fails - 1)
@@ -139,7 +139,7 @@ def largest_batch(
 
 
 def _guess(peaks: Mapping[int, int | None], memory: int) -> int | None:
-  """Returns the units that should just fit, from the two largest that did."""
+  """Extrapolates the units that just fit from the two largest that did."""
   known = sorted((units, peak) for units, peak in peaks.items() if peak)
   if len(known) < 2:
     return None

@@ -1,4 +1,4 @@
-"""Compiles the step of a run for chips that are not here."""
+"""Compiles the step of a run ahead of time; needs no chip."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -18,13 +18,13 @@ from inception.training import check, limits
 from inception.training.build import build
 from inception.training.recipe.step import step_program
 
-# XLA chooses among the algorithms of a GPU by timing them there.
+# No autotuning, which times algorithms on the GPU itself.
 _COMPILER_OPTIONS: dict[str, dict[str, str]] = {
   'tpu': {},
   'gpu': {'xla_gpu_autotune_level': '0'},
 }
 
-# The sentences in which the compiler says that memory does not suffice.
+# The compiler's messages when a program does not fit into memory.
 _TOO_LARGE = (
   r'(?P<needed>[\d.]+)(?P<unit>[KMGT])\) exceeds available HBM',
   r'Used (?P<needed>[\d.]+)(?P<unit>[KMGT]) of',
@@ -33,15 +33,15 @@ _TOO_LARGE = (
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """A program as it was compiled for one of several equal devices.
+  """A program compiled for one of several identical devices.
 
   Attributes:
     text: The optimized program; None if it does not fit into memory.
-    seconds: Time that compilation took here.
-    peak_bytes: Largest memory in use; None where the compiler does not say.
-    flops: Operations that the compiler counts, two per multiply-accumulate;
-      None where it does not.
-    bytes_moved: Bytes that the compiler counts, including fast memory, or None.
+    seconds: Compile time on this machine.
+    peak_bytes: Peak memory use; None if the compiler does not report it.
+    flops: Operations that the compiler counts, two per multiply-accumulate; or
+      None.
+    bytes_moved: Bytes accessed, including fast memory, as it counts; or None.
   """
 
   text: str | None
@@ -58,13 +58,12 @@ def make_program(
 
   Args:
     config: A config with `model.num_classes` set.
-    num_examples: Examples of an epoch.
+    num_examples: Examples per epoch.
     what: 'train' or 'eval'.
     count: Number of devices that a batch is split over.
 
   Returns:
-    What one device runs, and shapes and dtypes of its arguments, for all
-    devices.
+    The per-device program, and the global shapes and dtypes of its arguments.
 
   Raises:
     UserError: A field is wrong, or the batch cannot be split.
@@ -94,12 +93,12 @@ def make_program(
 def compile_for(
   program: DeviceProgram, arguments: Sequence[Any], devices: Sequence[Any]
 ) -> Compiled:
-  """Compiles a program for devices that are not here, of `devices.describe`.
+  """Compiles a program for devices that `devices.describe` returns.
 
-  Shapes and dtypes of the arguments are those for all devices.
+  The arguments are global shapes and dtypes.
 
   Raises:
-    UserError: The compiler fails for another reason than memory.
+    UserError: The compiler fails for a reason other than memory.
   """
   lowered = program.shard_map(devices).lower(*arguments)
   start = time.perf_counter()
@@ -123,7 +122,7 @@ def _shape(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
 
 
 def peak_bytes(memory: Any) -> int:
-  """Returns what arguments, results and temporary arrays take together."""
+  """Returns the bytes of arguments, results, temporary arrays and code."""
   return (
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes
@@ -134,7 +133,7 @@ def peak_bytes(memory: Any) -> int:
 
 
 def _needed_bytes(message: str) -> int | None:
-  """Returns the memory asked for; other reasons of a failure are raised."""
+  """Returns the bytes needed, if given; raises if memory is not the cause."""
   for pattern in _TOO_LARGE:
     if match := re.search(pattern, message):
       power = 'KMGT'.index(match['unit']) + 1

@@ -1,4 +1,4 @@
-"""A plan as text, as a row of a table, and by parts of the network."""
+"""Plans as text, as table rows, and as time per part of the network."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -23,7 +23,7 @@ _STEP_SCOPES = ('augmentation', 'loss', 'optimizer')
 
 
 def title(plan: Plan) -> str:
-  """Returns one line that says what was planned."""
+  """Returns a one-line title of a plan."""
   return (
     f'{subject(plan)}, batch {plan.estimate.batch_size:,} on'
     f' {plan.topology.name}'
@@ -31,7 +31,7 @@ def title(plan: Plan) -> str:
 
 
 def subject(plan: Plan) -> str:
-  """Returns what was planned, whatever the batch and the chips."""
+  """Returns the network, step and precision of a plan."""
   step = 'training' if plan.what == 'train' else 'evaluation'
   return f'{plan.config.model.architecture}, {step}, {plan.config.precision}'
 
@@ -63,7 +63,7 @@ def _figures(plan: Plan) -> list[tuple[str, str]]:
     ('time per step', f'{1e3 * e.step_seconds:.2f} ms'),
     (
       'images/s',
-      f'{e.images_per_second:,.0f} in all, {plan.rate_per_chip:,.0f} per chip',
+      f'{e.images_per_second:,.0f} total, {plan.rate_per_chip:,.0f} per chip',
     ),
     ('share of peak arithmetic', f'{e.peak_share:.0%} (bfloat16)'),
     ('share of memory bandwidth', f'{e.bandwidth_share:.0%}'),
@@ -73,7 +73,7 @@ def _figures(plan: Plan) -> list[tuple[str, str]]:
       f'{e.all_reduces}, {e.all_reduce_bytes / 2**20:.1f} MiB,'
       f' {reducing:.1%} of the time',
     ),
-    ('operations without estimate', f'{e.not_estimated}, at full speed'),
+    ('operations without an estimate', f'{e.not_estimated}, at full speed'),
     ('hours per epoch', f'{plan.hours_per_epoch:.2f}'),
   ]
   if plan.what == 'train':
@@ -101,7 +101,7 @@ def as_row(plan: Plan) -> dict[str, Any]:
 def compare(plans: Sequence[Plan]) -> str:
   """Returns a table of plans that fit, on several topologies.
 
-  Efficiency is images per second and chip, relative to the first plan.
+  Efficiency is images per second per chip, relative to the first plan.
   """
   rows = []
   for plan in plans:
@@ -121,9 +121,9 @@ def compare(plans: Sequence[Plan]) -> str:
 
 
 def shares(plan: Plan, by: str) -> dict[str, float]:
-  """Returns seconds of a step by 'stage', 'kind' or 'op'; {} if none fits.
+  """Returns seconds per step by 'stage', 'kind' or 'op'; {} if it does not fit.
 
-  Stages come in the order of the network, others with the longest first.
+  Stages are in the order of the network; kinds and ops start with the longest.
   """
   if plan.text is None:
     return {}

@@ -1,6 +1,6 @@
-"""From images to logits, features, names and explanations.
+"""Inference on images: logits, features, class names and explanations.
 
-Names are imported when first used, so that `--help` waits for no JAX.
+Names are imported on first use, so that `--help` does not load JAX.
 """
 
 import importlib

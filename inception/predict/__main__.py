@@ -22,7 +22,7 @@ from inception.cli import commands, outputs, shared
 from inception.errors import UserError, count, warn
 from inception.files import json_text
 
-# Flags that go with classes, and with --endpoint.
+# Flags for classification only, and for --endpoint only.
 _OF_CLASSES = ('top', 'crops', 'csv', 'explain')
 _OF_FEATURES = ('normalize', 'output')
 
@@ -32,7 +32,7 @@ def define_flags() -> None:
   shared.define_workdir()
   flags.DEFINE_string('step', 'latest', "A step, 'best' or 'latest'.")
   flags.DEFINE_multi_string(
-    'images', None, 'Files, folders or patterns, with commas between.'
+    'images', None, 'Files, folders or glob patterns, separated by commas.'
   )
   flags.DEFINE_integer('top', 5, 'Classes per image.', lower_bound=1)
   shared.define_crops()
@@ -45,7 +45,7 @@ def define_flags() -> None:
   shared.define_batch_size(None, 'Images, or crops, per step and device.')
   flags.DEFINE_string('csv', None, 'CSV file to write the classes to.')
   flags.DEFINE_string(
-    'explain', None, 'Folder for pictures of what supports the top class.'
+    'explain', None, 'Folder for Grad-CAM heat maps of the top class.'
   )
   flags.DEFINE_string(
     'endpoint', None, 'Write the output of this stage instead of classes.'
@@ -56,7 +56,7 @@ def define_flags() -> None:
 
 
 def main() -> int:
-  """Reads the flags and the images; returns the exit status."""
+  """Runs the network on the images; returns the exit status."""
   workdir = shared.require('workdir')
   shared.require('images', 'pictures')
   shared.use_compilation_cache()
@@ -73,7 +73,7 @@ def main() -> int:
   else:
     results, failures = _write_classes(network, files)
   if failures:
-    warn(f'{len(failures)} of {count(len(files), "file")} without an answer')
+    warn(f'{len(failures)} of {count(len(files), "file")} failed')
   if values.json:
     failed = {failure.file: failure.reason for failure in failures}
     print(json_text.dump({**results, 'failed': failed}))
@@ -81,13 +81,13 @@ def main() -> int:
 
 
 def _check_flags() -> None:
-  """Checks that the flags fit together, and that files can be written."""
+  """Checks that the flags are compatible and that files can be written."""
   values = flags.FLAGS
   with_endpoint = values.endpoint is not None
   for name in _OF_CLASSES if with_endpoint else _OF_FEATURES:
     if values[name].present:
       raise UserError(
-        f'--{name} does not go with --endpoint={values.endpoint}'
+        f'--{name} cannot be used with --endpoint={values.endpoint}'
         if with_endpoint
         else f'--{name} needs --endpoint'
       )
@@ -173,7 +173,7 @@ def _stream(
 
 
 def _is_failure(result: Any, failures: list[Any]) -> bool:
-  """True for a file without an answer, which is counted and reported."""
+  """True for a `Failure`, which is added to `failures` and reported."""
   from inception.predict.failure import Failure
 
   if not isinstance(result, Failure):
@@ -215,7 +215,7 @@ def _printable(name: str) -> str:
 
 
 def _explanation(file: str, number: int) -> paths.Path:
-  """Returns the file for the explanation of a picture."""
+  """Returns the path of the heat map for an image."""
   folder = paths.resolve(flags.FLAGS.explain, '--explain')
   paths.make_writable(folder)
   return folder / f'{number:04d}_{paths.resolve(file).stem}.png'

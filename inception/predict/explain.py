@@ -1,4 +1,4 @@
-"""Grad-CAM: the regions of a picture that support a class."""
+"""Grad-CAM: the image regions that support a class."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from inception.modules.network import Network
 
 Array = jax.Array
 
-_INCHES = 3.2  # Side of a picture.
+_INCHES = 3.2  # Height of each drawn image.
 
 
 def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
@@ -30,7 +30,7 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
   Returns:
     A function of variables and uint8 images [batch, height, width, 3], which
     returns `logits` float32 [batch, num_classes], `heat` float32 [batch, rows,
-    columns], the strongest position being 1, and `image`, the images.
+    columns], scaled to a maximum of 1, and `image`, the images.
   """
   last = model.architecture.stages[-1].name
 
@@ -38,7 +38,7 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
     normalized = feed.normalize(images, data)
 
     def top_logits(change: Array) -> tuple[Array, tuple[Array, Array]]:
-      """Adds a change to the last grid; each image has its own logits."""
+      """Sums top logits with `change` added; each depends only on its image."""
 
       def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, Classifier):
@@ -67,12 +67,12 @@ def make_explainer(model: Network, data: ml_collections.ConfigDict) -> Any:
 
 
 def proportions(file: str, data: ml_collections.ConfigDict) -> float:
-  """Returns width over height of the part of a picture that the network sees.
+  """Returns width / height of the part of an image that the network sees.
 
-  Some transforms crop a square, others resize what they crop to one.
+  Some transforms crop a square; others resize their crop to a square.
 
   Args:
-    file: A picture that Pillow can open.
+    file: An image that Pillow can open.
     data: `config.data`.
   """
   if eval_transforms.eval_transform(data).short_side is not None:
@@ -80,7 +80,7 @@ def proportions(file: str, data: ml_collections.ConfigDict) -> float:
   with Image.open(file) as image:
     width, height = image.size
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-  if orientation > 4 and data.exif_orientation is not False:  # Lies on a side.
+  if orientation > 4 and data.exif_orientation is not False:  # Quarter turn.
     width, height = height, width
   return width / height
 
@@ -92,14 +92,14 @@ def draw(
   output: paths.Path,
   proportions: float = 1.0,
 ) -> None:
-  """Draws a picture, and beside it the regions that support its class.
+  """Draws an image next to a heat map of the regions supporting its class.
 
   Args:
     image: uint8 [height, width, 3], the square that the network sees.
     heat: float32 [rows, columns], from 0 to 1.
-    title: The file and its class, in words.
+    title: Title of the figure: the file and its class.
     output: PNG file to write.
-    proportions: Width over height to draw with.
+    proportions: Width / height of the drawn image.
 
   Raises:
     UserError: The file cannot be written.

@@ -1,11 +1,11 @@
-"""Files without an answer."""
+"""Files without a result."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-  """A file that the network has no answer for; the reason is a sentence."""
+  """A file without a result; the reason is a sentence."""
 
   file: str
   reason: str

@@ -1,4 +1,4 @@
-"""Networks with their weights: classes, features and explanations of files."""
+"""Pretrained networks: classify, embed and explain image files."""
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
@@ -29,7 +29,7 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-  """The likeliest classes of an image, by name, with their probabilities."""
+  """Names of the most likely classes of an image, with probabilities."""
 
   file: str
   classes: tuple[str, ...]
@@ -38,7 +38,7 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-  """A network, its weights, and how they expect images.
+  """A network, its weights, and the preprocessing they expect.
 
   Attributes:
     model: The Flax module.
@@ -53,7 +53,7 @@ class Pretrained:
   def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
     """Classifies images as `read` returns them; see `Network.__call__`.
 
-    The first call for a shape of images compiles the network.
+    The first call with a new image shape compiles the network.
     """
     return self._apply(self.variables, images, endpoints)
 
@@ -65,7 +65,7 @@ class Pretrained:
     return jax.jit(apply, static_argnums=2)
 
   def read(self, files: Sequence[paths.PathLike]) -> Array:
-    """Reads image files the way the weights expect them.
+    """Reads image files and preprocesses them as the weights expect.
 
     Returns:
       float32 [files, height, width, 3].
@@ -80,7 +80,7 @@ class Pretrained:
 
   @property
   def class_names(self) -> tuple[str, ...]:
-    """A name per logit; 'class 7' and the like where names are unknown."""
+    """A name per logit, such as 'class 7' where names are unknown."""
     return class_names.of_logits(self.config.data, self.model.num_classes)
 
   def predict(
@@ -91,8 +91,8 @@ class Pretrained:
     Args:
       files: Paths of the images.
       top: Number of classes to return per image.
-      crops: A number in `CROPS`: of squares and their mirror images whose
-        probabilities are averaged.
+      crops: Number of crops to average, mirror images included; a key of
+        `CROPS`.
 
     Raises:
       UserError: A file is not an image, or its logits are not finite.
@@ -115,9 +115,9 @@ class Pretrained:
 
     Args:
       files: Paths of the images.
-      endpoint: Name of a stage, or 'PreLogits', the vector that is classified.
-      normalize: Divide each image's features by their L2 norm, as FaceNet's
-        embeddings are compared.
+      endpoint: Name of a stage, or 'PreLogits', the input of the classifier.
+      normalize: Divide each image's features by their L2 norm, as for comparing
+        FaceNet embeddings.
 
     Returns:
       float32 [files, ...].
@@ -155,7 +155,7 @@ class Pretrained:
 
   @functools.cached_property
   def _compiled(self) -> Callable[..., Any]:
-    """Compiles a task for all local devices, once for the same arguments."""
+    """Compiles a task for all local devices, once per set of arguments."""
 
     @functools.cache
     def compiled(make: Callable[..., Any], *arguments: Any) -> Any:
@@ -166,11 +166,11 @@ class Pretrained:
     return compiled
 
   def name(self, file: str, result: Any) -> Prediction | Failure:
-    """Returns a result of `classify` or `explain` with names."""
+    """Adds class names to a result of `classify` or `explain`."""
     if isinstance(result, Failure):
       return result
     if result['label'][0] < 0:
-      return Failure(file, 'the network does not compute finite numbers for it')
+      return Failure(file, 'the network returns non-finite numbers for it')
     return Prediction(
       file,
       tuple(self.class_names[label] for label in result['label']),
@@ -179,9 +179,9 @@ class Pretrained:
 
 
 def _names(files: Sequence[paths.PathLike]) -> list[str]:
-  """Returns paths as text; refuses none, and a single path."""
+  """Returns paths as strings; rejects an empty list and a single path."""
   if isinstance(files, str | os.PathLike):
-    raise UserError(f'{str(files)!r} is one path; give a list of paths')
+    raise UserError(f'{str(files)!r} is a single path; give a list of paths')
   if not len(files):
     raise UserError('the list of files is empty')
   return [os.fspath(file) for file in files]
@@ -203,14 +203,14 @@ def load_pretrained(
   Args:
     folder: A run's workdir, a folder that `python -m inception.pretrained`
       wrote, or the name of published weights, such as 'inception_v3.tv_in1k',
-      which are fetched at their first use.
+      which are downloaded on first use.
     step: A number, 'best' (by top-1 in training) or 'latest'.
     precision: Arithmetic, see `create_model`; None: float32, or int8 for a
       quantized network.
 
   Raises:
-    UserError: There is no such checkpoint, it is damaged or cannot be fetched,
-      or it is quantized and another precision was asked for.
+    UserError: The checkpoint is missing or damaged, cannot be downloaded, or
+      does not run in this precision.
   """
   loaded = restore.load_variables(by_name.find(folder), str(step))
   config = loaded.config.copy_and_resolve_references()

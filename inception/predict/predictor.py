@@ -23,8 +23,8 @@ Model = Network | QuantizedNetwork
 # [batch, num_classes]. Evaluation scores any predictor.
 Predictor = Callable[[Any, Array], Array]
 
-# Squares of a picture by the number of crops: with more than one, each square
-# counts as it is and mirrored. See data/pixels/multi_crop.py.
+# Squares per image, by number of crops. With several crops, each square is also
+# mirrored. See data/pixels/multi_crop.py.
 CROPS = {1: 1, 10: 5, 12: 6, 144: 72}
 
 # Squares of each image that are computed at a time.
@@ -32,7 +32,7 @@ _GROUP = 6
 
 
 def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
-  """Makes the predictor of one crop; `data` is `config.data` of the network."""
+  """Makes a single-crop predictor; `data` is the network's `config.data`."""
 
   def predict(variables: Any, images: Array) -> Array:
     outputs: Any = model.apply(variables, feed.normalize(images, data))
@@ -42,11 +42,11 @@ def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
 
 
 def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
-  """Makes a predictor of several squares per image, and their mirror images.
+  """Makes a predictor that averages several squares and their mirror images.
 
-  GoogLeNet paper, section 7: probabilities are averaged over all. The result
-  takes uint8 images [batch, squares, height, width, 3], and its logits stand
-  for the mean probabilities. A few squares are computed at a time.
+  GoogLeNet paper, section 7. The predictor takes uint8 images [batch, squares,
+  height, width, 3] and returns the logits of the mean probabilities. A few
+  squares are computed at a time.
   """
   last = ACTIVATIONS[activation]
 
@@ -87,23 +87,23 @@ def top_classes(
 def choose_precision(
   folder: paths.PathLike, stored: str, wanted: str | None
 ) -> str:
-  """Returns the arithmetic for the weights of a folder.
+  """Returns the precision in which to run the weights of a folder.
 
   Args:
     folder: The folder, for messages.
     stored: Precision in the config of the weights: of training, or 'int8'.
-    wanted: A precision, or None: float32, or int8 for weights in int8.
+    wanted: A precision, or None: float32, or int8 for int8 weights.
 
   Raises:
-    UserError: They are in int8 and something else is wanted, or the other way.
+    UserError: The weights are int8 and `wanted` is not, or vice versa.
   """
   if (stored == 'int8') == (wanted == 'int8') or wanted is None:
     return wanted or ('int8' if stored == 'int8' else 'float32')
   if stored == 'int8':
     raise UserError(
-      f'{folder} is quantized: it computes in int8, not in {wanted}'
+      f'{folder} is quantized: it runs only in int8, not in {wanted}'
     )
   raise UserError(
-    f'{folder} is not quantized; for int8: python -m inception.quantization'
+    f'{folder} is not quantized; for int8, run python -m inception.quantization'
     f' --workdir={folder} --output=DIR'
   )

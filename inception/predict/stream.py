@@ -1,4 +1,4 @@
-"""Any number of image files through a network, on all local devices."""
+"""Runs a network on any number of image files, on all local devices."""
 
 from collections.abc import Callable, Iterator, Sequence
 import glob
@@ -23,11 +23,11 @@ ROWS = 32
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-  """Returns the files that patterns match, each once, in order.
+  """Returns the files that match, in order and without duplicates.
 
   Args:
     patterns: Files, folders (all images in them and their sub-folders), glob
-      patterns, or several of them with commas between.
+      patterns, or several of these separated by commas.
 
   Raises:
     UserError: A pattern matches nothing.
@@ -67,7 +67,7 @@ def run(
   rows: int | None = None,
   squares: int = 1,
 ) -> Iterator[tuple[str, Any | Failure]]:
-  """Runs a function on image files, prepared as evaluation does.
+  """Runs a function on image files, preprocessed as in evaluation.
 
   Args:
     function: A function of `tasks`, mapped over the local devices.
@@ -75,8 +75,7 @@ def run(
     data: `config.data`.
     files: Paths of the images.
     rows: Images, or squares of images, per device and step; `ROWS` if None.
-    squares: Squares of each image that the function takes; see
-      `images.eval_images`.
+    squares: Squares per image that `function` takes; see `images.eval_images`.
 
   Yields:
     Each file in order, with the function's result for it as NumPy arrays
@@ -97,7 +96,7 @@ def run(
     if waiting is not None:
       yield from _rows(waiting, first, files, failed)
       first += shard.batch_size
-    waiting = results  # Computes while the results before are used.
+    waiting = results  # Computed while the previous results are used.
   yield from _rows(waiting, first, files, failed)
 
 

@@ -1,4 +1,4 @@
-"""What a network can say about images: classes, features, explanations.
+"""Inference tasks: classes, features and explanations of images.
 
 Each function here takes a network and its `config.data`. It returns a function
 of variables and uint8 images [batch, squares, height, width, 3], or [batch,
@@ -24,16 +24,16 @@ from inception.quantization.int8 import QuantizedNetwork
 
 Array = jax.Array
 
-# Of features that are all zero, which stay zero.
+# Keeps all-zero features at zero.
 _SMALLEST_NORM = 1e-12
 
 
 def classify(
   model: Model, data: ml_collections.ConfigDict, top: int, crops: int
 ) -> Any:
-  """Returns a function to the likeliest classes, as `top_classes` has them.
+  """Returns a function that computes the result of `top_classes`.
 
-  It takes `CROPS[crops]` squares of each image.
+  It takes `CROPS[crops]` squares per image.
 
   Raises:
     UserError: The network has no classifier.
@@ -50,7 +50,7 @@ def classify(
 def extract(
   model: Model, data: ml_collections.ConfigDict, endpoint: str, normalize: bool
 ) -> Any:
-  """Returns a function to the output of a stage, float32 [batch, ...].
+  """Returns a function that computes a stage's output, float32 [batch, ...].
 
   Args:
     model: The network.
@@ -64,7 +64,7 @@ def extract(
   names = [stage.name for stage in model.architecture.stages] + ['PreLogits']
   if endpoint not in names:
     raise UserError(
-      f'endpoint {endpoint!r} does not exist; there are {", ".join(names)}'
+      f'no endpoint {endpoint!r}; choose one of {", ".join(names)}'
     )
 
   def extract_features(variables: Any, images: Array) -> Array:
@@ -81,7 +81,7 @@ def extract(
 
 
 def explain(model: Model, data: ml_collections.ConfigDict, top: int) -> Any:
-  """Returns a function to what `classify` and `make_explainer` return.
+  """Returns a function that combines `top_classes` and `make_explainer`.
 
   Raises:
     UserError: The network has no classifier, or is in int8.
@@ -89,8 +89,8 @@ def explain(model: Model, data: ml_collections.ConfigDict, top: int) -> Any:
   _check_classifier(model)
   if isinstance(model, QuantizedNetwork):
     raise UserError(
-      'integers have no gradient, which explanations need: explain the network'
-      ' that was quantized'
+      'an int8 network has no gradients, which explanations need; explain the'
+      ' original float network'
     )
   explain_images = make_explainer(model, data)
 
@@ -105,6 +105,6 @@ def explain(model: Model, data: ml_collections.ConfigDict, top: int) -> Any:
 def _check_classifier(model: Model) -> None:
   if not model.num_classes:
     raise UserError(
-      'the network has no classifier, only features: see features() and'
+      'the network has no classifier, only features; use features() or'
       ' --endpoint, or train a classifier with --config.pretrained'
     )

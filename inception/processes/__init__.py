@@ -1,1 +1,1 @@
-"""The processes of a run: joining, agreeing, noticing that one is lost."""
+"""Multi-process runs: joining, agreeing, and detecting lost processes."""

@@ -1,7 +1,7 @@
-"""What all processes decide together about each step: stop, save, give up.
+"""Decisions that all processes make together at each step: stop, save, fail.
 
-A process that stops on its own leaves the others waiting in a collective. So
-each says before a step what it wants, and all follow at the same step.
+A process that stops alone leaves the others waiting in a collective. So each
+votes before a step, and all act on the result at the same step.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,21 +19,21 @@ from inception.processes.watchdog import Watchdog
 
 Batch = dict[str, jax.Array]
 
-# Indices of corrupt images: they have to fit into one message.
+# Most indices of corrupt images in one message, which has a fixed size.
 _TOLD_AT_ONCE = 50
 
 
 class News(Protocol):
-  """What each process finds out, and all have to know: corrupt images."""
+  """Corrupt images, which each process finds and shares with the others."""
 
   def has_news(self) -> bool:
-    """True if this process knows of indices that it has not told yet."""
+    """True if this process has indices that it has not shared."""
 
   def news(self, count: int) -> list[int]:
-    """Returns indices, at most `count`, that were not returned before."""
+    """Returns up to `count` indices that it has not returned before."""
 
   def learn(self, indices: Iterable[int]) -> None:
-    """Adds what other processes have found."""
+    """Adds indices that other processes have found."""
 
 
 class StoppedError(Exception):
@@ -48,7 +48,7 @@ class Verdict:
     stop: A process has received a signal: save and stop.
     save: A checkpoint is due by the clock.
     failed: A process has no more data: raise.
-    corrupt: A process has found corrupt images: count them together.
+    corrupt: A process has found corrupt images: share their indices.
   """
 
   stop: bool
@@ -58,7 +58,7 @@ class Verdict:
 
 
 class Consensus:
-  """Asks for opinions before every batch and knows the verdict after it."""
+  """Holds a vote before every batch and returns the verdict after it."""
 
   def __init__(
     self,
@@ -73,7 +73,7 @@ class Consensus:
       devices: Devices of all processes.
       received: Signals that this process has received so far.
       minutes: Minutes between checkpoints, or None.
-      watchdog: Fed with every batch.
+      watchdog: Fed at every batch.
     """
     self._ballot = distributed.Ballot(devices)
     self._received = received
@@ -89,15 +89,15 @@ class Consensus:
     self._saved = time.monotonic()
 
   def signal(self) -> int:
-    """Returns the signal that stopped the run; another process may have it."""
+    """Returns the signal that stopped the run, or SIGTERM if unknown here."""
     return self._received[0] if self._received else signal.SIGTERM
 
   def decide(self) -> Verdict:
-    """Returns the verdict about the last batch; waits for the step before it.
+    """Returns the verdict on the latest batch; waits for the previous step.
 
     Raises:
-      UserError: A process has no more data, or all of them together have found
-        more corrupt images than are tolerated.
+      UserError: A process has no more data, or all processes together have
+        found more corrupt images than are tolerated.
     """
     verdict = Verdict(*(bool(opinion) for opinion in self._cast))
     if verdict.failed:
@@ -116,7 +116,7 @@ class Consensus:
     empty: Callable[[], Batch],
     known: News | None = None,
   ) -> Iterator[Batch]:
-    """Yields batches; `decide` returns the verdict about the latest.
+    """Yields batches; `decide` returns the verdict on the latest.
 
     Args:
       batches: This process's batches, on the devices.
@@ -125,11 +125,11 @@ class Consensus:
       known: The corrupt images among these batches.
 
     Raises:
-      UserError: No more data, where there is no other process to be told.
+      UserError: There is no more data, in a run with a single process.
     """
     batches = iter(batches)
     while True:
-      # Those of an evaluation are none of training's.
+      # Set for each batch: an evaluation may have run since the last one.
       self._failure, self._known = None, known
       try:
         batch = next(batches)
@@ -154,7 +154,7 @@ class Consensus:
   def over_evaluation(
     self, batches: Iterable[Batch], empty: Callable[[], Batch]
   ) -> Iterator[Batch]:
-    """Yields batches of an evaluation, as `over`, until a signal arrives.
+    """Yields batches of an evaluation, like `over`, until a signal arrives.
 
     Raises:
       UserError: A process has no more data; all raise.

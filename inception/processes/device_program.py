@@ -1,4 +1,4 @@
-"""A program that every device runs on its part of a batch, in two forms."""
+"""A program that each device runs on its shard, as pmap or shard_map."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -14,13 +14,13 @@ _Spec = jax.sharding.PartitionSpec
 
 @dataclasses.dataclass(frozen=True)
 class DeviceProgram:
-  """What one device computes, with collectives over `AXIS`.
+  """The computation of one device, with collectives over `AXIS`.
 
   Attributes:
-    function: Maps arrays of one device to arrays that are equal on all of them.
-    split: For each argument, whether it is split over the devices: such arrays
-      are [devices, ...] outside and [...] inside. Others are equal everywhere.
-    donated: Indices of the arguments whose memory the result may take.
+    function: Maps the arrays of one device to results equal on all devices.
+    split: For each argument, True if it is split over the devices: such arrays
+      are [devices, ...] outside and [...] inside. Others are replicated.
+    donated: Indices of the donated arguments.
   """
 
   function: Callable[..., Any]
@@ -28,7 +28,7 @@ class DeviceProgram:
   donated: tuple[int, ...] = ()
 
   def pmap(self, devices: Sequence[jax.Device]) -> Any:
-    """Returns the program as a pmap, which runs on several processes."""
+    """Returns the program as a pmap, which can span several processes."""
     return jax.pmap(
       self.function,
       axis_name=AXIS,
@@ -41,7 +41,7 @@ class DeviceProgram:
   def shard_map(self, devices: Sequence[jax.Device]) -> Any:
     """Returns the program as a jitted shard_map, with the same results.
 
-    Unlike a pmap it can be compiled for devices that are not here.
+    Unlike a pmap, it can be compiled ahead of time, without the devices.
     """
     mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
     specs = tuple(_Spec(AXIS) if split else _Spec() for split in self.split)

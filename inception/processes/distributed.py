@@ -1,6 +1,6 @@
-"""Processes and devices: how many there are, agreeing, and placing arrays.
+"""Processes and devices: counting, agreeing, and placing arrays.
 
-In a process that is alone, nothing here communicates.
+In a run with a single process, nothing here communicates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Tree = TypeVar('Tree')
 # Name of the pmap axis that a batch is split over.
 AXIS = 'batch'
 
-_MESSAGE_BYTES = 1024  # Of an error that processes tell each other.
+_MESSAGE_BYTES = 1024  # Longest message between processes.
 
 
 def process_index() -> int:
@@ -38,7 +38,7 @@ def is_first() -> bool:
 
 
 def all_devices() -> list[jax.Device]:
-  """Returns the devices of all processes, each process's next to each other."""
+  """Returns the devices of all processes, grouped by process."""
   return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
 
 
@@ -55,13 +55,13 @@ def on_cpu() -> bool:
 def replicate(tree: Tree, devices: Sequence[jax.Device]) -> Tree:
   """Puts the same arrays on every local device, as a pmapped step returns them.
 
-  With any other placement, the second step would compile again.
+  With any other sharding, the second step would recompile.
   """
   return jax.device_put(tree, _sharding(local(devices)))
 
 
 def split(tree: Any, devices: Sequence[jax.Device]) -> Any:
-  """Starts the transfer of arrays [local devices, ...], one row to each."""
+  """Starts the transfer of arrays [local devices, ...], one row per device."""
   return jax.device_put(tree, _sharding(local(devices), AXIS))
 
 
@@ -73,7 +73,7 @@ def _sharding(
 
 
 class Ballot:
-  """A vote of all processes that does not make the devices wait."""
+  """A vote of all processes that does not stall the devices."""
 
   def __init__(self, devices: Sequence[jax.Device]):
     """Prepares votes of the processes that `devices` belong to."""
@@ -83,9 +83,9 @@ class Ballot:
     )
 
   def cast(self, *opinions: bool) -> Any:
-    """Starts a vote; returns an array [opinions], above 0 where any is true.
+    """Starts a vote; returns an array [opinions], positive where any is True.
 
-    Every process has to cast the same number of ballots in the same order.
+    Every process must cast the same number of ballots in the same order.
     Reading the array waits for the result.
     """
     values = np.array(opinions, np.int32)
@@ -96,12 +96,12 @@ class Ballot:
 
 @contextlib.contextmanager
 def agreed() -> Iterator[None]:
-  """Makes an error of one process an error of all.
+  """Raises in all processes if the block fails in one.
 
-  The block has to be run by all processes, and must not communicate. When it
-  raises a UserError or an OSError in one of them, the others raise a UserError
-  with the same message at the end of the block: none goes on and waits for a
-  process that has given up.
+  All processes must run the block, and it must not communicate. If it raises a
+  UserError or an OSError in one of them, the others raise a UserError with the
+  same message at the end of the block, so that none of them waits for a process
+  that has failed.
   """
   failure: Exception | None = None
   try:
@@ -128,7 +128,7 @@ def same_everywhere(value: str, name: str) -> None:
 
   Args:
     value: This process's value.
-    name: What it is, for the error.
+    name: Name of the value, for the error.
 
   Raises:
     UserError: They differ; every process raises.
@@ -137,18 +137,18 @@ def same_everywhere(value: str, name: str) -> None:
   for process, other in enumerate(told):
     if other != told[0]:
       raise UserError(
-        f'{name} of process {process} differs from that of process 0:'
-        f' {other or None}, {told[0] or None}'
+        f'{name} differs between processes: {told[0] or None} in process 0,'
+        f' {other or None} in process {process}'
       )
 
 
 def tell_all(message: str) -> list[str]:
-  """Returns what each process has said, at most 1024 bytes each."""
+  """Returns the messages of all processes, at most 1024 bytes each."""
   return _tell(message) if process_count() > 1 else [message]
 
 
 def from_first(value: int | None) -> int | None:
-  """Returns the value of process 0, a number from 0 or None."""
+  """Returns the value of process 0: a non-negative integer, or None."""
   if process_count() == 1:
     return value
   told = _tell('' if value is None else str(value))[0]
@@ -156,7 +156,7 @@ def from_first(value: int | None) -> int | None:
 
 
 def _tell(message: str) -> list[str]:
-  """Returns the messages of all processes, shortened."""
+  """Returns the messages of all processes, truncated."""
   buffer = np.zeros(_MESSAGE_BYTES, np.uint8)
   encoded = message.encode()[:_MESSAGE_BYTES]
   buffer[: len(encoded)] = np.frombuffer(encoded, np.uint8)

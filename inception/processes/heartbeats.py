@@ -1,8 +1,8 @@
-"""Heartbeats: a process that is lost ends the others with a line that names it.
+"""Heartbeats: if a process is lost, the others report it and exit.
 
-A collective waits forever for a process that is gone. So every process writes a
-counter to the key-value store of the coordinator (process 0), and reads those
-of the others, in a thread.
+A collective waits forever for a lost process. So a thread in every process
+writes a counter to the key-value store of the coordinator (process 0) and reads
+those of the others.
 """
 
 from collections.abc import Callable
@@ -43,15 +43,15 @@ class Heartbeats:
     self._status = errors.RESTART
     self._error = os.dup(2)  # Standard error is closed while JAX connects.
     # JAX aborts when it cannot reach process 0, or loses the connection, and
-    # accepts no callback that would run instead. Python's own handlers run
-    # between two instructions of the main thread, which has none left to run.
+    # accepts no callback that would run instead. A Python handler would not run
+    # either: it waits for the main thread's next bytecode instruction.
     self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(
       lambda _: self._aborted()
     )
     ctypes.CDLL(None).signal(signal.SIGABRT, self._on_abort)
 
   def cancel(self) -> None:
-    """Watches nothing: the process is alone."""
+    """Removes the signal handler, for a run with a single process."""
     ctypes.CDLL(None).signal(signal.SIGABRT, None)
     os.close(self._error)
 
@@ -76,7 +76,7 @@ class Heartbeats:
 
     Args:
       status: Exit status of the process.
-      message: What ended it.
+      message: Why it ended.
     """
     self._status = status
     self._left.set()
@@ -95,11 +95,11 @@ class Heartbeats:
       if time.monotonic() > latest:
         break
       time.sleep(0.1)
-    # Returns when those that have ended have called it or disconnected.
+    # Blocks until the ended processes have called it or disconnected.
     self._client.get_live_nodes(sorted(ended))
 
   def wait_for_loss(self) -> None:
-    """Gives the thread time to find out which process is lost, and to end."""
+    """Gives the thread time to find the lost process and end this one."""
     time.sleep(self._timeout + 2 * self._interval)
 
   def _watch(self) -> None:
@@ -122,7 +122,7 @@ class Heartbeats:
     for process in range(self._count):
       if process in ended:
         status, _, message = ended[process].partition(' ')
-        # All processes reach the end of a run, or a stop, at the same step.
+        # Only failures: all processes finish, or stop, at the same step.
         if int(status) in (1, errors.USER_ERROR, errors.RESTART):
           self._end(process, f'has ended: {message}', int(status))
         continue
@@ -133,23 +133,23 @@ class Heartbeats:
         self._end(process, f'has not answered for {self._timeout:g} s')
 
   def _aborted(self) -> None:
-    """Ends this process, which C++ code has aborted."""
+    """Ends this process after C++ code has aborted it."""
     address = self._coordinator()
     try:
       host, _, port = (address or '').rpartition(':')
       socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
     except (OSError, ValueError):
       self._end(0, 'cannot be reached')
-    # Gloo aborts, too, when it meets what a lost process has left behind.
+    # Gloo also aborts, on what a lost process has left behind.
     self.wait_for_loss()
-    # All are there: something in this process has failed, and has said what.
+    # No process is lost: this one has failed, and has printed why.
     os.write(self._error, b'error: this process has crashed; see above\n')
     os._exit(128 + signal.SIGABRT)
 
   def _end(
     self, process: int, reason: str, status: int = errors.RESTART
   ) -> None:
-    """Ends this process at once; the main thread may wait in a collective."""
+    """Ends this process at once; the main thread may hang in a collective."""
     if self._left.is_set():
       os._exit(self._status)
     beat, _ = self._seen.get(process, ('', 0))

@@ -9,7 +9,7 @@ import threading
 
 import jax
 
-# Public JAX gives no access to the key-value store of the coordinator.
+# JAX has no public API for the key-value store of the coordinator.
 from jax._src import distributed as internals
 
 from inception.errors import (
@@ -23,7 +23,7 @@ from inception.errors import (
 from inception.processes import distributed
 from inception.processes.heartbeats import Heartbeats
 
-_SLOW = 15.0  # Seconds of waiting before the process says so.
+_SLOW = 15.0  # Seconds of waiting until a message says so.
 
 
 @contextlib.contextmanager
@@ -35,10 +35,10 @@ def session(
 ) -> Iterator[None]:
   """Joins the other processes of a run, and leaves them at the end.
 
-  What is None is read from the environment: JAX_COORDINATOR_ADDRESS,
-  JAX_NUM_PROCESSES and JAX_PROCESS_ID, or what JAX detects on Slurm, Open MPI,
-  Kubernetes and Cloud TPU. Without any of them, and with `num_processes` 1,
-  the process is alone.
+  An argument that is None is read from JAX_COORDINATOR_ADDRESS,
+  JAX_NUM_PROCESSES or JAX_PROCESS_ID, else from what JAX detects on Slurm, Open
+  MPI, Kubernetes and Cloud TPU. If nothing is found, or `num_processes` is 1,
+  the process runs alone.
 
   Args:
     coordinator: host:port of process 0.
@@ -73,7 +73,7 @@ def session(
 
 
 def _is_of_a_collective(error: BaseException) -> bool:
-  """True for what a collective raises on CPUs and GPUs if a process is lost."""
+  """True for errors of a collective (CPU or GPU) that has lost a process."""
   is_known = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
   return is_known and re.match(r'[A-Z_]+: ', str(error)) is not None
 
@@ -95,7 +95,7 @@ def _join(
   process_id: int | None,
   timeout_seconds: float,
 ) -> bool:
-  """Connects to the coordinator; False if this process is alone."""
+  """Connects to the coordinator; returns False if this process is alone."""
   coordinator = coordinator or os.environ.get('JAX_COORDINATOR_ADDRESS')
   if num_processes is None:
     num_processes = _number('JAX_NUM_PROCESSES')
@@ -103,7 +103,7 @@ def _join(
     process_id = _number('JAX_PROCESS_ID')
   if num_processes is not None and (process_id or 0) >= num_processes:
     raise UserError(
-      f'--process_id={process_id} is not below --num_processes={num_processes}'
+      f'--process_id={process_id} must be below --num_processes={num_processes}'
     )
   given = (coordinator, num_processes, process_id)
   nothing_given = all(value is None for value in given)
@@ -113,11 +113,11 @@ def _join(
   if nothing_given:
     _warn_of_kubernetes()
   # By default, JAX aborts every process when one is lost, with a C++ stack
-  # trace, and its preemption service takes SIGTERM away from the loop.
+  # trace, and its preemption service keeps SIGTERM from the training loop.
   jax.config.update('jax_enable_recoverability', True)
   jax.config.update('jax_enable_preemption_service', False)
   try:
-    # What matters of JAX's messages is raised.
+    # Hides JAX's log; its errors are also raised.
     with (
       standard_error_closed() as error_output,
       _said_if_slow(error_output, process_id, coordinator),
@@ -131,7 +131,7 @@ def _join(
       )
   except (ValueError, RuntimeError) as error:
     if nothing_given and 'coordinator_address' in str(error):
-      return False  # Nothing says that there are others.
+      return False  # No sign of other processes.
     raise UserError(
       f'cannot join the other processes: {reason(error)}; give all of'
       ' --coordinator=HOST:PORT, --num_processes and --process_id, or'
@@ -144,7 +144,7 @@ def _join(
 def _said_if_slow(
   error_output: int, process_id: int | None, coordinator: str | None
 ) -> Iterator[None]:
-  """Says what is waited for, if it takes long."""
+  """Prints what it is waiting for, if the block takes long."""
   who = '' if process_id is None else f'process {process_id}: '
   where = '' if coordinator is None else f' at {coordinator}'
   text = f'{who}waiting for the other processes{where}\n'
@@ -162,10 +162,9 @@ def _warn_of_kubernetes() -> None:
   is_missing = importlib.util.find_spec('kubernetes') is None
   if 'JOB_COMPLETION_INDEX' in os.environ and is_missing:
     warn(
-      'this is one pod of a Kubernetes job, which JAX detects only where the'
-      " package kubernetes is installed (pip install 'jax[k8s]'); going on"
-      ' alone. Give --coordinator, --num_processes and --process_id, or'
-      ' --num_processes=1'
+      'this is a pod of a Kubernetes job, which JAX detects only if the package'
+      " kubernetes is installed (pip install 'jax[k8s]'); running alone. Give"
+      ' --coordinator, --num_processes and --process_id, or --num_processes=1'
     )
 
 
@@ -173,4 +172,4 @@ def _number(variable: str) -> int | None:
   text = os.environ.get(variable)
   if text is None or text.isdecimal():
     return None if text is None else int(text)
-  raise UserError(f'the environment variable {variable}={text} is no number')
+  raise UserError(f'the environment variable {variable}={text} is not a number')

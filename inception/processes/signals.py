@@ -13,11 +13,11 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-  """Collects SIGTERM and SIGINT in a list, so that a step can end first.
+  """Collects SIGTERM and SIGINT in a list, so that the step can finish.
 
-  A second signal ends the process at once, also while the main thread waits in
-  a compilation or a collective: Python runs handlers in the main thread only,
-  so another thread reads the numbers that the C handler writes to a socket.
+  A second signal ends the process at once, even while the main thread is in a
+  compilation or a collective: Python runs handlers in the main thread only, so
+  another thread reads the signal numbers that the C handler writes to a socket.
   """
   received: list[int] = []
   if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""A watchdog: a run that hangs ends, so that it can be started again."""
+"""A watchdog that ends a hanging run, so that it can be restarted."""
 
 import faulthandler
 import os
@@ -37,7 +37,7 @@ class Watchdog:
     self._thread.join()
 
   def feed(self) -> None:
-    """Says that the run makes progress."""
+    """Records that the run makes progress."""
     self._fed = time.monotonic()
 
   def _watch(self) -> None:
@@ -45,8 +45,8 @@ class Watchdog:
       if time.monotonic() - self._fed > self._seconds:
         faulthandler.dump_traceback(sys.stderr)
         print(
-          f'error: no step for watchdog_minutes={self._minutes:g}; the stacks'
-          ' above show where the run hangs. Start it again to resume',
+          f'error: no step within watchdog_minutes={self._minutes:g}; the stack'
+          ' traces above show where the run hangs. Start it again to resume',
           file=sys.stderr,
           flush=True,
         )

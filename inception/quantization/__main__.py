@@ -1,9 +1,9 @@
-"""Makes an int8 network of a trained one, without training.
+"""Quantizes a trained network to int8, without further training.
 
 Run:  python -m inception.quantization --workdir=runs/v3 --output=v3_int8
 
-Its checkpoint has about a quarter of the size; `eval.py`, `inception.predict`
-and `load_pretrained` read it like any other.
+The int8 checkpoint is about a quarter of the size; `eval.py`,
+`inception.predict` and `load_pretrained` read it like any other.
 """
 
 from absl import flags

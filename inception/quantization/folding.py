@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it, for evaluation."""
+"""Folds batch norm into the preceding convolution, for evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,17 +11,17 @@ from inception.spec import transforms
 
 Variables = Mapping[str, Any]
 
-# Its batch norm gives the network's features: it stays.
+# Its batch norm outputs the network's features, so it is kept.
 _BOTTLENECK = 'Bottleneck'
 
 
 def fold_batch_norm(
   model: Network, variables: Variables
 ) -> tuple[Network, dict[str, Any]]:
-  """Returns the same function of images without batch norm.
+  """Returns an equivalent network without batch norm.
 
   With moving statistics, scale * (conv(x) - mean) / sqrt(var + epsilon) + bias
-  is a convolution with another kernel and a bias.
+  is a convolution with a different kernel and a bias.
 
   Args:
     model: A network.
@@ -45,7 +45,7 @@ def fold_batch_norm(
 def _fold(
   params: Variables, stats: Variables, epsilon: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Folds the layers of a scope; returns parameters and statistics left."""
+  """Folds the layers of a scope; returns its new params and batch_stats."""
   if 'BatchNorm' in stats:
     return _fold_layer(params, stats['BatchNorm'], epsilon), {}
   left_params, left_stats = {}, {}

@@ -20,17 +20,17 @@ BINS = _BINS_PER_OCTAVE * (_LARGEST - _SMALLEST)
 # Magnitude in the middle of each bin.
 CENTERS = 2.0 ** (_SMALLEST + (np.arange(BINS) + 0.5) / _BINS_PER_OCTAVE)
 
-# Most values that are counted, of one tensor.
+# Approximate number of values sampled per tensor.
 _SAMPLES = 2**16
 
 
 def of(x: Array) -> Histogram:
   """Returns the largest magnitude of a tensor, and counts in `BINS` bins.
 
-  Counts are of evenly spread samples; zeros are not counted.
+  Counts are of evenly spaced samples; zeros are not counted.
   """
   flat = jnp.abs(x.reshape(-1)).astype(jnp.float32)
-  # Odd, so that the samples are of all channels.
+  # Odd, so that the samples cover all channels.
   sample = flat[:: max(1, flat.size // _SAMPLES) | 1]
   power = jnp.log2(jnp.maximum(sample, 2.0**_SMALLEST))
   bins = ((power - _SMALLEST) * _BINS_PER_OCTAVE).astype(jnp.int32)

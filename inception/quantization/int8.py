@@ -22,18 +22,18 @@ class QuantizedNetwork(nn.Module):
   """A network whose variables say which layers are in int8.
 
   A kernel with a `kernel_scale` is int8; a tensor with a value in the
-  collection 'scales' is rounded to int8. Without any, this is the network with
-  folded batch norm in float32, which can observe its tensors: a mutable
-  collection 'histograms' gets their histograms.
+  collection 'scales' is rounded to int8. Without either, this is the network
+  with folded batch norm in float32. It can observe its tensors: if the
+  collection 'histograms' is mutable, it receives their histograms.
 
   Attributes:
     architecture: The table to run, without batch norm.
     num_classes: Logits per image.
     options: How layers in float32 compute.
     head_pooling: A name in `heads.HEAD_POOLINGS`.
-    activation: As that of `Network`.
-    integers: False computes with the same integers, but in float32: slower, and
-      right on any device.
+    activation: As in `Network`.
+    integers: False computes with the same integers, but in float32: slower, but
+      correct on any device.
   """
 
   architecture: v.Architecture
@@ -82,7 +82,7 @@ class QuantizedNetwork(nn.Module):
 
 
 def make_quantized(model: Network) -> QuantizedNetwork:
-  """Makes the network that runs the table of one in float32 in int8."""
+  """Makes the int8 version of a float32 network."""
   return QuantizedNetwork(
     transforms.without_batch_norm(model.architecture),
     model.num_classes,
@@ -118,7 +118,7 @@ class Classifier(nn.Module):
 def network_from_config(
   config: ml_collections.ConfigDict,
 ) -> Network | QuantizedNetwork:
-  """Makes the network of trained weights, in int8 if its config says so."""
+  """Makes the network for trained weights, in int8 if the config says so."""
   if config.precision != 'int8':
     return model_from_config(config)
   config = config.copy_and_resolve_references()

@@ -1,8 +1,8 @@
 """How the words of a table compute in int8: integers in and out.
 
 A convolution sums in int32; scaling, bias, ReLU and rounding are one loop after
-it. What reads an output decides its scale: the branches of a block are rounded
-to one, so concatenating them copies bytes. See modules/rounding.py.
+it. The consumer of an output determines its scale: the branches of a block
+share one, so concatenating them only copies bytes. See modules/rounding.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from inception.spec.words import Fork, Path, Plain, Shortcut, Unit, Word
 
 Array = jax.Array
 
-# Channels of the narrowest convolutions that XLA on CPUs computes fast.
+# XLA on CPUs is slow at convolutions with fewer input and output channels.
 _NARROW = 20
 
 
@@ -53,7 +53,7 @@ class Activation:
 
 @dataclasses.dataclass(frozen=True)
 class Integers:
-  """`interpreter.Numbers` in int8, where variables say so.
+  """`interpreter.Numbers` in int8, where the variables say so.
 
   A kernel with a `kernel_scale` is int8. A tensor with a value in 'scales' is
   rounded to int8; any other stays as it is.
@@ -61,10 +61,10 @@ class Integers:
   Attributes:
     variables: 'params' without batch norm and 'scales', from the scope on.
     options: How layers in float32 compute.
-    exact: False computes with the same integers, but in float32: slower, and
-      right on any device.
-    observes: Take histograms of tensors without a scale.
-    updated: Histograms of the tensors that are observed.
+    exact: False computes with the same integers, but in float32: slower, but
+      correct on any device.
+    observes: Collect histograms of tensors without a scale.
+    updated: Histograms of the observed tensors.
   """
 
   variables: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Integers:
 
   @property
   def repeats(self) -> bool:
-    """There is no gradient."""
+    """False: there is no gradient."""
     return False
 
   def inside(self, variables: Mapping[str, Any]) -> Self:
@@ -108,13 +108,13 @@ class Integers:
     y = real.apply(word, x.real())
     if x.scale is None or isinstance(word.block, v.LocalResponseNorm):
       return Activation(y)
-    # An average or a gate gives nothing larger than its input.
+    # The output of an average or a gate is never larger than its input.
     return Activation(quantize(y, x.scale), x.scale)
 
   def add(
     self, word: Shortcut, x: Activation, residual: Activation
   ) -> Activation:
-    """Adds real numbers: the residual is small, and not rounded before."""
+    """Adds in float32: the residual is small, so it is not rounded first."""
     if word.gate:
       residual = self.apply(word.gate, residual)
     total = x.real() + word.block.scale * residual.real()
@@ -138,7 +138,7 @@ class Integers:
     return parts[0]
 
   def round(self, x: Array, *path: str) -> Activation:
-    """Rounds real numbers to the scale at a path; observes them without one."""
+    """Rounds numbers to the scale at a path; observes them if it has none."""
     scale = part_at(self.variables.get('scales', {}), path)
     if not isinstance(scale, Mapping):
       return Activation(quantize(x, scale), scale)
@@ -150,7 +150,7 @@ class Integers:
     return Activation(x)
 
   def dense(self, x: Activation, path: Path) -> Array:
-    """Maps [batch, in] to float32 [batch, out], by a fully connected layer."""
+    """Applies a fully connected layer: [batch, in] to float32 [batch, out]."""
     params = part_at(self.variables['params'], path)
     if 'kernel_scale' not in params:
       y = jnp.matmul(
@@ -166,16 +166,16 @@ class Integers:
     return y + params['bias']
 
   def _convolve(self, conv: v.Conv, params: Any, x: Activation) -> Array:
-    """Returns real numbers, of integers where the kernel has them."""
+    """Convolves, on integers if the kernel is int8; returns float32."""
     stride, pads = conv.stride, shapes.pads(conv, *x.values.shape[1:3])
     if 'kernel_scale' not in params:
       return convolve(x.real(), params['kernel'], stride, pads, self.options)
     values, kernel = self._operands(x.values, params['kernel'])
     channels, outputs = kernel.shape[-2:]
-    # Instructions for int8 read four channels at a time; images have three.
+    # int8 instructions read four channels at a time; images have three.
     more = -channels % 4
-    # XLA on CPUs leaves convolutions that are narrow on both sides to code that
-    # takes fifty times as long.
+    # On CPUs, XLA takes fifty times as long for convolutions that are narrow on
+    # both sides.
     wider = _NARROW - outputs if max(channels, outputs) < _NARROW else 0
     sums = lax.conv_general_dilated(
       jnp.pad(values, ((0, 0), (0, 0), (0, 0), (0, more))),
@@ -211,7 +211,7 @@ class Integers:
 def _average(x: Array, pool: v.AvgPool) -> Array:
   """Averages int8 [batch, height, width, channels] in integers."""
   counts = slices.counts(x, pool)
-  # Rounded fractions with 16 bits behind the point.
+  # Rounded reciprocals with 16 fractional bits.
   factor = (2**16 + counts // 2) // counts
   parts = (part.astype(jnp.int32) for part in slices.windows(x, pool, 0))
   sums = functools.reduce(jnp.add, parts)

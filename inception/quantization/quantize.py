@@ -1,4 +1,4 @@
-"""Quantization after training: scales from images, kernels in int8."""
+"""Post-training quantization: scales from images, kernels in int8."""
 
 from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
@@ -28,7 +28,7 @@ Array = jax.Array
 Variables = Mapping[str, Any]
 Scope = tuple[str, ...]
 
-_ROWS = 16  # Training images at a time.
+_ROWS = 16  # Training images per batch.
 
 # Scopes of layers that stay in float32: they are a small part of the work.
 _REAL = ('SqueezeExcite', 'AttentionPool', 'Bottleneck')
@@ -42,7 +42,7 @@ class Calibration:
   """How a network is quantized.
 
   Attributes:
-    images: Number of training images that show how large activations are.
+    images: Number of training images to measure activation ranges on.
     method: A name in `scales.CALIBRATIONS`.
     keep: Names in `KEPT` of layers that stay in float32.
   """
@@ -73,17 +73,17 @@ def quantize_loaded(
 ) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
   """Returns config and variables of a checkpoint's network in int8.
 
-  Messages name the folder; `data` is the `config.data` of the training images.
+  `folder` is for messages; `data` is the `config.data` of the training images.
 
   Raises:
-    UserError: There are no such images, or the network is in int8 already or
-      has no classifier.
+    UserError: The images are missing, or the network is already in int8 or has
+      no classifier.
   """
   config = loaded.config.copy_and_resolve_references()
   if not config.model.num_classes:
     raise UserError(f'the network of {folder} has no classifier')
   if config.precision == 'int8':
-    raise UserError(f'{folder} is quantized already')
+    raise UserError(f'{folder} is already quantized')
   config.precision = 'float32'
   variables = quantize(
     model_from_config(config),
@@ -101,7 +101,7 @@ def quantize(
   batches: Iterable[Array],
   calibration: Calibration,
 ) -> dict[str, Any]:
-  """Returns the variables of a network in float32 for `int8.make_quantized`.
+  """Quantizes the variables of a float32 network for `int8.make_quantized`.
 
   Batches are normalized training images, float32 [batch, height, width, 3].
   """
@@ -134,7 +134,7 @@ def quantize(
 def _training_images(
   config: ml_collections.ConfigDict, count: int
 ) -> Iterator[Array]:
-  """Yields images, evenly spread over the data, as in evaluation."""
+  """Yields evenly spaced images, preprocessed as in evaluation."""
   source = spread(open_source(config, config.train_split), count)
   for batch in pipeline.eval_batches(source, config, HostShard(_ROWS, 1)):
     images = batch['image'][batch['mask'] > 0]
@@ -160,7 +160,7 @@ def _observe(
 def _quantize_kernels(
   params: Variables, kept: Iterable[Scope]
 ) -> dict[str, Any]:
-  """Returns `kernel` in int8 with `kernel_scale`, but for the scopes `kept`."""
+  """Quantizes each `kernel`, adding `kernel_scale`, except in scopes `kept`."""
   flat = traverse_util.flatten_dict(dict(params))
   quantized = dict(flat)
   for path, leaf in flat.items():

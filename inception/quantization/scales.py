@@ -1,6 +1,6 @@
-"""From what was observed of a tensor to the largest number that int8 holds.
+"""Chooses the largest magnitude that int8 represents, from a histogram.
 
-Numbers above it are clipped: a smaller one rounds the others more finely.
+Larger ones are clipped, but a smaller range rounds the others more finely.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from inception.modules.rounding import LARGEST, scale_of
 from inception.quantization import histogram
 
-# Share of values that 'percentile' does not clip.
+# Fraction of values that 'percentile' does not clip.
 _PERCENTILE = 0.9999
 
 
@@ -21,14 +21,14 @@ def largest(observed: Any) -> float:
 
 
 def percentile(observed: Any) -> float:
-  """Returns the magnitude that 0.01 % of the values other than 0 exceed."""
+  """Returns the magnitude that 0.01 % of the nonzero values exceed."""
   counts = np.cumsum(np.asarray(observed['counts'], np.float64))
   first = np.searchsorted(counts, _PERCENTILE * counts[-1])
   return min(float(histogram.CENTERS[first]), largest(observed))
 
 
 def least_squares(observed: Any) -> float:
-  """Returns the magnitude with the least mean squared error."""
+  """Returns the magnitude with the lowest mean squared error."""
   counts = np.asarray(observed['counts'], np.float64)
   centers = histogram.CENTERS
   candidates = np.append(centers[counts > 0], largest(observed))
@@ -42,7 +42,7 @@ def least_squares(observed: Any) -> float:
   return min(float(candidates[np.argmin(errors)]), largest(observed))
 
 
-# How the largest number is chosen.
+# How the largest magnitude is chosen.
 CALIBRATIONS: dict[str, Callable[[Any], float]] = {
   'max': largest,
   'percentile': percentile,

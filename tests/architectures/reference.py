@@ -1,17 +1,17 @@
 """Reference numbers of every network, 1000 classes (FID: 1008).
 
-Measured on the public implementations where there is one (torchvision 0.29,
+Measured on the public implementation if there is one (torchvision 0.29,
 timm 1.0.31, Keras 3.15, TF-slim, facenet-pytorch, the Caffe network files),
-else computed by an independent branch-table calculator.
+otherwise computed by an independent branch-table calculator.
 """
 
 from typing import NamedTuple
 
 
 class Numbers(NamedTuple):
-  """Parameters exclude moving statistics; `beta_only` is batch norm without
-  scale. Multiply-accumulates of convolutions and fully connected layers for one
-  image of `input_size`. None: no such number.
+  """Parameters exclude moving statistics; `beta_only` is for batch norm without
+  scale. `macs` are multiply-accumulates of convolutions and fully connected
+  layers for one image of `input_size`. None: no reference number.
   """
 
   input_size: int
@@ -197,7 +197,7 @@ NUMBERS = {
   ),
 }
 
-# Parameters that squeeze-excite with factor 16 adds.
+# Parameters added by squeeze-excite with reduction 16.
 SQUEEZE_EXCITE = {
   'bn_inception': 646_398,
   'inception_v1': 480_103,
@@ -206,7 +206,7 @@ SQUEEZE_EXCITE = {
   'inception_resnet_v2': 9_249_254,
 }
 
-# Multiply-accumulates with it.
+# Multiply-accumulates with squeeze-excite.
 SQUEEZE_EXCITE_MACS = {
   'bn_inception': 2_033_239_424,
   'inception_v4': 12_256_302_816,

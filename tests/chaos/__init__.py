@@ -1,1 +1,1 @@
-"""Faults on purpose: kills, damage, full disks and odd configs."""
+"""Fault injection: kills, damaged files, full disks and odd configs."""

@@ -1,8 +1,8 @@
-"""Faults on purpose, far more of them than in the test suite.
+"""Fault injection, with far more faults than in the test suite.
 
 Run:  python -m tests.chaos --kills=30 --seed=0 [--processes=2] [--parts=kills]
 
-Prints what was done; an AssertionError says what did not hold.
+Prints what was done; an AssertionError says which check failed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Odd values of config fields: refused before a workdir exists, or they run."""
+"""Odd config values are refused before a workdir exists, or they run."""
 
 import collections
 import contextlib
@@ -18,7 +18,7 @@ _WORDS = ('', ' ', 'sgd', 'train', 'test', 'test[:0]', 'x\n', 'a' * 5000)
 _WORDS += ('gs://bucket/x', '/dev/null', '../..', 'tiny', 'bfloat16', 'é')
 _TUPLES = ((), (1.0,), (0.5, 1.0), (1.0, 0.5), (0.0, 0.0, 0.0), (1e-30, 1e30))
 _TUPLES += ((1.0, 2.0, 3.0), ('a', 'b', 'c'), (float('nan'),) * 3)
-# Most are of the type of the field: others are refused at once.
+# Most have the type of the field; the others are refused at once.
 _VALUES = {
   int: (*_NUMBERS, 1.5, True, 'x'),
   float: (*_FLOATS, *_NUMBERS, True, 'x'),
@@ -26,7 +26,7 @@ _VALUES = {
   tuple: (*_TUPLES, 1.0),
   bool: (True, False, 1, 'x'),
 }
-# A non-finite loss is known only once the run has begun.
+# A non-finite loss is detected only after the run has started.
 _AFTER_THE_START = ('is not finite', 'the loss is')
 
 
@@ -57,7 +57,7 @@ def run(folder: pathlib.Path, count: int, seed: int) -> dict:
       workdir,
       '--stop_at_step=2',
       config=f'{warm.ROOT}/tests/chaos/given.py:{file}',
-      # What relative paths in odd configs name is made there.
+      # Relative paths in odd configs start here.
       cwd=folder,
     )
     lines = [line for line in text.splitlines() if line.startswith('error: ')]

@@ -1,4 +1,4 @@
-"""Damaged files: a clear line or the right numbers, nothing else."""
+"""Damaged files give either a clear error line or the right numbers."""
 
 import collections
 import contextlib
@@ -27,7 +27,7 @@ _KINDS = ('truncated', 'flipped', 'empty', 'folder')
 
 
 def run(folder: pathlib.Path, cases: int, seed: int) -> dict:
-  """Damages one file at a time; returns how often which answer came.
+  """Damages one file at a time; returns the count of each outcome.
 
   Raises:
     AssertionError: A traceback or a wrong number.
@@ -44,7 +44,7 @@ def run(folder: pathlib.Path, cases: int, seed: int) -> dict:
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder / 'good', work)
     files = sorted(path for path in work.rglob('*') if path.is_file())
-    # As many cases of the data set as of the workdir, which has more files.
+    # Damage the data set as often as the workdir, which has more files.
     kind = generator.choice(('data', 'run'))
     files = [path for path in files if path.relative_to(work).parts[0] == kind]
     path = generator.choice(files)
@@ -91,7 +91,7 @@ def _config(data: pathlib.Path):
 
 
 def _make_good(folder: pathlib.Path) -> dict:
-  """Makes a workdir and its data set; returns what is right about them."""
+  """Makes a workdir and its data set; returns their correct results."""
   root = folder / 'good'
   # The path of the data set is part of the config.
   work = folder / 'damaged'
@@ -111,7 +111,7 @@ def _make_good(folder: pathlib.Path) -> dict:
 
 
 def _answers(work: pathlib.Path, good: dict):
-  """Uses everything; yields 'right' or 'refused' per use."""
+  """Runs every operation; yields 'right' or 'refused' for each."""
   errors = io.StringIO()
   with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors):
     for use in (_evaluate, _read_rows, _verify, _resume):
@@ -158,7 +158,7 @@ def _verify(work, good):
 
 
 def _resume(work, good):
-  # From an earlier checkpoint on, so that there is something to do.
+  # Resume from an earlier checkpoint, so that there is something to do.
   last = max(good['results'])
   shutil.rmtree(work / 'run' / 'checkpoints' / str(last), ignore_errors=True)
   loop.train(_config(work / 'data'), work / 'run', jax.devices()[:1])

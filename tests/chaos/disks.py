@@ -1,7 +1,7 @@
-"""Full disks: one line, status 2, and a resumed run that ends in the same bits.
+"""Full disks give one line and status 2; the resumed run is bit-identical.
 
-Each disk is a tmpfs of its size. Who may not mount one gets a namespace of
-their own, where they may.
+Each disk is a tmpfs of the given size. Users who may not mount one get a
+namespace in which they may.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def run(folder: pathlib.Path, sizes: Sequence[str]) -> dict:
   """Trains on disks of several sizes; returns the exit statuses.
 
   Raises:
-    AssertionError: More than a line, another status, or another result.
+    AssertionError: More than one line, a wrong status, or a wrong result.
   """
   whole = folder / 'roomy' / 'run'
   ((status, _, error),) = waiting.run('train', whole, *_ARGUMENTS)

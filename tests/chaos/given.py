@@ -1,4 +1,4 @@
-"""Any config: --config=tests/chaos/given.py:FILE, of `compare.to_json`."""
+"""A config from `compare.to_json`: --config=tests/chaos/given.py:FILE."""
 
 import pathlib
 

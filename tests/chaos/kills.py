@@ -73,7 +73,7 @@ def _kill_until_done(workdir, kills, generator, seconds, count, counts):
     statuses = {status for status, _, _ in results}
     if statuses == {0}:
       return
-    # The others say so, and end with the status that asks for a restart.
+    # The other processes report the kill and exit with the restart status.
     assert statuses <= {-9, 75, 0}, results
 
 
@@ -107,7 +107,7 @@ def _all_run(started) -> bool:
 
 
 def check_equal(workdir: pathlib.Path, whole: pathlib.Path) -> None:
-  """Checks that a run ended in the bits and with the logs of another.
+  """Checks that two runs have bit-identical final states and equal logs.
 
   Raises:
     AssertionError: Names the first difference.

@@ -1,4 +1,4 @@
-"""SIGKILL of whole sweeps: their runs end in the bits of an unbroken sweep."""
+"""SIGKILL of whole sweeps: runs end bit-identical to an unbroken sweep."""
 
 import importlib.util
 import json
@@ -33,14 +33,14 @@ def run(folder: pathlib.Path, kills: int, seed: int) -> dict[str, object]:
   """Kills a sweep of each engine `kills` times; returns what happened.
 
   Raises:
-    AssertionError: A run differs from the unbroken one, was started again
-      after its end, or is still there after the sweep was killed.
+    AssertionError: A run differs from the unbroken one, was restarted after
+      it had ended, or is still running after the sweep was killed.
   """
   counts: dict[str, object] = {}
   generator = random.Random(seed)
   engines = ['local'] + ['ray'] * (importlib.util.find_spec('ray') is not None)
   for engine in engines:
-    # Engines give a run different numbers of cores, hence other last bits.
+    # Engines give runs different numbers of cores, which changes last bits.
     whole, killed = folder / f'whole_{engine}', folder / f'killed_{engine}'
     begin = time.monotonic()
     _end(_start(whole, engine))
@@ -95,7 +95,7 @@ def _kill(workdir: pathlib.Path, engine: str, seconds: float) -> int:
 
 
 def _processes(workdir: pathlib.Path) -> str:
-  """Returns the processes that a path is an argument of."""
+  """Returns the processes that have a path among their arguments."""
   found = subprocess.run(['pgrep', '-fa', str(workdir)], capture_output=True)
   return found.stdout.decode()
 

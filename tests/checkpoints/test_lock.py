@@ -1,4 +1,4 @@
-"""The lock of a workdir: one writer, released by any end of the process."""
+"""The workdir lock: one writer; released however the process ends."""
 
 import signal
 import subprocess
@@ -44,7 +44,7 @@ def test_a_workdir_is_made_only_when_asked(tmp_path):
     assert workdir.is_dir()
 
 
-def test_two_that_make_the_same_workdir_do_not_both_use_it(tmp_path):
+def test_only_one_of_two_locks_gets_a_new_workdir(tmp_path):
   workdir = paths.resolve(tmp_path / 'run')
   slow = WorkdirLock(workdir)
   with WorkdirLock(workdir) as fast:

@@ -33,7 +33,7 @@ def old_run(tmp_path):
 
 @pytest.fixture
 def resumed_config(config):
-  """The config of the old run in the words of this version."""
+  """The config of the old run, with the field names of this version."""
   config.log_every_steps = 1
   config.model.squeeze_excite = 4
   config.data.flip = True
@@ -136,7 +136,7 @@ def test_a_config_of_this_version_stays_as_it_is():
   assert compare.differences(config, again) == []
 
 
-def test_a_checkpoint_keeps_its_words_until_it_is_read(old_run):
+def test_old_field_names_are_upgraded_when_a_checkpoint_is_read(old_run):
   with Checkpoints(old_run) as checkpoints:
     config = checkpoints.load(3).config
   assert config.data.color_jitter == 0.5 and 'color' not in config.data

@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, what is damaged, what does not fit."""
+"""Checkpoints: retention, damage, and states that do not fit."""
 
 import errno
 import json
@@ -111,7 +111,7 @@ def test_steps_are_chosen_by_number_or_name(checkpoints):
   assert choose.candidates(checkpoints, 'best') == [1, 2]
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_named(
+def test_a_damaged_checkpoint_is_skipped_and_reported(
   checkpoints, workdir, capfd
 ):
   save(checkpoints, 1, value=1.0)
@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(
     checkpoints.load(2)
   assert choose.load_first_good(checkpoints, [2, 1]).step == 1
   assert 'checkpoints/2' in capfd.readouterr().err
-  # Nothing is deleted: the disk may only have had a bad moment.
+  # Nothing is deleted: the fault may be temporary.
   checkpoints.set_aside_after(1)
   assert checkpoints.steps() == [1] and (workdir / 'damaged' / '2').is_dir()
   save(checkpoints, 2, value=3.0)
@@ -137,7 +137,7 @@ def test_when_all_are_damaged_none_is_used(checkpoints):
   assert checkpoints.steps() == [1, 2]
 
 
-def test_a_stray_folder_is_passed_over(checkpoints, workdir, capfd):
+def test_a_stray_folder_is_skipped(checkpoints, workdir, capfd):
   save(checkpoints, 1)
   (checkpoints.folder / '9999').mkdir()
   (checkpoints.folder / 'notes').mkdir()
@@ -154,21 +154,21 @@ def test_a_stray_folder_is_passed_over(checkpoints, workdir, capfd):
     ('{', '[', 'config/metadata is not JSON'),
   ],
 )
-def test_a_changed_header_is_found(checkpoints, old, new, message):
+def test_a_changed_header_is_detected(checkpoints, old, new, message):
   save(checkpoints, 1)
   edit(checkpoints.folder / '1' / 'config' / 'metadata', old, new)
   with pytest.raises(UserError, match=f'checkpoints/1 .*{message}'):
     checkpoints.load(1)
 
 
-def test_a_renamed_checkpoint_is_found(checkpoints):
+def test_a_renamed_checkpoint_is_detected(checkpoints):
   save(checkpoints, 1)
   (checkpoints.folder / '1').rename(checkpoints.folder / '5')
   with pytest.raises(UserError, match='checkpoints/5 .*step 1'):
     checkpoints.load(5)
 
 
-def test_changed_or_foreign_scores_count_as_none(checkpoints, workdir, capfd):
+def test_changed_or_foreign_scores_are_ignored(checkpoints, workdir, capfd):
   save(checkpoints, 1, top1=0.5)
   save(checkpoints, 2, top1=0.25)
   scores = [checkpoints.folder / str(step) / 'scores.json' for step in (1, 2)]
@@ -198,7 +198,7 @@ def test_a_checkpoint_of_version_0_2_is_read(checkpoints, workdir):
     checkpoints.load(1)
 
 
-def test_a_failed_write_is_one_line_and_keeps_the_earlier(
+def test_a_failed_write_is_one_line_and_keeps_earlier_checkpoints(
   checkpoints, monkeypatch
 ):
   save(checkpoints, 1)
@@ -223,7 +223,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
   assert [path.name for path in checkpoints.folder.iterdir()] == ['1']
 
 
-def test_a_tree_that_does_not_fit_is_named():
+def test_a_tree_that_does_not_fit_is_refused():
   tree = {'step': np.int32(1), 'params': {'kernel': np.zeros((3, 3))}}
   with pytest.raises(UserError, match=r'params/kernel is \(3, 3\).*\(3, 2\)'):
     restore_into(state(0), tree)
@@ -234,13 +234,13 @@ def test_a_tree_that_does_not_fit_is_named():
     restore_into(state(0), extra)
 
 
-def test_a_workdir_that_cannot_be_written_is_named(workdir):
+def test_a_workdir_that_cannot_be_written_is_refused(workdir):
   (workdir / 'file').write_text('')
   with pytest.raises(UserError, match='write to .*file'):
     Checkpoints(workdir / 'file', keep=1)
 
 
-def test_what_a_killed_run_left_unfinished_is_cleared(workdir):
+def test_unfinished_checkpoints_of_a_killed_run_are_deleted(workdir):
   unfinished = workdir / 'checkpoints' / f'3{TMP_DIR_SUFFIX}'
   (unfinished / 'state').mkdir(parents=True)
   Checkpoints(workdir).steps()  # Reading changes nothing.
@@ -249,7 +249,7 @@ def test_what_a_killed_run_left_unfinished_is_cleared(workdir):
   assert not unfinished.exists()
 
 
-def test_a_checkpoint_of_another_run_costs_none_of_ours(checkpoints):
+def test_a_checkpoint_of_another_run_replaces_none_of_ours(checkpoints):
   save(checkpoints, 1)
   (checkpoints.folder / '9999').mkdir()
   save(checkpoints, 2)
@@ -257,7 +257,7 @@ def test_a_checkpoint_of_another_run_costs_none_of_ours(checkpoints):
   assert checkpoints.steps() == [2, 3, 9999]
 
 
-def test_scores_that_cannot_be_written_are_a_checkpoint_not_written(
+def test_scores_that_cannot_be_written_raise_the_same_error(
   checkpoints,
 ):
   save(checkpoints, 1)
@@ -266,7 +266,7 @@ def test_scores_that_cannot_be_written_are_a_checkpoint_not_written(
     checkpoints.save_scores(1, {'top1': 0.5})
 
 
-def test_damaged_scores_are_damage(checkpoints, workdir, capsys):
+def test_damaged_scores_count_as_damage(checkpoints, workdir, capsys):
   save(checkpoints, 1, top1=0.25)
   edit(checkpoints.folder / '1' / 'scores.json', '0.25', '0.75')
   (entry,) = verify.verify(workdir)
@@ -276,7 +276,7 @@ def test_damaged_scores_are_damage(checkpoints, workdir, capsys):
 
 
 def test_scores_are_numbers(checkpoints, workdir):
-  """One that is not finite is null in the file."""
+  """A score that is not finite is null in the file."""
   save(checkpoints, 1)
   checkpoints.save_scores(1, {'top1': 0.5, 'loss': math.inf})
   assert math.isnan(checkpoints.scores.of(1)['loss'])
@@ -287,10 +287,10 @@ def test_scores_are_numbers(checkpoints, workdir):
   for other in (5, None, {'top1': '0.5'}, {'top1': [0.5]}):
     path.write_text(json.dumps(json_text.seal({**fields, 'scores': other})))
     (entry,) = verify.verify(workdir)
-    assert entry['damage'].endswith('the scores are no numbers')
+    assert entry['damage'].endswith('the scores are not numbers')
 
 
-def test_damaged_checkpoints_need_a_place(checkpoints, workdir):
+def test_damaged_checkpoints_need_a_folder_to_move_to(checkpoints, workdir):
   save(checkpoints, 1)
   (workdir / 'damaged').write_text('')
   with pytest.raises(UserError, match='move .*checkpoint'):
@@ -379,8 +379,8 @@ def test_a_name_that_is_a_pattern_is_refused(name, workdir):
   assert not (workdir / name).exists()
 
 
-def test_files_beside_a_folder_are_not_cleared(workdir):
-  """Its own name is not a pattern."""
+def test_files_beside_a_folder_are_not_deleted(workdir):
+  """The name of the folder is not used as a pattern."""
   other = workdir / 'b' / f'1{TMP_DIR_SUFFIX}1'
   other.mkdir(parents=True)
   (workdir / '[ab]').mkdir()
@@ -388,10 +388,10 @@ def test_files_beside_a_folder_are_not_cleared(workdir):
   assert other.exists()
 
 
-def test_a_last_checkpoint_that_failed_ends_the_run_with_an_error(
+def test_a_failed_last_checkpoint_ends_the_run_with_an_error(
   checkpoints, monkeypatch, capsys
 ):
-  """The evaluation after it waits for it, and finds the error first."""
+  """The evaluation that follows waits for it and gets the error first."""
   config = default.get_config().unlock()
   config.checkpoint.on_full = 'continue'
   saver = Saver(checkpoints, config, {})
@@ -403,7 +403,7 @@ def test_a_last_checkpoint_that_failed_ends_the_run_with_an_error(
       raise error
 
   saver.save(state(1), {}, {}, is_last=True)
-  # Delete what the background thread wrote, as when the disk was full.
+  # Delete what the background thread wrote, as on a full disk.
   checkpoints.wait()
   shutil.rmtree(checkpoints.folder / '1')
   monkeypatch.setattr(module.OrbaxIO, 'wait', wait)

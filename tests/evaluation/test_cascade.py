@@ -8,7 +8,7 @@ from inception.evaluation import pair, route
 
 
 def runner(table, rows=4):
-  """Logits that a table holds for each image's first pixel."""
+  """Returns a runner that looks up logits by the first pixel of each image."""
 
   def predict(variables, images):
     return variables[images[:, 0, 0, 0]]
@@ -18,7 +18,7 @@ def runner(table, rows=4):
 
 @pytest.fixture
 def two():
-  """A is right for even images, B for all but each third; 40 images."""
+  """40 images; A is right for even ones, B for all but every third."""
   count = 40
   generator = np.random.default_rng(0)
   labels = generator.integers(0, 3, count)
@@ -27,15 +27,15 @@ def two():
   tables = []
   for right in (np.arange(count) % 2 == 0, np.arange(count) % 3 > 0):
     answers = np.where(right, labels, (labels + 1) % 3)
-    table = np.zeros((count, 4), np.float32)  # A background class first.
-    # Surer where it is right, mostly.
+    table = np.zeros((count, 4), np.float32)  # Class 0: background.
+    # Mostly more confident where it is right.
     table[np.arange(count), answers + 1] = 1 + right + generator.random(count)
     tables.append(table)
   runners = [runner(table, rows) for table, rows in zip(tables, (4, 7))]
   return pair.Pair(['a', 'b'], runners, [images, images], labels, 'x', None)
 
 
-def test_shares_and_thresholds_at_their_ends_are_the_networks(two):
+def test_extreme_shares_and_thresholds_give_a_single_network(two):
   a, b = (end['top1'] for end in two.ends)
   assert (a, b) == (0.5, 26 / 40)
   assert two.mixture(1.0, 0)['top1'] == two.cascade(0.0)['top1'] == a
@@ -53,7 +53,7 @@ def test_a_random_share_lands_on_the_chord(two):
   assert 0.6 < deviations.std() < 1.4
 
 
-def test_a_cascade_asks_the_second_where_the_first_is_not_sure(two):
+def test_a_cascade_asks_the_second_where_the_first_is_unsure(two):
   first, second = two.runners
   _, probability = first(two.images[0][:4])
   threshold = float(np.sort(probability)[1])
@@ -77,7 +77,7 @@ def test_the_curve_goes_from_one_network_to_the_other(two):
   a, b, points = two.curve()
   assert [points[0]['top1'], points[-1]['top1']] == [a['top1'], b['top1']]
   assert points[0]['passed_on'] == 0 and points[-1]['passed_on'] == 1
-  # The other half chooses the thresholds.
+  # The thresholds are chosen on the other half.
   assert a['examples'] == b['examples'] == points[0]['examples'] == 20
   shares = [point['passed_on'] for point in points]
   assert shares == sorted(shares)

@@ -1,4 +1,4 @@
-"""Evaluation: every example once, whatever the batch size and the devices."""
+"""Evaluation counts each example once, for any batch size and devices."""
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ def test_batch_size_and_devices_do_not_change_the_result(config, folder_source):
       assert results[name] == wanted[name]
 
 
-def test_rank_is_the_place_of_the_label():
+def test_rank_is_the_position_of_the_label():
   logits = jnp.array([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])
   rank = score.label_rank(logits, jnp.array([0, 2, 1]))
   np.testing.assert_array_equal(rank, [0, 1, 2])

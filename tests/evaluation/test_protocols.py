@@ -35,7 +35,7 @@ def write(folder, config, seed=0):
   variables = random_variables(model, np.zeros((1, side, side, 3), np.float32))
   generator = np.random.default_rng(seed)
   kernel = variables['params']['Logits']['Logits']['kernel']
-  # A classifier of its own for each seed, with opinions.
+  # A different classifier for each seed, with confident outputs.
   variables['params']['Logits']['Logits']['kernel'] = (
     3 * generator.normal(size=kernel.shape)
   ).astype(np.float32)
@@ -60,7 +60,7 @@ def one(of_folder, tmp_path):
 
 @pytest.fixture
 def other(of_folder, tmp_path):
-  """Another network, which sees larger images."""
+  """A second network, for larger images."""
   of_folder.data.image_size = 20
   return write(tmp_path / 'other', of_folder, seed=1)
 
@@ -82,7 +82,7 @@ def test_an_ensemble_of_a_network_with_itself_is_the_network(one):
 
 
 def test_an_ensemble_averages_probabilities(one, other):
-  """Networks that see images of different sizes, on several devices."""
+  """The networks take images of different sizes, on several devices."""
   both = open_workdir([one, other], devices=jax.devices(), batch_size=8)
   total = 0
   for workdir in (one, other):
@@ -100,14 +100,14 @@ def test_an_ensemble_averages_probabilities(one, other):
   assert results['loss'] == pytest.approx(-np.log(own).mean(), rel=1e-4)
 
 
-def test_networks_of_other_classes_are_refused(one, of_folder, tmp_path):
+def test_networks_with_different_classes_are_refused(one, of_folder, tmp_path):
   of_folder.data.class_names = ('dog', 'cat')
   swapped = write(tmp_path / 'swapped', of_folder)
   with pytest.raises(UserError, match='same classes in the same order'):
     open_workdir([one, swapped], devices=ONE)
 
 
-def test_crops_are_as_many_as_they_are_called():
+def test_every_square_gives_two_crops():
   assert set(multi_crop.SQUARES) == set(CROPS.values()) - {1}
   assert all(crops == 2 * CROPS[crops] for crops in CROPS if crops > 1)
 
@@ -127,31 +127,31 @@ def test_squares_of_one_color_are_that_color(config, squares, transform):
 
 
 def test_the_144_crops_are_where_the_paper_says(config):
-  """A picture whose color is its place: twice as wide as high."""
+  """The image is twice as wide as high, and its colors encode positions."""
   config.data.eval_transform = 'torchvision'
   config.data.image_size = 224
   row, column = np.mgrid[0:256, 0:512]
   pixels = np.stack([row, column // 2, 0 * row], -1).astype(np.uint8)
   found = eval_images(encoded(pixels), config.data, 72)[0].numpy()
-  # At the first scale nothing is resized. Corners and center of the left, the
-  # central and the right square: the first pixel of each.
+  # The first scale is not resized. This checks the first pixel of each corner
+  # and center crop of the left, the central and the right square.
   firsts = found[:18, 0, 0, :2].astype(int).reshape(3, 6, 2)
   for square, left in zip(firsts, (0, 128, 256)):
     places = [(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)]
     wanted = [(y, (left + x) // 2) for y, x in places]
     assert [tuple(place) for place in square[:5]] == wanted
-  # The sixth is the whole square, from edge to edge.
+  # The sixth crop is the whole square, from edge to edge.
   whole = found[5].astype(int)
   assert whole[0, 0].max() <= 1 and whole[-1, -1, 0] >= 254
   assert 126 <= whole[-1, -1, 1] <= 128
   # The last scale: 352 pixels high, so crops show less of the picture.
   assert found[54, -1, 0, 0] == pytest.approx(256 * 224 / 352, abs=2)
-  # 12 crops are the central square of the first scale.
+  # With 12 crops, only the central square of the first scale is used.
   twelve = eval_images(encoded(pixels), config.data, 6)[0].numpy()
   np.testing.assert_array_equal(twelve, found[6:12])
 
 
-def test_crops_average_probabilities_also_of_mirror_images():
+def test_crops_average_probabilities_including_mirror_images():
   def predict(variables, images):
     return images[:, 0, :2, 0].astype(jnp.float32) * variables
 
@@ -166,7 +166,7 @@ def test_crops_average_probabilities_also_of_mirror_images():
   np.testing.assert_allclose(np.exp(found), total, rtol=1e-5)
 
 
-def test_crops_of_pictures_of_one_color_do_not_matter(
+def test_crops_do_not_matter_for_single_color_images(
   of_folder, image_folder, one
 ):
   for i, path in enumerate(sorted(image_folder.glob('val/*/*'))):
@@ -178,8 +178,8 @@ def test_crops_of_pictures_of_one_color_do_not_matter(
   close(scores(one, crops=144, devices=jax.devices()), plain)
 
 
-def test_answers_are_chosen_from_a_subset(of_folder, tmp_path):
-  of_folder.data.class_names = ('cat', 'dog', 'elk')  # No elk is there.
+def test_predictions_can_be_limited_to_a_subset(of_folder, tmp_path):
+  of_folder.data.class_names = ('cat', 'dog', 'elk')  # No elk images.
   of_folder.model.num_classes = 3
   one = write(tmp_path / 'three', of_folder)
   plain = open_workdir(one, devices=ONE)
@@ -201,7 +201,7 @@ def test_answers_are_chosen_from_a_subset(of_folder, tmp_path):
     scores(one, only=(3,))
 
 
-def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
+def test_any_of_the_real_labels_counts_as_correct(image_folder, one, tmp_path):
   files = sorted(image_folder.glob('val/*/*'))
   for number, path in enumerate(files, 1):
     path.rename(path.with_name(f'ILSVRC2012_val_{number:08d}{path.suffix}'))
@@ -213,7 +213,7 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
       one, devices=jax.devices(), protocol=Procedure(labels=str(path))
     ).results()
 
-  own = [[0]] * 6 + [[1]] * 7  # As the folders are named.
+  own = [[0]] * 6 + [[1]] * 7  # The labels of the folders.
   plain = open_workdir(one, devices=ONE).results()
   found = results(own)
   assert found['labels'] == 'real' and found['top1'] == plain['top1']
@@ -229,7 +229,7 @@ def test_real_labels_count_any_of_them(image_folder, one, tmp_path):
     real_labels.read('real', str(tmp_path / 'nowhere'))
 
 
-def test_int8_is_near_float32_and_a_folder_of_it_is_the_same(one, tmp_path):
+def test_int8_is_close_to_float32_and_can_be_saved(one, tmp_path):
   calibration = Calibration(8, 'max')
   quantized = scores(one, precision='int8', calibration=calibration)
   plain = scores(one)
@@ -244,7 +244,7 @@ def test_int8_is_near_float32_and_a_folder_of_it_is_the_same(one, tmp_path):
   assert scores(folder) == quantized
   with pytest.raises(UserError, match='int8, not'):
     scores(folder, precision='float32')
-  with pytest.raises(UserError, match='is quantized already'):
+  with pytest.raises(UserError, match='is already quantized'):
     quantize_loaded(
       folder, load_variables(paths.resolve(folder)), config.data, calibration
     )
@@ -259,7 +259,7 @@ def test_int8_is_near_float32_and_a_folder_of_it_is_the_same(one, tmp_path):
     np.testing.assert_allclose(
       outputs.endpoints[name], grid, atol=0.1 * largest
     )
-  with pytest.raises(UserError, match='integers have no gradient'):
+  with pytest.raises(UserError, match='int8 network has no gradients'):
     network.explain(1)
   with pytest.raises(UserError, match='is not quantized; for int8'):
     load_pretrained(one, precision='int8')
@@ -280,7 +280,7 @@ def test_real_labels_are_indices(label, tmp_path):
     real_labels.read(str(path), None)
 
 
-def test_a_real_label_beyond_the_classes_is_named():
+def test_a_real_label_beyond_the_classes_is_reported():
   labels = real_labels.RealLabels(
     [[5000]], lambda _: 'ILSVRC2012_val_00000001.JPEG', 0, 1000
   )

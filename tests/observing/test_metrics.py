@@ -49,14 +49,14 @@ def test_rows_of_later_steps_are_deleted(workdir):
     (b'{"step": 3, "split": "train"', b'\xff\xfe\x00{'),
   ],
 )
-def test_a_damaged_line_is_named_and_left_out(workdir, capsys, old, new):
+def test_a_damaged_line_is_reported_and_skipped(workdir, capsys, old, new):
   path = workdir / metrics.METRICS_FILE
   path.write_bytes(path.read_bytes().replace(old, new))
   assert steps_after(workdir, 5) == [1, 2]
   assert 'line 3 of ' in capsys.readouterr().err
 
 
-def test_a_line_cut_short_is_left_out(workdir):
+def test_a_truncated_line_is_skipped(workdir):
   path = workdir / metrics.METRICS_FILE
   path.write_bytes(path.read_bytes()[:-20])
   assert steps_after(workdir, 5) == [1, 2]
@@ -68,7 +68,7 @@ def test_rows_of_version_0_2_have_no_checksum(workdir):
   assert steps_after(workdir, 1) == [1]
 
 
-def test_a_folder_in_place_of_the_file_is_named(tmp_path):
+def test_a_folder_in_place_of_the_file_is_reported(tmp_path):
   (tmp_path / metrics.METRICS_FILE).mkdir()
   for read in (metrics.read_rows, lambda w: metrics.open_after(w, 1)):
     with pytest.raises(UserError, match='metrics.jsonl: Is a directory'):
@@ -84,7 +84,7 @@ def test_a_number_that_is_not_finite_is_null_and_read_as_nan(tmp_path):
   assert math.isnan(read['loss']) and read['top1'] == 0.5
 
 
-def test_a_line_of_many_brackets_is_a_damaged_line(tmp_path, capsys):
+def test_a_line_of_many_brackets_counts_as_damaged(tmp_path, capsys):
   good = metrics.format_row({'step': 1, 'split': 'val', 'time': 0.0})
   path = tmp_path / metrics.METRICS_FILE
   path.write_bytes(b'[' * 100_000 + b'\n' + good)

@@ -1,4 +1,4 @@
-"""A profile holds the steps that were asked for."""
+"""A profile contains the requested steps."""
 
 import collections
 import gzip
@@ -34,9 +34,9 @@ def test_a_run_that_ends_early_still_writes_its_profile(config, tmp_path):
   assert recorded_steps(tmp_path).keys() == {2, 3}
 
 
-def test_steps_that_are_not_taken_are_said(config, tmp_path, capsys):
+def test_steps_that_are_not_reached_are_reported(config, tmp_path, capsys):
   loop.train(config, tmp_path, ONE, stop_at_step=1, profile_steps=range(10, 16))
-  assert 'no profile was written: of the steps 10 to 15' in (
+  assert 'no profile was written: the run took none of the steps 10' in (
     capsys.readouterr().err
   )
   assert not (tmp_path / 'profile').exists()

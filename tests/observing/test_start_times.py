@@ -1,4 +1,4 @@
-"""Starts: what they take, and what they find in the compilation cache."""
+"""Start-up: its duration, and reuse of the compilation cache."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ def cached():
 
 
 @pytest.mark.usefixtures('own_programs')
-def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
+def test_programs_compiled_ahead_are_not_compiled_again(config, tmp_path):
   # No other test compiles these programs.
   config.optimizer.momentum = 0.8642
   config.model.batch_norm_epsilon = 0.0017
@@ -45,7 +45,7 @@ def test_what_is_compiled_ahead_is_not_compiled_again(config, tmp_path):
 
 
 @pytest.mark.usefixtures('own_programs')
-def test_a_start_says_what_it_took(config, tmp_path, capsys):
+def test_a_start_reports_its_times(config, tmp_path, capsys):
   config.model.architecture, config.num_steps = 'tiniest', 1
   loop.train(config, tmp_path, began=time.monotonic() - 100)
   printed = capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_a_start_says_what_it_took(config, tmp_path, capsys):
   assert printed.count('first step after') == 1
 
 
-def test_compiling_is_told_apart():
+def test_compile_time_is_reported_separately():
   with Startup(time.monotonic() - 10) as startup:
     startup.mark('a')
     jax.monitoring.record_event_duration_secs(COMPILING, 3.0)
@@ -74,7 +74,7 @@ def test_compiling_is_told_apart():
   assert startup.seconds['c'] == pytest.approx(0, abs=0.5)
 
 
-def test_compiled_programs_are_kept_at_home(
+def test_compiled_programs_are_kept_in_the_home_folder(
   monkeypatch, request, tmp_path, capsys
 ):
   name = 'JAX_COMPILATION_CACHE_DIR'
@@ -83,7 +83,7 @@ def test_compiled_programs_are_kept_at_home(
     lambda: jax.config.update('jax_compilation_cache_dir', given)
   )
   shared.use_compilation_cache()
-  assert os.environ[name] != str(tmp_path)  # As it was given.
+  assert os.environ[name] != str(tmp_path)  # Kept as given.
   monkeypatch.delenv(name)
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.delenv('XDG_CACHE_HOME', raising=False)

@@ -1,4 +1,4 @@
-"""Trackers get every row once, also after faults."""
+"""Trackers get every row once, even after faults."""
 
 import glob
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings('ignore')
 
 
 class Memory:
-  """A service in this process, which may be down."""
+  """An in-process tracking service, which may be down."""
 
   def __init__(self):
     self.down = False
@@ -77,7 +77,7 @@ def test_every_row_is_sent_once(memory, tmp_path):
   assert sent(memory) == ALL and memory.config == {'a': 1}
   # A resumed run knows its id, and repeats nothing.
   first = memory.id
-  tracker = open_tracker(tmp_path, ROWS[:3])  # It was killed, and goes back.
+  tracker = open_tracker(tmp_path, ROWS[:3])  # As after a kill.
   for each in (*ROWS[3:], row(4)):
     tracker.write(each)
   tracker.close()
@@ -87,7 +87,7 @@ def test_every_row_is_sent_once(memory, tmp_path):
 @pytest.mark.parametrize(
   'fields', [{}, {'id': 'x', 'sent': None}, {'id': 'x', 'sent': ['a']}, None]
 )
-def test_a_damaged_position_sends_all_once_more(memory, tmp_path, fields):
+def test_a_damaged_position_sends_all_rows_again(memory, tmp_path, fields):
   text = json.dumps(fields and {'name': 'memory', **fields})
   (tmp_path / 'tracker.json').write_text(text)
   open_tracker(tmp_path, [row(1)]).close()
@@ -103,7 +103,7 @@ def test_nothing_is_lost_when_a_tracker_is_down(memory, tmp_path, capsys):
     tracker.write(each)
   tracker.close()
   error = capsys.readouterr().err
-  assert 'memory did not take 4 rows: nobody is there; start' in error
+  assert 'memory has not received 4 rows: nobody is there; start' in error
   memory.down = False
   open_tracker(tmp_path, ROWS).close()
   assert sent(memory) == ALL
@@ -115,9 +115,9 @@ def test_a_run_is_trained_while_its_tracker_is_down(
   config.tracker, config.log_every_steps = 'memory', 3
   memory.down = True
   loop.train(config, tmp_path, ONE)
-  assert 'did not take 3 rows' in capsys.readouterr().err
+  assert 'has not received 3 rows' in capsys.readouterr().err
   memory.down = False
-  loop.train(config, tmp_path, ONE)  # Nothing is left to do, but to send.
+  loop.train(config, tmp_path, ONE)  # Only sending is left to do.
   assert [step for step, _ in memory.rows] == [
     r['step'] for r in rows(tmp_path)
   ]
@@ -151,7 +151,7 @@ def test_mlflow_gets_the_rows(config, tmp_path, monkeypatch):
 
 
 def records(path):
-  """Yields the records of a file of W&B, which is a log of LevelDB."""
+  """Yields the records of a W&B file, which is a LevelDB log."""
   data, position, parts = pathlib.Path(path).read_bytes(), 7, b''
   while position + 7 <= len(data):
     if 32_768 - position % 32_768 < 7:  # No header fits into the block.
@@ -189,7 +189,7 @@ def test_wandb_gets_the_rows_without_a_network(config, tmp_path, monkeypatch):
   assert found == {r['step']: r['loss'] for r in logged}
 
 
-def test_unknown_and_missing_trackers_are_named(config, tmp_path, monkeypatch):
+def test_unknown_or_missing_trackers_are_refused(config, tmp_path, monkeypatch):
   config.tracker = 'excel'
   with pytest.raises(UserError, match="tracker='excel'.*wandb"):
     loop.train(config, tmp_path, ONE)

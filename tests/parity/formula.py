@@ -1,8 +1,8 @@
-"""Weights and images that both sides make for themselves, from names alone.
+"""Weights and images that both sides generate, from names alone.
 
 NumPy's RandomState is the same in every version. Nothing is transferred: a
-tensor under another name gets other values, so equal results also prove the
-names.
+tensor with a different name gets different values, so equal results also prove
+that the names match.
 """
 
 import math
@@ -32,7 +32,7 @@ def tensor(name, shape, input_axes):
 
 
 def is_positive(name):
-  """Whether a vector is a variance or a scale of batch norm."""
+  """True if a vector is a variance or a scale of batch norm."""
   *_, layer, last = ('', *name.replace('/', '.').split('.'))
   scale = last == 'weight' and layer.split('_')[-1] == 'bn'
   return scale or last in ('running_var', 'moving_variance', 'gamma')

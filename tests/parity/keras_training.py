@@ -1,6 +1,6 @@
 """Ten training steps of Keras's InceptionV3, for a golden file.
 
-Run by `make parity` in the project's own environment: TensorFlow brings Keras.
+Run by `make parity` in the project's environment: TensorFlow includes Keras.
 The optimizer is TensorFlow 1's RMSProp, which trained the papers' networks.
 Keras's own starts the mean square at 0 instead of 1.
 """
@@ -46,7 +46,7 @@ def values(variables):
 def make_gradient(model):
   """Returns a compiled function of a batch: loss and gradients.
 
-  Weight decay is the penalty that it stands for; the loss returned has none.
+  Weight decay is added as an L2 penalty; the returned loss excludes it.
   """
   variables = [variable.value for variable in model.trainable_variables]
   cross_entropy = tf.keras.losses.CategoricalCrossentropy(

@@ -1,4 +1,4 @@
-"""The peers, their golden files, and weights for them by the formula.
+"""The peers, their golden files, and their weights from `formula`.
 
 A golden file holds the names and shapes of a peer's tensors, and its logits for
 the weights and images of `formula`.
@@ -18,10 +18,10 @@ from inception.pretrained.tensors import network_layers
 from tests.parity import formula
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
-# `make parity` writes new golden files to a folder of its own.
+# `make parity` writes new golden files to a separate folder.
 FOLDER = pathlib.Path(os.environ.get('PARITY_FOLDER', GOLDEN))
 
-# Golden file: our name of the network, and whether it has auxiliary heads.
+# Golden file: our name for the network, and whether it has auxiliary heads.
 PEERS = {
   'torchvision_googlenet': ('inception_v1_torchvision', True),
   'torchvision_inception_v3': ('inception_v3_torchvision', True),
@@ -73,10 +73,10 @@ def imported(peer, classes):
 
 
 def apply(weights, images):
-  """Runs a network in evaluation; returns all its outputs.
+  """Runs a network in evaluation mode; returns all its outputs.
 
-  Peers with the same network share one compiled program: auxiliary heads, which
-  only some of them have, are left out.
+  Leaves out auxiliary heads, which only some peers have, so that peers with the
+  same network share one compiled program.
   """
   run = _compiled(
     weights.architecture, weights.num_classes, weights.batch_norm_scale

@@ -1,8 +1,8 @@
-"""What TF-slim's own networks compute, for golden files.
+"""Writes golden files with the logits of TF-slim's own networks.
 
-TF-slim needs TensorFlow 1's layers; it is run by hand in an environment of its
-own, Python 3.11 with tensorflow-cpu==2.15.1, tf_slim==1.1.0, and a folder that
-holds `nets/` of tensorflow/models, research/slim:
+TF-slim needs TensorFlow 1's layers. Run this by hand in a separate environment:
+Python 3.11, tensorflow-cpu==2.15.1, tf_slim==1.1.0, and a folder that contains
+`nets/` of tensorflow/models, research/slim:
 
   python -m tests.parity.slim_peers --slim=research/slim --output=golden
 """
@@ -15,8 +15,8 @@ import sys
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-# TensorFlow 2.15 looks for the layers of version 1 under another name than
-# Keras 2.15 has them.
+# TensorFlow 2.15 looks for the layers of version 1 under a different name than
+# the one that Keras 2.15 uses.
 for part in ('', '.base', '.normalization', '.convolutional', '.core'):
   module = importlib.import_module(f'keras.src.legacy_tf_layers{part}')
   sys.modules[f'tf_keras.legacy_tf_layers{part}'] = module

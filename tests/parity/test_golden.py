@@ -1,7 +1,7 @@
-"""Networks and importers compared with the logits that the peers compute.
+"""Networks and importers against the logits that the peers compute.
 
 `make parity` writes new golden files and runs these tests on them; it then
-checks the weights files that the peers save, too.
+also checks the weights files that the peers save.
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ def test_training_gives_the_logits_of_all_heads(peer):
     return outputs
 
   outputs = apply(weights.variables)
-  # With the statistics of two images, differences grow from layer to layer.
+  # With batch statistics of two images, differences grow from layer to layer.
   assert_close(outputs.logits, golden['train_logits'], 1e-3)
   assert len(outputs.aux_logits) == sum('aux_logits' in k for k in golden)
   for i, logits in enumerate(outputs.aux_logits):
@@ -102,7 +102,7 @@ def test_weights_files_of_the_peers_hold_the_weights_of_the_formula(
   jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
 
 
-# Form that torch wrote: classes, auxiliary heads, tensors left out.
+# Form written by torch: classes, auxiliary heads, tensors left out.
 FORMS = {
   'parallel': (5, True, 0),
   'compiled': (5, True, 0),

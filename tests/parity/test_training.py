@@ -1,7 +1,7 @@
 """Ten training steps here against the same ten steps of torchvision and Keras.
 
 The golden files hold the peers' losses and, for every tensor, how far it moved
-and in which direction. `make parity` makes them again.
+and in which direction. `make parity` regenerates them.
 """
 
 import collections
@@ -32,9 +32,9 @@ from tests.parity import trajectory
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
 FOLDER = pathlib.Path(os.environ.get('PARITY_FOLDER', GOLDEN))
 
-# Largest relative differences: of a loss, and by kind of tensor of how it
-# moved. Gradients differ more than losses, because rounding decides which units
-# near zero a ReLU cuts off. Parameters of batch norm move least of all.
+# Largest relative differences of a loss and, by kind of tensor, of a movement.
+# Gradients differ more than losses, because rounding decides which units near
+# zero a ReLU cuts off. Parameters of batch norm move least of all.
 LOSS = 1e-3
 STATISTICS = 2e-3
 BATCH_NORM = 0.2
@@ -109,7 +109,7 @@ def load_golden(peer):
 
 
 def importer_names(peer, names):
-  """Returns names of tensors as files have them: Keras's have numbers there."""
+  """Returns the names of tensors in files, where Keras numbers variables."""
   if not peer.startswith('keras'):
     return list(names)
   count = collections.Counter()
@@ -122,7 +122,7 @@ def importer_names(peer, names):
 
 
 def make_weights(peer, golden):
-  """Imports the initial weights, and says where each tensor goes.
+  """Imports the initial weights and maps names to tensors.
 
   Args:
     peer: Name of the recipe.
@@ -208,7 +208,7 @@ def differences(golden, tensors, found):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('peer', trajectory.RECIPES)
-def test_training_is_that_of_the_peer(peer):
+def test_training_matches_the_peer(peer):
   golden, recipe = load_golden(peer), trajectory.RECIPES[peer]
   weights, tensors = make_weights(peer, golden)
   losses, after = train(recipe, weights)

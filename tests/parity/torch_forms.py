@@ -1,6 +1,6 @@
-"""Files that PyTorch writes of networks in wrappers and with other heads.
+"""Writes PyTorch files of networks in wrappers and with other heads.
 
-Run by `make parity` in an environment of its own. Every file holds
+Run by `make parity` in a separate environment. Every file holds
 torchvision's Inception v3 with the weights of `formula`.
 """
 
@@ -22,14 +22,14 @@ def whole():
 
 
 def stack():
-  """Two layers in place of the classifier."""
+  """Two layers instead of the classifier."""
   model = whole()
   model.fc = nn.Sequential(nn.Linear(2048, 9), nn.ReLU(), nn.Linear(9, CLASSES))
   return model
 
 
 def new_classifier():
-  """A classifier of other classes than those of the auxiliary heads."""
+  """A classifier with other classes than the auxiliary heads."""
   model = whole()
   model.fc = nn.Linear(2048, 3)
   return model
@@ -42,7 +42,7 @@ def headless():
 
 
 def lightning(model):
-  """What a checkpoint of Lightning holds; the loss has weights too."""
+  """The content of a Lightning checkpoint whose loss has weights."""
   state = {f'model.{k}': v for k, v in model.state_dict().items()}
   state['criterion.weight'] = torch.ones(CLASSES)
   return {'epoch': 3, 'state_dict': state, 'hyper_parameters': {'lr': 0.1}}

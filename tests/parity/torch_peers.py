@@ -1,8 +1,8 @@
-"""What torchvision, timm, facenet-pytorch and pytorch-fid compute.
+"""Golden files of torchvision, timm, facenet-pytorch and pytorch-fid.
 
-Run by `make parity` in an environment of its own (requirements-parity.txt): it
-fills every network with the weights of `formula`, and writes for each a golden
-file of logits, and with --weights the files that torch itself saves.
+Run by `make parity` in a separate environment (requirements-parity.txt). Fills
+every network with the weights of `formula` and writes a golden file of its
+logits; with --weights, also the weights files that torch saves.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def facenet():
 
 
 def fid():
-  """The network of pytorch-fid with its classifier, and no download."""
+  """The network of pytorch-fid with its classifier, without a download."""
   empty = torchvision.models.inception_v3(
     num_classes=1008, aux_logits=False, init_weights=False
   ).state_dict()
@@ -54,7 +54,7 @@ def fid():
   return pytorch_fid.fid_inception_v3()
 
 
-# Name of the golden file: the network, image size, whether to train it too.
+# Golden file: the network, image size, whether to add logits in training.
 PEERS = {
   'torchvision_googlenet': (torchvision_googlenet, 224, True),
   'torchvision_inception_v3': (torchvision_inception_v3, 299, True),
@@ -67,7 +67,7 @@ PEERS = {
 
 
 def fill(model, make_tensor=formula.tensor):
-  """Gives every tensor the values of the formula, or of another one."""
+  """Fills every tensor with the values of the formula, or of another one."""
   state = model.state_dict()
   for name, value in state.items():
     if value.dtype == torch.float32:
@@ -79,7 +79,7 @@ def fill(model, make_tensor=formula.tensor):
 
 
 def results(model, size, train):
-  """Returns logits, and in training the auxiliary ones in order of depth."""
+  """Returns logits; with `train`, also training logits of all heads."""
   images = torch.from_numpy(formula.images(size).transpose(0, 3, 1, 2).copy())
   with torch.no_grad():
     found = {'logits': model.eval()(images)}

@@ -19,7 +19,7 @@ PEERS = {
 
 
 def make_optimizer(model, recipe):
-  """SGD whose weight decay is for kernels alone, as the project has it."""
+  """SGD with weight decay for kernels only, as in this project."""
   kernels = [p for p in model.parameters() if p.ndim > 1]
   others = [p for p in model.parameters() if p.ndim == 1]
   groups = [
@@ -43,7 +43,7 @@ def training_loss(model, images, labels, recipe):
 
 
 def tensors(model):
-  """Copies every tensor but the counters of batches."""
+  """Copies every tensor except the batch counters."""
   return {
     name: value.detach().double().numpy().copy()
     for name, value in model.state_dict().items()

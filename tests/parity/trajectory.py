@@ -1,7 +1,7 @@
-"""A short training run that a peer and this project both make.
+"""A short training run that a peer and this project both perform.
 
-The recipes, the batches, and the record of a run. NumPy alone: the peers' own
-environments import this file.
+The recipes, the batches, and the record of a run. It needs only NumPy: the
+peers' environments import this file.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ STEPS = 10
 CLASSES = 10
 LABEL_SMOOTHING = 0.1
 MOMENTUM = 0.9
-# Far above the papers' 4e-5: in ten steps a smaller one could not be told from
-# rounding.
+# Far above the papers' 4e-5: the effect of a smaller one would be lost in
+# rounding after only ten steps.
 WEIGHT_DECAY = 0.01
 RMSPROP_DECAY = 0.9
 RMSPROP_EPSILON = 1.0
 _BATCHES = 8
-# What is added to the biases of batch norm; see `initial`.
+# Added to the biases of batch norm; see `initial`.
 _RAISE = 2.0
 
 
@@ -47,8 +47,8 @@ class Recipe:
   batch_norm_decay: float
 
 
-# The learning rates are small because every layer of such a network multiplies
-# what rounding changed. The losses still move by tens of percent in one step.
+# The learning rates are small because every layer of such a network amplifies
+# rounding errors. The losses still move by tens of percent in one step.
 RECIPES = {
   'torchvision_inception_v3': Recipe(
     size=299,
@@ -80,10 +80,10 @@ RECIPES = {
 def initial(name, shape, input_axes):
   """Returns the values of the formula, with the bias of batch norm raised.
 
-  About one unit in forty is then cut off by its ReLU instead of every second
-  one. In a random network of fifty layers with half of the units cut off,
-  rounding alone turns into gradients that differ by a percent, and after ten
-  steps the losses of two correct programs have nothing in common.
+  A ReLU then cuts off about one unit in forty instead of every second one. In a
+  random network of fifty layers with half of the units cut off, rounding alone
+  changes gradients by a percent, and after ten steps the losses of two correct
+  programs are unrelated.
   """
   values = formula.tensor(name, shape, input_axes)
   if name.endswith(('.bn.bias', '/beta')):

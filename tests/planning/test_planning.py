@@ -1,4 +1,4 @@
-"""Planning: what is read from a compiled program, and what follows from it."""
+"""Planning: parsing compiled programs, and the estimates from them."""
 
 import importlib.util
 import json
@@ -117,8 +117,8 @@ def test_arithmetic_of_gpu_programs():
   assert all(op.kind == 'convolution' for op in found.values())
 
 
-def test_what_gpu_programs_do_not_say():
-  """Where a fusion comes from; and a started all-reduce returns too much."""
+def test_gaps_in_gpu_programs_are_filled():
+  """The source of a fusion, and the size of an all-reduce-start."""
   program = """
 %inner (a: f32[8]) -> f32[8] {
   %a = f32[8]{0} parameter(0)
@@ -139,7 +139,7 @@ ENTRY %main (x: f32[8]) -> f32[8] {
 
 
 def test_loops_of_tpu_programs():
-  """Their number of trips is only in the condition."""
+  """Their trip count is only in the condition."""
   program = """
 %condition (c: (s32[], f32[8])) -> pred[] {
   %limit = s32[]{:T(128)} constant(8)
@@ -195,7 +195,7 @@ ENTRY %main (x: f32[1000], y: f32[8]) -> f32[8] {
   assert read == {'p': 2 * 32, 'q': 3 * 32, 'r': 4000 + 32}
 
 
-def test_gpus_work_at_full_speed():
+def test_gpus_are_assumed_to_run_at_full_speed():
   topology = chips.parse('h100')
   program = Compiled(GPU_PROGRAM, seconds=1.0, peak_bytes=2**30)
   found = estimate(program, topology, 32)
@@ -247,14 +247,14 @@ def test_time_is_cycles_memory_and_all_reduces():
   total = 3500 / 1.5e9 + moving + reducing
   assert plan.step_seconds == pytest.approx(total)
   assert plan.images_per_second == pytest.approx(64 / total)
-  # The compiler counts what is in a loop once.
+  # The compiler counts the body of a loop once.
   once = total - 19 * 100 / 1.5e9
   assert plan.peak_share == pytest.approx(1e6 / once / 197e12)
   assert (plan.not_estimated, plan.all_reduces) == (1, 1)
   assert plan.limit == 'memory'
 
 
-def test_one_chip_has_nobody_to_add_up_with():
+def test_one_chip_needs_no_all_reduce():
   plan = estimate(compiled(), chips.parse('v5e:1x1'), batch_size=16)
   assert plan.all_reduce_seconds == 0
 
@@ -277,13 +277,13 @@ def test_operations_are_grouped():
     ('v5e:0x2', 'try v5e:2x2'),
   ],
 )
-def test_wrong_topologies_name_the_way_out(name, message):
+def test_wrong_topologies_are_refused_with_a_suggestion(name, message):
   with pytest.raises(UserError, match=message):
     chips.parse(name)
 
 
 def compile_nothing(monkeypatch, figures_of):
-  """Makes plans of given figures; returns the batch sizes that are tried."""
+  """Makes plans from given figures; returns the batch sizes that are tried."""
   tried = []
 
   def make(config, topology, what, num_examples):
@@ -330,9 +330,7 @@ def test_the_largest_batch_is_guessed_from_memory(config, monkeypatch):
 
 def test_nothing_fits(config, monkeypatch):
   compile_nothing(monkeypatch, lambda size: Estimate(size, False, None, 1, 1.0))
-  with pytest.raises(
-    UserError, match='has no memory for 8 images; take a smaller'
-  ):
+  with pytest.raises(UserError, match='8 images do not fit .*; use a smaller'):
     largest_batch(config, chips.parse('v5e:1x1'), 'train', 100)
 
 
@@ -377,7 +375,7 @@ def command(*arguments):
   importlib.util.find_spec('jax_cuda12_plugin') is not None,
   reason='it is installed',
 )
-def test_a_missing_compiler_is_named():
+def test_a_missing_compiler_is_reported():
   with pytest.raises(UserError, match=r"pip install 'jax\[cuda12\]'"):
     devices.describe(chips.parse('h100'))
 
@@ -386,7 +384,7 @@ def test_a_missing_compiler_is_named():
 
 
 @pytest.mark.slow
-def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
+def test_a_run_is_planned_for_chips_that_are_not_attached(tmp_path):
   chart, table = tmp_path / 'plan.png', tmp_path / 'plan.csv'
   done = command(
     '--config=tests/tiny.py',
@@ -410,7 +408,7 @@ def test_a_run_is_planned_for_chips_that_are_not_here(tmp_path):
 
 @pytest.mark.slow
 def test_parts_of_a_batch_are_counted():
-  """As a compiler for TPUs writes the loop over them."""
+  """In the loop over them, as the TPU compiler writes it."""
 
   def step(kernel, parts):
     return lax.scan(lambda x, part: (x @ kernel + part, None), kernel, parts)[0]
@@ -426,7 +424,7 @@ def test_parts_of_a_batch_are_counted():
 
 
 @pytest.mark.slow
-def test_a_batch_that_does_not_fit_is_said_to_be_too_large():
+def test_a_batch_that_does_not_fit_is_reported():
   done = command(
     '--config=tests/tiny.py',
     '--what=eval',

@@ -1,4 +1,4 @@
-"""Image files to names, features and explanations, in Python and the shell."""
+"""Classes, features and explanations of image files, in Python and shell."""
 
 import csv
 import json
@@ -46,8 +46,8 @@ def command(*arguments):
 
 
 @pytest.mark.parametrize('rows', [1, 2, 32])
-def test_files_are_classified_as_one_by_one(network, files, rows):
-  """Whatever the batch size, on four devices, in order, without padding."""
+def test_files_are_classified_as_if_one_by_one(network, files, rows):
+  """For any batch size, on four devices, in order, without padding."""
   results = list(
     stream.run(
       network.classify(3), network.variables, network.config.data, files, rows
@@ -69,7 +69,7 @@ def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
   data = network.config.data
   side = data.image_size
   generator = np.random.default_rng(0)
-  # Of this size, the picture is not resized.
+  # At this size, the picture is not resized.
   large = round(side / eval_transform(data).crop_pct)
   pixels = generator.integers(0, 256, (large, large, 3), np.uint8)
   path = str(tmp_path / 'noise.png')
@@ -87,7 +87,7 @@ def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
   (found,) = network.predict([path], top=3, crops=10)
   expected = np.sort(np.asarray(mean))[::-1][:3]
   assert found.probabilities == pytest.approx(expected, rel=1e-4)
-  # All crops of a picture of one color are the same.
+  # All crops of a single-color picture are the same.
   Image.new('RGB', (50, 40), (200, 30, 90)).save(path)
   (one,), (ten,) = (network.predict([path], crops=crops) for crops in (1, 10))
   assert one.classes == ten.classes
@@ -100,12 +100,12 @@ def test_ten_crops_are_the_mean_of_corners_center_and_mirror_images(
     (lambda n, f: n.predict([]), 'the list of files is empty'),
     (lambda n, f: n.features([]), 'the list of files is empty'),
     (lambda n, f: n.read([]), 'the list of files is empty'),
-    (lambda n, f: n.predict(f[0]), 'is one path; give a list'),
+    (lambda n, f: n.predict(f[0]), 'is a single path; give a list'),
     (lambda n, f: n.predict(f, crops=3), 'crops=3 is not one of 1, 10'),
     (lambda n, f: n.predict(f, top=0), 'top=0 must be at least 1'),
   ],
 )
-def test_wrong_arguments_are_named(network, files, call, message):
+def test_wrong_arguments_are_refused(network, files, call, message):
   with pytest.raises(UserError, match=message):
     call(network, files)
 
@@ -145,7 +145,7 @@ def test_features_are_the_endpoints_of_each_file(network, files):
     network.features(files, 'x')
 
 
-def test_what_is_no_image_is_an_error_in_python(network, files, tmp_path):
+def test_non_image_files_are_an_error_in_python(network, files, tmp_path):
   (tmp_path / 'notes.jpg').write_text('x')
   with pytest.raises(UserError, match='notes.jpg'):
     network.predict([files[0], tmp_path / 'notes.jpg'])
@@ -153,8 +153,8 @@ def test_what_is_no_image_is_an_error_in_python(network, files, tmp_path):
     network.predict([files[0], tmp_path / 'gone.jpg'])
 
 
-def test_what_speaks_for_a_class_is_its_weighted_channels(network, files):
-  """With average pooling and a single matrix, Grad-CAM is CAM."""
+def test_grad_cam_is_the_weighted_sum_of_channels(network, files):
+  """With average pooling and a linear classifier, Grad-CAM equals CAM."""
   images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
   explain = jax.jit(make_explainer(network.model, network.config.data))
   found = explain(network.variables, images)
@@ -188,7 +188,7 @@ def test_folders_patterns_and_lists_are_found(image_folder, monkeypatch):
     stream.find_files([str(train / 'empty')])
 
 
-def test_the_command_goes_on_after_a_bad_file(image_folder, tmp_path):
+def test_the_command_continues_after_a_bad_file(image_folder, tmp_path):
   (image_folder / 'val' / 'cat' / '0.png').write_bytes(b'')
   done = command(
     f'--images={image_folder}/val/cat',
@@ -200,7 +200,7 @@ def test_the_command_goes_on_after_a_bad_file(image_folder, tmp_path):
   assert done.returncode == 1
   first, last = done.stderr.splitlines()
   assert 'cat/0.png: it is not an image: it is empty' in first
-  assert '1 of 6 files without an answer' in last
+  assert '1 of 6 files failed' in last
   report = json.loads(done.stdout.splitlines()[-1])
   assert len(report['images']) == 5 and len(report['failed']) == 1
   with open(tmp_path / 'classes.csv') as file:
@@ -235,7 +235,7 @@ def test_the_command_writes_features(image_folder, files, network, tmp_path):
     ([], '--images is missing'),
     (
       ['--images=tests', '--endpoint=PreLogits', '--csv=x.csv'],
-      '--csv does not go with --endpoint',
+      '--csv cannot be used with --endpoint',
     ),
     (['--images=tests', '--normalize'], '--normalize needs --endpoint'),
     (['--images=nowhere'], 'no such file, folder or pattern: nowhere'),
@@ -252,7 +252,7 @@ def test_wrong_input_is_one_line(arguments, message):
   assert message in done.stderr
 
 
-def test_explanations_have_the_proportions_of_what_is_seen(tmp_path, config):
+def test_explanations_have_the_proportions_of_the_crop(tmp_path, config):
   picture = Image.new('RGB', (60, 20))
   exif = picture.getexif()
   exif[ExifTags.Base.Orientation] = 6

@@ -27,7 +27,7 @@ def test_loading_prints_and_logs_nothing(capfd, caplog):
   assert not warnings
 
 
-def test_a_folder_without_checkpoints_is_named(tmp_path):
+def test_a_folder_without_checkpoints_is_refused(tmp_path):
   with pytest.raises(UserError, match=f'no checkpoints .*{tmp_path}'):
     load_pretrained(tmp_path)
 

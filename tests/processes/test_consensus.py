@@ -1,4 +1,4 @@
-"""Verdicts of two processes, of which this one has no more data."""
+"""Verdicts of two processes, when this one has run out of data."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from inception.processes.watchdog import Watchdog
 
 @pytest.fixture
 def consensus(monkeypatch):
-  """One of two processes; its ballots are the verdicts."""
+  """One of two processes; its votes decide."""
   monkeypatch.setattr(distributed, 'Ballot', lambda devices: None)
   alone = module.Consensus([], [], None, Watchdog(1.0))
   monkeypatch.setattr(distributed, 'process_count', lambda: 2)
@@ -32,7 +32,7 @@ def corrupt():
   raise UserError('corrupt')
 
 
-def test_a_process_without_data_goes_on_until_all_know(consensus):
+def test_a_process_without_data_continues_until_all_know(consensus):
   batches = consensus.over(corrupt(), lambda: 'empty')
   assert next(batches) == 'good' and not consensus.decide().failed
   assert next(batches) == 'empty'
@@ -49,7 +49,7 @@ def test_a_failed_evaluation_does_not_end_training(consensus):
 
 
 def test_processes_count_corrupt_images_together(consensus, monkeypatch):
-  """Each has found one; two of four are too many."""
+  """Each process has found one; two of four are too many."""
   source = SimpleNamespace(name='s', num_examples=4, describe=str)
   known = KnownCorrupt(source, 0.25)
   monkeypatch.setattr(distributed, '_tell', lambda message: [message, '[3]'])
@@ -60,7 +60,7 @@ def test_processes_count_corrupt_images_together(consensus, monkeypatch):
   next(batches)
   with pytest.raises(UserError, match='2 of 4 images.*data.max_broken=0.25'):
     consensus.decide()
-  # What was told is not told again; the same image counts once.
+  # Images are announced once, and the same image counts once.
   next(batches)
   assert not consensus.decide().corrupt
   assert KnownCorrupt(source, 0.25).learn([3, 3]) is None

@@ -1,4 +1,4 @@
-"""A device program: its two forms give the same bits."""
+"""The two forms of a device program give bit-identical results."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def collectives(text):
   return [op.result_bytes for op in found]
 
 
-def test_the_step_adds_up_gradients_statistics_and_metrics_alone(config):
+def test_the_step_reduces_only_gradients_statistics_and_metrics(config):
   config.model.architecture = 'tiniest'
   config.model.batch_norm_sync = False
   training = test_step.build(config, 4)

@@ -47,7 +47,7 @@ def losses(workdir):
 
 
 def assert_close_states(ours, theirs):
-  """Equal to float tolerance: gloo adds in another order than XLA's threads."""
+  """Tolerates rounding: gloo adds in a different order than XLA's threads."""
   assert ours.keys() == theirs.keys()
   for name in ours:
     np.testing.assert_allclose(ours[name], theirs[name], 1e-4, 1e-5, True, name)
@@ -78,7 +78,7 @@ def one(tmp_path_factory):
 
 def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   workdir = tmp_path / 'run'
-  # Another number of processes goes on with the same examples.
+  # A different number of processes continues with the same examples.
   loop.train(get_config(), workdir, jax.devices(), stop_at_step=1)
   started = waiting.start('train', workdir, *FLAGS, processes=2, devices=2)
   saved = workdir / 'checkpoints' / '2'
@@ -89,15 +89,15 @@ def test_two_processes_train_as_one_until_one_is_lost(one, tmp_path):
   last = error.splitlines()[-1]
   assert last.startswith('error: process 1 (host '), error
   assert 'start all processes again' in last
-  # One process logs and writes.
+  # Only one process logs and writes.
   assert 'in 2 processes' in output
   assert 'step' not in other.replace('Gloo', '')
   assert_close_states(state_of(workdir, 2), state_of(one, 2))
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_as_if_none_had_been_lost(one, tmp_path):
-  """With the bits of an unbroken run."""
+def test_two_processes_resume_as_if_never_stopped(one, tmp_path):
+  """The resumed run is bit-identical to an unbroken one."""
   whole, broken = tmp_path / 'whole', tmp_path / 'broken'
   train_two(whole)
   assert_close(whole, one)
@@ -108,7 +108,7 @@ def test_two_processes_go_on_as_if_none_had_been_lost(one, tmp_path):
   for name in theirs:
     np.testing.assert_array_equal(ours[name], theirs[name], name)
   assert losses(broken) == losses(whole)
-  # Another number of processes goes on with the same examples.
+  # A different number of processes continues with the same examples.
   loop.train(get_config(), copy, jax.devices())
   assert_close(copy, one)
   loop.train(get_config(), tmp_path / 'one', jax.devices(), stop_at_step=3)
@@ -132,10 +132,10 @@ def test_evaluation_counts_every_example_once(one):
   'own, message',
   [
     (['--config.data.dataset=digits', '--config.data.dataset=folder'], ''),
-    (['--config.seed=1', '--config.seed=2'], 'the config of process 1 differs'),
+    (['--config.seed=1', '--config.seed=2'], 'the config differs between'),
   ],
 )
-def test_an_error_of_one_process_is_one_of_all(tmp_path, own, message):
+def test_an_error_in_one_process_ends_all(tmp_path, own, message):
   results = waiting.run('train', tmp_path / 'run', own, processes=2)
   assert [status for status, _, _ in results] == [2, 2]
   for _, _, error in results:

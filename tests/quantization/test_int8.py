@@ -1,4 +1,4 @@
-"""Folded and int8 networks: the same function, or nearly; integers inside."""
+"""Folded and int8 networks: nearly the same function; integers inside."""
 
 import functools
 import re
@@ -25,21 +25,21 @@ _SIZE = 75
 
 
 def check(table, size, **fields):
-  """Compares a network with its folded one, and with two of integers."""
+  """Compares a network with its folded form and two integer forms."""
   model = create_model(table, num_classes=10, **fields)
   x = noise(size)
   variables = random_variables(model, x)
   plain = np.asarray(evaluate(model, variables, x))
   _, folded = fold_batch_norm(model, variables)
   largest = np.abs(plain).max()
-  # Without scales, the int8 network is the folded one.
+  # Without scales, the int8 network equals the folded one.
   network = int8.make_quantized(model)
   real = evaluate(network, folded, x)
   np.testing.assert_allclose(real, plain, atol=1e-4 * largest)
   quantized = quantize(model, variables, [x], Calibration(1, 'max'))
   integers = evaluate(network, quantized, x)
   np.testing.assert_allclose(integers, plain, atol=0.1 * largest)
-  # The same integers in float32: sums of fewer than 2^24 are exact.
+  # The same integers in float32: sums below 2^24 are exact.
   floats = evaluate(network.clone(integers=False), quantized, x)
   np.testing.assert_array_equal(integers, floats)
 
@@ -49,7 +49,7 @@ def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
   check(PIECES[name], PIECES[name].input_size)
 
 
-def test_every_word_runs_in_int8():
+def test_every_operation_runs_in_int8():
   blocks = (
     v.SeparableConv(8, 3, depth_multiplier=2),
     v.LocalResponseNorm(),
@@ -80,7 +80,7 @@ def test_folded_and_int8_networks_agree_with_the_plain_ones(name):
 @pytest.mark.parametrize(
   'name', ['inception_v1-Mixed_5b', 'inception_resnet_v1-Repeat_1']
 )
-def test_squeeze_excite_runs_too(name):
+def test_squeeze_excite_runs_in_int8(name):
   check(PIECES[name], PIECES[name].input_size, squeeze_excite=4)
 
 
@@ -162,7 +162,7 @@ def test_training_sees_rounded_numbers_and_plain_gradients():
   np.testing.assert_array_equal(gradient, [[1, 2], [3, 4]])
 
 
-def test_training_with_rounding_is_not_evaluation():
+def test_rounding_changes_training_but_not_evaluation():
   plain = create_model('tiny', num_classes=10)
   aware = create_model('tiny', num_classes=10, quantization_aware=True)
   x = noise(16)

@@ -1,4 +1,4 @@
-"""A device that multiplies integers wrongly is found."""
+"""A device that multiplies integers wrongly is detected."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def quantized():
 
 @pytest.fixture
 def device(monkeypatch, tmp_path):
-  """Makes the CPU count as another device, with a cache of its own."""
+  """Makes the CPU pass for another device, with its own cache."""
   monkeypatch.setattr(int8_check.distributed, 'on_cpu', lambda: False)
   before = jax.config.jax_compilation_cache_dir
   jax.config.update('jax_compilation_cache_dir', str(tmp_path))
@@ -39,7 +39,7 @@ def device(monkeypatch, tmp_path):
 
 @pytest.fixture
 def wrong(monkeypatch):
-  """Makes convolutions multiply other integers."""
+  """Makes convolutions multiply the wrong integers."""
   right = Integers._operands
 
   def operands(self, x, kernel):
@@ -49,7 +49,7 @@ def wrong(monkeypatch):
   monkeypatch.setattr(Integers, '_operands', operands)
 
 
-def test_a_device_that_multiplies_rightly_is_checked_once(
+def test_a_device_that_multiplies_correctly_is_checked_once(
   quantized, device, capsys, request
 ):
   int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
@@ -60,13 +60,13 @@ def test_a_device_that_multiplies_rightly_is_checked_once(
   assert not capsys.readouterr().err
 
 
-def test_a_device_that_multiplies_wrongly_is_named(
+def test_a_device_that_multiplies_wrongly_is_reported(
   quantized, device, wrong, capsys
 ):
-  for _ in range(2):  # It is not forgotten.
+  for _ in range(2):  # It warns every time.
     int8_check.warn_of_wrong_integers('runs/a', *quantized, SIZE)
     warning = capsys.readouterr().err
-    assert warning.startswith('warning: runs/a: cpu computes int8 wrongly')
+    assert warning.startswith('warning: runs/a: int8 results are wrong on cpu')
     assert warning.count('\n') == 1
 
 

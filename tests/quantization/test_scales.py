@@ -9,7 +9,7 @@ from inception.quantization import histogram, scales
 from inception.quantization.quantize import Calibration
 
 
-def test_histograms_add_up_and_know_the_largest():
+def test_histograms_add_up_and_keep_the_largest():
   generator = np.random.default_rng(0)
   x = generator.normal(size=4000).astype(np.float32)
   parts = [histogram.of(jnp.asarray(part)) for part in (x[:1000], x[1000:])]
@@ -18,12 +18,12 @@ def test_histograms_add_up_and_know_the_largest():
   np.testing.assert_allclose(total['counts'], whole['counts'])
   assert total['largest'] == np.abs(x).max()
   assert float(whole['counts'].sum()) == 4000
-  # Counted where they belong.
+  # Values are in the right bins.
   below = np.asarray(whole['counts'])[histogram.CENTERS < 0.5].sum()
   assert below == pytest.approx((np.abs(x) < 0.5).sum(), rel=0.05)
 
 
-def test_samples_are_of_all_channels():
+def test_samples_cover_all_channels():
   x = jnp.zeros((64, 64, 64)).at[:, :, 5].set(1.0)
   counted = histogram.of(x)['counts'].sum()
   assert float(counted) == pytest.approx(2**16 / 64, rel=0.3)
@@ -33,8 +33,8 @@ def observed(values):
   return histogram.of(jnp.asarray(values, jnp.float32))
 
 
-def test_what_a_few_values_cost():
-  """One value in 20,000 is far out: two of the three ways clip it."""
+def test_the_effect_of_an_outlier():
+  """One value in 20,000 is an outlier; two of the three methods clip it."""
   generator = np.random.default_rng(0)
   values = np.abs(generator.normal(size=20_000))
   values[7] = 30.0

@@ -1,7 +1,7 @@
-"""A `python` for tests that starts in a moment, in place of 12 seconds.
+"""A `python` for tests that starts at once, instead of in 12 seconds.
 
 Importing TensorFlow takes 11 of the 12 CPU seconds of a command. A server
-imports it once per test process, and `python()` is the path of a program that
+imports it once per test process. `python()` returns the path of a program that
 takes the arguments of the interpreter and runs in a fork of the server.
 """
 

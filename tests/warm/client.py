@@ -22,14 +22,14 @@ SIGNALS = (
 def main(
   address: str, executable: str, python: str, arguments: list[str]
 ) -> int:
-  """Returns the exit status of the program that the arguments name."""
+  """Runs the program in the arguments; returns its exit status."""
   options = [word for word in arguments[:1] if word.startswith('-')]
   if not arguments or options not in ([], ['-m'], ['-c']):
-    # Options of the interpreter, which runs already where it is warm.
+    # The warm interpreter is already running and cannot take options.
     os.execv(python, [python, *arguments])
   server = socket.socket(socket.AF_UNIX)
   server.connect(address)
-  # Until the request is sent.
+  # Block signals until the request is sent.
   before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
   def pass_on(number: int, frame: object) -> None:

@@ -1,7 +1,7 @@
-"""Forks a process that has imported every slow package per client.
+"""Forks, for each client, a process that has imported every slow package.
 
-Only packages of others: a program still imports this project itself, so an
-import that it forgets is missed as in a shell.
+Only third-party packages: a program still imports this project itself, so a
+missing import fails as it would in a shell.
 
 Run:  python -m tests.warm.server SOCKET; ends with its standard input.
 """
@@ -30,7 +30,7 @@ PACKAGES = (
 )
 # Read when a package is imported: later changes would have no effect.
 _READ_AT_IMPORT = ('JAX_', 'TF_', 'TFDS_', 'KERAS_')
-# But these are read when they are used. Keras sets the last, for GPUs.
+# But these are read when they are used. Keras sets the last one, for GPUs.
 _READ_LATER = (
   *('JAX_COMPILATION_CACHE_DIR', 'JAX_COORDINATOR_ADDRESS'),
   *('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID', 'TF_FORCE_GPU_ALLOW_GROWTH'),
@@ -40,7 +40,7 @@ Program = Callable[[], object]
 
 
 def main(address: str) -> None:
-  """Imports, says so, and serves; in a child, runs the program."""
+  """Imports packages, prints 'ready', serves; a child runs the program."""
   environment = dict(os.environ)
   import_packages()
   listener = socket.socket(socket.AF_UNIX)
@@ -75,8 +75,8 @@ def run(program: Program) -> NoReturn:
 
 
 def import_packages() -> None:
-  """Imports the slow packages, whose C++ code prints meanwhile."""
-  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # As inception.data.tensorflow.
+  """Imports the slow packages, and hides what their C++ code prints."""
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # As in inception.data.tensorflow.
   kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
   os.dup2(nowhere, 2)
   for name in PACKAGES:
@@ -85,11 +85,11 @@ def import_packages() -> None:
   os.dup2(kept, 2)
   os.close(kept)
   os.close(nowhere)
-  gc.freeze()  # Collecting would copy every page that is shared.
+  gc.freeze()  # Garbage collection would copy shared pages.
 
 
 class Server:
-  """Forks a child per connection and passes on signals and exit statuses."""
+  """Forks a child per connection; forwards signals and exit statuses."""
 
   def __init__(self, listener: socket.socket):
     """Wakes up for clients, ended children, and the end of standard input."""
@@ -106,7 +106,7 @@ class Server:
       self._selector.register(ready, selectors.EVENT_READ)
 
   def run(self) -> dict | None:
-    """Serves; returns the request in a child, None at the end."""
+    """Serves clients; returns the request in a child, None at the end."""
     while True:
       for key, _ in self._selector.select():
         if key.fileobj is sys.stdin:
@@ -137,7 +137,7 @@ class Server:
       return None
     request = json.loads(content)
     with warnings.catch_warnings():
-      warnings.simplefilter('ignore')  # The threads of BLAS are idle.
+      warnings.simplefilter('ignore')  # BLAS threads are idle.
       pid = os.fork()
     if pid == 0:
       if request['leads_a_group']:
@@ -150,7 +150,7 @@ class Server:
     if pid == 0:
       return request
     if request['leads_a_group']:
-      # Here too: the group has to exist before it can be killed.
+      # Also here: the group has to exist before it can be killed.
       with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
     self._connections[pid] = (connection, request['leads_a_group'])
@@ -158,7 +158,7 @@ class Server:
     return None
 
   def _leave(self, connection: socket.socket) -> None:
-    """Closes in a child what belongs to the server."""
+    """Closes the sockets of the server in a child."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     self._selector.close()
@@ -167,7 +167,7 @@ class Server:
       end.close()
 
   def _pass_on(self, pid: int) -> None:
-    """Passes signals of a client to its child; kills it with the client."""
+    """Forwards a client's signals to its child; kills it with the client."""
     if pid not in self._connections:  # It has just ended.
       return
     connection, _ = self._connections[pid]
@@ -186,7 +186,7 @@ class Server:
         os.kill(pid, number)
 
   def _reap(self) -> None:
-    """Tells clients how their children have ended."""
+    """Sends clients the exit statuses of their children."""
     for pid in list(self._connections):
       ended, status = os.waitpid(pid, os.WNOHANG)
       if not ended:
@@ -200,7 +200,7 @@ class Server:
 
 
 def make_program(request: dict, old: dict[str, str]) -> Program:
-  """Prepares this process as the interpreter would; returns what it runs.
+  """Prepares this process as the interpreter would; returns its program.
 
   Args:
     request: From the client.
@@ -216,7 +216,7 @@ def make_program(request: dict, old: dict[str, str]) -> Program:
   }
   if too_late := changed - set(_READ_LATER):
     sys.exit(f'{too_late} have changed since packages were imported')
-  # Packages have set some when they were imported.
+  # Packages set some of these when they were imported.
   for name in old.keys() - new.keys():
     os.environ.pop(name, None)
   os.environ.update(new)
@@ -225,7 +225,7 @@ def make_program(request: dict, old: dict[str, str]) -> Program:
 
     folder = new.get('JAX_COMPILATION_CACHE_DIR')
     jax.config.update('jax_compilation_cache_dir', folder)
-  sys.executable = request['python']  # What it starts is warm as well.
+  sys.executable = request['python']  # Its child processes are warm as well.
   sys.path[1:1] = filter(None, new.get('PYTHONPATH', '').split(os.pathsep))
   if arguments[0] == '-c':
     sys.argv, sys.path[0] = ['-c', *arguments[2:]], ''
