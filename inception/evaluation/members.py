@@ -13,7 +13,7 @@ from inception.checkpoints.restore import Loaded, load_variables
 from inception.data import class_names
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, relabel
-from inception.errors import UserError, count, warn
+from inception.errors import UserError, count
 from inception.predict.predictor import (
   Predictor,
   average_crops,
@@ -170,12 +170,11 @@ def _match_classes(
       f'{source.name} has {count(len(source.classes), "class")}, but the'
       f' network of {folder} has {expected}'
     )
-  if distributed.is_first():
-    warn(
-      f'{folder} has no class names; assuming those of {source.name} in its'
-      f' order, from {source.classes[0]!r} to {source.classes[-1]!r}; to set'
-      ' them, import the weights with --classes'
-    )
+  distributed.warn(
+    f'{folder} has no class names; assuming those of {source.name} in its'
+    f' order, from {source.classes[0]!r} to {source.classes[-1]!r}; to set'
+    ' them, import the weights with --classes'
+  )
   return source
 
 

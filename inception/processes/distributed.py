@@ -12,6 +12,7 @@ from jax import lax
 from jax.experimental import multihost_utils
 import numpy as np
 
+from inception import errors
 from inception.errors import UserError
 
 Tree = TypeVar('Tree')
@@ -35,6 +36,12 @@ def process_count() -> int:
 def is_first() -> bool:
   """True in the process that writes config, logs and checkpoints."""
   return process_index() == 0
+
+
+def warn(message: str) -> None:
+  """Warns once, in the first process."""
+  if is_first():
+    errors.warn(message)
 
 
 def all_devices() -> list[jax.Device]:

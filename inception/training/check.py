@@ -7,7 +7,7 @@ import ml_collections
 
 from inception.config import checks
 from inception.data.choices import DATA_CHOICES
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.heads import HEAD_POOLINGS
 from inception.modules.options import INITIALIZERS, PRECISIONS
@@ -76,8 +76,8 @@ def check_run(
 def warn_of_warmup(config: ml_collections.ConfigDict, epochs: float) -> None:
   """Warns if a run ends before its learning rate reaches its peak."""
   warmup = config.schedule.warmup_epochs
-  if warmup > epochs and distributed.is_first():
-    warn(
+  if warmup > epochs:
+    distributed.warn(
       f'schedule.warmup_epochs={warmup:g} is longer than the run ({epochs:.3g}'
       ' epochs), so the learning rate never reaches its peak; try'
       f' --config.schedule.warmup_epochs={epochs / 10:.2g}'

@@ -9,7 +9,7 @@ import ml_collections
 from inception import errors
 from inception.architectures import get_architecture
 from inception.data.pixels.eval_transforms import eval_transform
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.modules.create import check_stage
 from inception.processes import distributed
 from inception.spec import unroll
@@ -88,8 +88,7 @@ def check_batch_norm(
       )
       if not resumed:
         raise UserError(text)
-      if distributed.is_first():
-        warn(text)
+      distributed.warn(text)
       return
 
 

@@ -13,7 +13,7 @@ from inception.data.pixels import decode
 from inception.data.sources import source
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import Source, overlap, relabel
-from inception.errors import UserError, are, count, warn
+from inception.errors import UserError, are, count
 from inception.files import json_text
 from inception.processes import distributed
 from inception.training import check
@@ -33,14 +33,14 @@ def open_splits(config: ml_collections.ConfigDict) -> Splits:
   train_source = open_source(data, data.train_split)
   eval_source = open_source(data, data.eval_split)
   common = overlap(train_source, eval_source)
-  if common and distributed.is_first():
-    warn(
+  if common:
+    distributed.warn(
       f'{count(common, "example")} {are(common)} in both'
       f' train_split={data.train_split} and eval_split={data.eval_split}:'
       ' evaluation will be too optimistic'
     )
-  if config.batch_size > train_source.num_examples and distributed.is_first():
-    warn(
+  if config.batch_size > train_source.num_examples:
+    distributed.warn(
       f'batch_size={config.batch_size} is larger than {train_source.name},'
       f' which has {count(train_source.num_examples, "image")}: steps see some'
       ' of them more than once'
@@ -74,8 +74,10 @@ def match_classes(
     )
     if classes is not None
   )
-  if len(classes) == 1 and distributed.is_first():
-    warn(f'{train_source.name} has a single class: there is nothing to learn')
+  if len(classes) == 1:
+    distributed.warn(
+      f'{train_source.name} has a single class: there is nothing to learn'
+    )
   return (
     relabel(train_source, classes, owner),
     relabel(eval_source, classes, owner),

@@ -18,7 +18,7 @@ from inception.checkpoints.store import Checkpoints
 from inception.config import compare
 from inception.data import class_names
 from inception.data.pixels.eval_transforms import eval_transform
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.modules.network import Network
 from inception.pretrained import by_name
 from inception.processes import distributed
@@ -102,8 +102,8 @@ def _load_pretrained(config: ml_collections.ConfigDict) -> Loaded:
       f' {config.model.architecture}; set --config.model.architecture={theirs}'
     )
   epsilon = pretrained.config.model.batch_norm_epsilon
-  if epsilon != config.model.batch_norm_epsilon and distributed.is_first():
-    warn(
+  if epsilon != config.model.batch_norm_epsilon:
+    distributed.warn(
       f'pretrained={config.pretrained} was trained with'
       f' model.batch_norm_epsilon={epsilon}, but the config has'
       f' {config.model.batch_norm_epsilon}'
@@ -142,12 +142,12 @@ def first_state(
     other_classes=theirs not in (None, ours)
     or start.pretrained.config.model.activation != 'softmax',
   )
+  if theirs is None and 'Logits/Logits' not in new:
+    distributed.warn(
+      f'{training.config.pretrained} does not name its classes; its'
+      ' classifier is kept, assuming the class order of the data'
+    )
   if distributed.is_first():
-    if theirs is None and 'Logits/Logits' not in new:
-      warn(
-        f'{training.config.pretrained} does not name its classes; its'
-        ' classifier is kept, assuming the class order of the data'
-      )
     print(
       f'weights from {training.config.pretrained}; new layers:'
       f' {", ".join(new) or "none"}'

@@ -104,8 +104,8 @@ def list_split(
       f'{split} has no images in class folders; they must be in'
       ' <split>/<class>/'
     )
-  if distributed.is_first() and (oddities := images.describe_oddities()):
-    warn(f'{split}: {oddities}')
+  if oddities := images.describe_oddities():
+    distributed.warn(f'{split}: {oddities}')
   return images
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inception.data.tensorflow import tf
-from inception.errors import UserError, count, some, warn
+from inception.errors import UserError, count, some
 from inception.processes import distributed
 
 _READ_AT_ONCE = 1024
@@ -204,8 +204,8 @@ def relabel(source: Source, expected: tuple[str, ...], owner: str) -> Source:
       f' class {label}, {unknown[0]!r} here and {there} there'
     )
   missing = [name for name in expected if name not in here]
-  if missing and distributed.is_first():
-    warn(
+  if missing:
+    distributed.warn(
       f'{source.name} has {len(source.classes)} of the'
       f' {count(len(expected), "class")} of {owner}; it lacks {some(missing)}'
     )
