@@ -43,6 +43,9 @@ def run(
   """
   # Ctrl-C ends a command without a traceback; training overrides this.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+  # XLA logs compilations that take minutes as errors, with advice to file a
+  # bug. Before JAX is imported, which reads this. Real errors are raised.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   if isinstance(sys.stdout, io.TextIOWrapper):
     # A path that is not Unicode is printed as its bytes.
     sys.stdout.reconfigure(errors='surrogateescape')

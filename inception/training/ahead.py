@@ -1,6 +1,7 @@
 """Compiles the programs of a run ahead of time, for the compilation cache."""
 
 from collections.abc import Sequence
+import time
 
 import jax
 import ml_collections
@@ -9,6 +10,7 @@ import numpy as np
 from inception import paths
 from inception.data import pipeline
 from inception.data.batches import host_shard
+from inception.errors import UserError
 from inception.processes import distributed
 from inception.training.preflight import prepare
 
@@ -22,7 +24,17 @@ def compile_only(
 
   Writes nothing to the workdir and reads no images. Arguments and errors are
   those of `train`.
+
+  Raises:
+    UserError: There is no compilation cache.
   """
+  cache = jax.config.jax_compilation_cache_dir
+  if not cache:
+    raise UserError(
+      '--compile_only needs a compilation cache; unset'
+      ' JAX_COMPILATION_CACHE_DIR, or set it to a folder'
+    )
+  began = time.monotonic()
   devices = list(devices or distributed.all_devices())
   training = prepare(config, paths.resolve(workdir), devices).training
   config = training.config
@@ -37,3 +49,5 @@ def compile_only(
   )
   for program in lowered:
     program.compile()
+  if distributed.is_first():
+    print(f'compiled in {time.monotonic() - began:.1f} s, kept in {cache}')

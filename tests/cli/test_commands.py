@@ -163,3 +163,25 @@ def test_help_shows_every_flag_and_imports_no_jax(module):
   assert str(warm.ROOT) not in result.stdout
   shown = re.findall(r'^  --(\w+)', result.stdout, re.MULTILINE)
   assert shown and sorted(shown) == sorted(result.stderr.split())
+
+
+def test_commands_hide_advice_of_xla_about_slow_compilations():
+  """JAX is not imported before, and reads the level that was set."""
+  code = (
+    'import os, sys\n'
+    'from inception.cli import commands\n'
+    'def main():\n'
+    '  assert "jax" not in sys.modules\n'
+    '  print(os.environ["TF_CPP_MIN_LOG_LEVEL"])\n'
+    'commands.run(main, lambda: None)\n'
+  )
+  environment = dict(os.environ)
+  environment.pop('TF_CPP_MIN_LOG_LEVEL', None)
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=warm.ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+  )
+  assert (done.stdout, done.stderr) == ('3\n', '')

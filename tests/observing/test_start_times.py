@@ -4,11 +4,13 @@ import os
 import pathlib
 import re
 import time
+import types
 
 import jax
 import pytest
 
 from inception.cli import shared
+from inception.errors import UserError
 from inception.observing.start_times import Startup
 from inception.training import ahead, loop
 
@@ -21,7 +23,9 @@ def cached():
 
 
 @pytest.mark.usefixtures('own_programs')
-def test_programs_compiled_ahead_are_not_compiled_again(config, tmp_path):
+def test_programs_compiled_ahead_are_not_compiled_again(
+  config, tmp_path, capsys
+):
   # No other test compiles these programs.
   config.optimizer.momentum = 0.8642
   config.model.batch_norm_epsilon = 0.0017
@@ -29,6 +33,7 @@ def test_programs_compiled_ahead_are_not_compiled_again(config, tmp_path):
   config.num_steps = 2
   before = cached()
   ahead.compile_only(config, tmp_path / 'run', jax.devices()[:2])
+  assert 'kept in ' in capsys.readouterr().out
   compiled = cached() - before
   assert len([name for name in compiled if name.startswith('jit__fun')]) == 2
   assert not (tmp_path / 'run').exists()
@@ -42,6 +47,18 @@ def test_programs_compiled_ahead_are_not_compiled_again(config, tmp_path):
     if path.name in later
   ]
   assert max(sizes, default=0) < 20_000
+
+
+def test_compiling_ahead_needs_a_cache(config, tmp_path, monkeypatch):
+  monkeypatch.setattr(
+    ahead,
+    'jax',
+    types.SimpleNamespace(
+      config=types.SimpleNamespace(jax_compilation_cache_dir='')
+    ),
+  )
+  with pytest.raises(UserError, match='unset JAX_COMPILATION_CACHE_DIR'):
+    ahead.compile_only(config, tmp_path / 'run')
 
 
 @pytest.mark.usefixtures('own_programs')
