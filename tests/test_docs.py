@@ -1,59 +1,128 @@
 """README and docs: sizes, numbers, and every command in them is run.
 
-A block of shell commands that the tests cannot run says why behind its fence,
-where pages do not show it: ```sh not-run: needs a GPU.
 Blocks of a page run in order in one folder that holds what a reader has: the
-project, a folder of pictures, and the workdir of a run as `weights/v3`.
+project, a folder of pictures, the workdirs of two runs, and weights as
+`weights/v3`. tests/pages.py reads the blocks and compares what they print.
 """
 
+import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import sysconfig
 
 import numpy as np
 from PIL import Image
 import pytest
+import safetensors.numpy
 import skimage
 
+from configs import digits
 from inception import get_architecture, paths
 from inception.checkpoints import weights as checkpoint
 from inception.config import default
 from inception.modules.create import model_from_config
 from inception.pretrained import published
 from inception.spec.cost import network_cost
-from tests import warm
+from tests import pages, warm
+from tests.parity import peers
+from tests.pretrained import web
 from tests.variables import random_variables
 from tests.warm import ROOT
 
 pytestmark = pytest.mark.usefixtures('python')
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-BLOCK = re.compile(
-  r'^```(\w+)( not-run: [^\n]+)?\n(.*?)^```$', re.MULTILINE | re.DOTALL
-)
 STRICT = 'import warnings\nwarnings.simplefilter("error", UserWarning)\n'
 # A few steps take less time than optimizing their program.
 FAST_COMPILATION = '--xla_backend_optimization_level=0'
-
-
-def blocks(page):
-  """Returns language and code of the blocks that tests run."""
-  found = BLOCK.findall(page.read_text())
-  return [(language, code) for language, not_run, code in found if not not_run]
+# The flags of a second run in evaluation.md.
+SMALL = (
+  '--config.model.width=0.125',
+  '--config.data.image_size=32',
+  '--config.num_epochs=8.0',
+)
 
 
 @pytest.fixture
 def folder(image_folder, tmp_path):
   """A folder as a reader has it after following the pages."""
-  for name in ('train.py', 'eval.py', 'configs'):
+  for name in ('train.py', 'eval.py', 'configs', 'examples'):
     (tmp_path / name).symlink_to(ROOT / name)
   image_folder.rename(tmp_path / 'pictures')
   for name, source in (('cat.jpg', 'chelsea.png'), ('dog.png', 'coffee.png')):
     data = pathlib.Path(skimage.__file__).parent / 'data'
     Image.open(data / source).convert('RGB').save(tmp_path / name)
   return tmp_path
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory):
+  """Two workdirs; trained if pages are updated, else of random weights."""
+  root = tmp_path_factory.mktemp('trained') / 'runs'
+  train = ['python', ROOT / 'train.py']
+  if os.environ.get('UPDATE_PAGES'):
+    run([*train, '--workdir=runs/digits'], root.parent, XLA_FLAGS='')
+    run([*train, '--workdir=runs/small', *SMALL], root.parent, XLA_FLAGS='')
+  else:
+    config = digits.get_config()
+    config.model.num_classes = 10
+    config.data.class_names = tuple('0123456789')
+    for name in ('digits', 'small'):
+      write_weights(root / name, config)
+  return root
+
+
+def write_weights(workdir, config):
+  size = config.data.image_size
+  variables = random_variables(
+    model_from_config(config), np.zeros((1, size, size, 3), np.float32)
+  )
+  checkpoint.write(paths.resolve(workdir), variables, config, step=449)
+
+
+@pytest.fixture
+def runs(folder, trained):
+  """The workdirs that `make demo` and evaluation.md make."""
+  shutil.copytree(trained, folder / 'runs')
+
+
+@pytest.fixture
+def imagenet(folder):
+  """Class folders as those of ImageNet, of noise."""
+  generator = np.random.default_rng(0)
+  for split, count in (('train', 4), ('val', 2)):
+    for synset in ('n01440764', 'n01739381', 'n02105855'):
+      place = folder / 'imagenet' / split / synset
+      place.mkdir(parents=True)
+      for i in range(count):
+        pixels = generator.integers(0, 256, (60, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(place / f'{synset}_{i}.JPEG')
+
+
+@pytest.fixture(scope='session')
+def hub(tmp_path_factory):
+  """Environment with a Hub on this machine, and a cache of its own.
+
+  The Hub has random weights under the name of published ones.
+  """
+  arrays = peers.formula_arrays('timm_inception_v3', 1000)
+  content = safetensors.numpy.save(arrays)
+  digest = hashlib.sha256(content).hexdigest()
+  root = tmp_path_factory.mktemp('hub')
+  with web.serve() as server:
+    path = '/timm/inception_v3.tv_in1k/resolve/main/model.safetensors'
+    elsewhere = server.url.replace('127.0.0.1', 'localhost')
+    server.pages[path] = web.Page(to=f'{elsewhere}/cdn', linked=digest)
+    server.pages['/cdn'] = web.Page(content)
+    yield {
+      'HF_ENDPOINT': server.url,
+      'INCEPTION_HOME': str(root / 'inception'),
+      'HF_HUB_CACHE': str(root / 'hub'),
+    }
 
 
 @pytest.fixture
@@ -65,10 +134,7 @@ def weights(folder):
   config.model.width = 0.02
   config.model.aux_heads = False
   config.data.image_size = 75
-  variables = random_variables(
-    model_from_config(config), np.zeros((1, 75, 75, 3), np.float32)
-  )
-  checkpoint.write(paths.resolve(folder / 'weights' / 'v3'), variables, config)
+  write_weights(folder / 'weights' / 'v3', config)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
@@ -114,63 +180,119 @@ def test_the_table_of_networks_has_the_numbers_of_the_tables():
     assert f'{cost.macs / 1e9:.2f}' == macs
 
 
-def start(command, folder):
-  environment = {**os.environ, 'XLA_FLAGS': FAST_COMPILATION}
+def start(command, folder, **environment):
   path = f'{pathlib.Path(warm.python()).parent}:{os.environ["PATH"]}'
-  environment.update(PATH=path, PYTHONPATH=str(ROOT))
+  environment = {
+    **os.environ,
+    'PATH': path,
+    'PYTHONPATH': str(ROOT),
+    'XLA_FLAGS': FAST_COMPILATION,
+    **environment,
+  }
   return subprocess.run(
     command, cwd=folder, env=environment, capture_output=True, text=True
   )
 
 
-def run(command, folder):
-  """Runs a command that has to succeed, and to warn of nothing."""
-  result = start(command, folder)
+def run(command, folder, **environment):
+  """Runs a command that must succeed, and warn of nothing."""
+  result = start(command, folder, **environment)
   assert result.returncode == 0, result.stdout + result.stderr
-  if command[0] == 'bash':
-    # Short trials of a long recipe end within its warm-up.
-    lines = result.stderr.splitlines()
-    assert [x for x in lines if 'schedule.warmup_epochs' not in x] == []
+  # Short runs end within their warm-up; three class folders are not ImageNet.
+  expected = re.compile('schedule.warmup_epochs|has 3 of the 1,000 classes')
+  lines = result.stderr.splitlines()
+  assert [line for line in lines if not expected.search(line)] == []
   return result.stdout
 
 
-def with_commands():
-  """Pages whose shell commands run all at once."""
-  for page in PAGES:
-    if page.stem in ('resuming', 'own-pictures'):
-      continue  # Other tests run their commands one by one.
-    # It draws augmented images, which takes 25 CPU seconds to compile.
-    marks = [pytest.mark.slow] if page.stem == 'data' else []
-    yield pytest.param(page, id=page.stem, marks=marks)
+def run_page(name, folder, **environment):
+  """Runs the shell commands of a page, and compares what they print."""
+  page = next(page for page in PAGES if page.stem == name)
+  for block in pages.blocks(page, 'sh'):
+    printed = run(['bash', '-euc', block.code], folder, **environment)
+    pages.check_output(page, block, printed)
 
 
-@pytest.mark.parametrize('page', list(with_commands()))
-def test_every_shell_command_runs_or_says_why_not(page, folder):
-  for language, code in blocks(page):
-    if language == 'sh':
-      run(['bash', '-euc', code], folder)
+@pytest.mark.parametrize('name', ['config', 'sweeps'])
+def test_every_shell_command_runs(name, folder):
+  run_page(name, folder)
+
+
+# Augmented images take 25 CPU seconds to compile; evaluation runs in int8, with
+# ten crops, and as ensemble and cascade.
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['data', 'evaluation'])
+def test_every_shell_command_about_runs_runs(name, folder, runs):
+  run_page(name, folder)
+
+
+def test_every_page_with_commands_is_run():
+  """Other tests run the commands of some pages one by one."""
+  with_commands = {page.stem for page in PAGES if pages.blocks(page, 'sh')}
+  assert with_commands == {
+    *('config', 'sweeps', 'data', 'evaluation'),
+    *('README', 'weights', 'imagenet', 'resuming'),
+    'own-pictures',  # tests/test_own_pictures.py
+  }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['weights', 'imagenet'])
+def test_every_shell_command_about_published_weights_runs(
+  name, folder, hub, imagenet
+):
+  run_page(name, folder, **hub)
+
+
+@pytest.mark.slow
+def test_the_first_commands_install_and_name_a_picture(runs, folder, hub):
+  """From the files of the project to a prediction by a name of weights.
+
+  `pip install .` finds all dependencies in this environment.
+  """
+  for name in ('inception', 'pyproject.toml', 'README.md', 'LICENSE'):
+    (folder / name).symlink_to(ROOT / name)
+  for file in ROOT.glob('requirements*.txt'):
+    (folder / file.name).symlink_to(file)
+  page = ROOT / 'README.md'
+  install, *others = pages.blocks(page, 'sh')
+  environment = {
+    **hub,
+    'PATH': f'{sysconfig.get_path("scripts")}:{os.environ["PATH"]}',
+    'PYTHONPATH': sysconfig.get_path('purelib'),
+    'PIP_NO_BUILD_ISOLATION': '0',
+    'PIP_NO_INDEX': '1',
+    'PIP_DISABLE_PIP_VERSION_CHECK': '1',
+  }
+  run(['bash', '-euc', install.code], folder, **environment)
+  (folder / 'inception').unlink()
+  environment['PATH'] = f'{folder}/.venv/bin:{os.environ["PATH"]}'
+  for block in others:
+    printed = run(['bash', '-euc', block.code], folder, **environment)
+    pages.check_output(page, block, printed)
 
 
 @pytest.mark.slow
 def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
   """The real run: stopped, resumed, evaluated, drawn, then damaged."""
-  ((_, code),) = blocks(ROOT / 'docs' / 'resuming.md')
-  stop, resume, evaluate, draw = code.splitlines()
+  page = ROOT / 'docs' / 'resuming.md'
+  run_page('resuming', folder)
   workdir = folder / 'runs' / 'short'
-  run(['bash', '-c', stop], folder)
-  resumed = run(['bash', '-c', resume], folder)
-  assert 'step 2 of 4' in resumed and 'step 4/4' in resumed
-
-  results = json.loads(run(['bash', '-c', evaluate], folder).splitlines()[-1])
+  (evaluate,) = [
+    line
+    for block in pages.blocks(page, 'sh')
+    for line in block.code.splitlines()
+    if line.startswith('python eval.py')
+  ]
+  printed = run(['bash', '-c', evaluate], folder)
+  results = json.loads(printed.splitlines()[-1])
   assert results['step'] == 4 and results['split'] == 'test'
   assert results['examples'] == 360 and 0 <= results['top1'] <= results['top5']
   written = (workdir / 'evaluation_4_digits_test.json').read_text()
   assert json.loads(written) == results
-  run(['bash', '-c', draw], folder)
   assert (workdir / 'curves.png').stat().st_size > 10_000
   verify = ['python', '-m', 'inception.checkpoints.verify']
   verify.append(f'--workdir={workdir}')
-  run(verify, folder)
 
   for path in (workdir / 'checkpoints' / '4' / 'state').rglob('d/*'):
     content = bytearray(path.read_bytes())
@@ -190,27 +312,21 @@ def test_the_commands_about_resuming_train_evaluate_and_draw(folder):
 )
 def test_every_python_snippet_runs(name, folder):
   page = next(page for page in PAGES if page.stem == name)
-  snippets = [code for language, code in blocks(page) if language == 'python']
-  assert snippets
-  run([warm.python(), '-c', '\n'.join(snippets)], folder)
+  blocks = pages.blocks(page, 'python')
+  code = '\n'.join(block.code for block in blocks)
+  printed = run([warm.python(), '-c', code], folder)
+  pages.check_output(page, blocks[-1], printed)
 
 
 def test_the_snippet_about_weights_runs(folder, weights):
-  (snippet,) = [
-    code
-    for language, code in blocks(ROOT / 'docs' / 'weights.md')
-    if language == 'python'
-  ]
+  page = ROOT / 'docs' / 'weights.md'
+  (block,) = pages.blocks(page, 'python')
   checks = "assert outputs.endpoints['PreLogits'].shape[0] == 2"
-  run([warm.python(), '-c', STRICT + snippet + checks], folder)
+  run([warm.python(), '-c', STRICT + block.code + checks], folder)
 
 
 def test_no_page_has_a_snippet_that_no_test_runs():
-  with_snippets = {
-    page.stem
-    for page in PAGES
-    if any(lang == 'python' for lang, _ in blocks(page))
-  }
+  with_snippets = {page.stem for page in PAGES if pages.blocks(page, 'python')}
   assert with_snippets == {
     *('README', 'config', 'code', 'weights'),
     'own-pictures',  # tests/test_own_pictures.py

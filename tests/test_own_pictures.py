@@ -9,11 +9,10 @@ from PIL import Image
 import pytest
 import skimage
 
-from tests import warm
+from tests import pages, warm
 from tests.test_docs import (
   ROOT,
   STRICT,
-  blocks,
   folder,
   start,
   weights,
@@ -98,43 +97,32 @@ def pictures(folder, weights):
 
 @pytest.mark.slow
 def test_the_page_leads_to_a_classified_picture(pictures):
-  code = [block for language, block in blocks(PAGE) if language == 'sh']
-  check, train, evaluate, predict = code
-  done = start(['bash', '-euc', check], pictures)
-  assert done.returncode == 0, done.stdout + done.stderr
-  assert 'train: 18 images in 3 classes (6 per class)' in done.stdout
-  for phrase in (
-    'skipped 1 class without images (nothing)',
-    'skipped 3 files that are not images (cat/',
-    'skipped 1 dead link (cat/gone.png)',
-    '1 image in sub-folders of their class',
-  ):
-    assert phrase in done.stdout
+  def run(block, status=0):
+    done = start(['bash', '-euc', block.code], pictures)
+    assert done.returncode == status, done.stdout + done.stderr
+    pages.check_output(PAGE, block, done.stdout, alike=tuple(CLASSES))
+    return done
 
-  done = start(['bash', '-euc', train], pictures)
-  assert done.returncode == 0, done.stdout + done.stderr
-  assert 'new layers: Logits/Logits' in done.stdout
+  check, train, evaluate, predict, features = pages.blocks(PAGE, 'sh')
+  run(check)
+  done = run(train)
   assert 'skipped 3 files that are not images' in done.stderr
-  assert 'val: 18 examples' in done.stdout
-
-  done = start(['bash', '-euc', evaluate], pictures)
-  assert (done.returncode, done.stderr) == (0, '')
+  done = run(evaluate)
+  assert done.stderr == ''
   page = (pictures / 'mine.html').read_text()
   assert {'cat', 'cup', 'launch'} <= set(re.findall(r'<td>(\w+)</td>', page))
 
-  classes, features = predict.splitlines()
-  done = start(['bash', '-euc', classes], pictures)
-  assert done.returncode == 1
+  done = run(predict, status=1)
   assert 'new/c.png: it is not an image: its format is not' in done.stderr
   assert done.stderr.count('\n') == 2
   with open(pictures / 'names.csv') as file:
     named = {row['file'] for row in csv.DictReader(file)}
   assert named == {'new/a.png', 'new/b.jpg'}
   assert len(list((pictures / 'why').iterdir())) == 2
-  start(['bash', '-euc', features], pictures)
+  run(features, status=1)
   assert np.load(pictures / 'features.npz')['features'].shape[0] == 1
 
-  ((_, snippet),) = [b for b in blocks(PAGE) if b[0] == 'python']
-  done = start([warm.python(), '-c', STRICT + snippet], pictures)
+  (snippet,) = pages.blocks(PAGE, 'python')
+  done = start([warm.python(), '-c', STRICT + snippet.code], pictures)
   assert (done.returncode, done.stderr) == (0, '')
   assert re.match(r'new/a.png (cat|cup|launch) 0\.\d+', done.stdout)
