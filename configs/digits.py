@@ -2,7 +2,7 @@
 
 Run:     python train.py --config=configs/digits.py --workdir=runs/digits
 Needs:   Two CPU cores for two minutes.
-Expect:  Top-1 of 98.8 % on average; seeds 0 to 4 reached 97.5 to 99.7 %.
+Expect:  Top-1 of about 98.8 %; seeds 0 to 4 reached 97.5 to 99.7 %.
 """
 
 from inception.config.demo import get_config

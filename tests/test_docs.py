@@ -59,6 +59,32 @@ def folder(image_folder, tmp_path):
   return tmp_path
 
 
+def test_the_page_about_networks_has_the_numbers_of_the_tables():
+  page = (ROOT / 'docs' / 'networks.md').read_text()
+  costs = re.findall(
+    r'^\| `(\w+)` \| (\d+) \| ([\d.]+) M \| ([\d.]+) G \| ([\d.]+) MB',
+    page,
+    re.M,
+  )
+  assert len(costs) == 7
+  for name, size, parameters, macs, memory in costs:
+    table = get_architecture(name)
+    cost = network_cost(table, int(size), int(size))
+    assert table.input_size == int(size)
+    assert f'{cost.parameters / 1e6:.1f}' == parameters
+    assert f'{cost.macs / 1e9:.2f}' == macs
+    in_float32 = sum(stage.activation_bytes for stage in cost.stages)
+    assert f'{in_float32 / 2 / 1e6:.1f}' == memory
+
+  rows = published.rows()
+  accuracies = re.findall(r'`(\w*)\.(\w+)` ([\d.]+)', page)
+  assert len(accuracies) == 16
+  network = ''
+  for short, tag, top1 in accuracies:
+    network = short or network
+    assert f'{rows[f"{network}.{tag}"].top1:.1f}' == top1
+
+
 @pytest.fixture(scope='session')
 def trained(tmp_path_factory):
   """Two workdirs; trained if pages are updated, else of random weights."""
