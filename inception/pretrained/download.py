@@ -30,6 +30,11 @@ _BLOCK = 2**18  # Bytes per read.
 
 _HEADERS = {'User-Agent': 'inception-jax', 'Accept-Encoding': 'identity'}
 
+_IMPORT = (
+  'download it elsewhere and import it with python -m inception.pretrained'
+  ' --file=FILE --output=FOLDER'
+)
+
 # HTTP statuses worth retrying.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -76,7 +81,7 @@ def download(url: str, part: paths.Path) -> str | None:
     if failures == _ATTEMPTS:
       raise UserError(
         f'cannot download {url}: {failure}; run the command again to resume,'
-        ' or import a local file with --file'
+        f' or {_IMPORT}'
       )
     time.sleep(_FIRST_PAUSE * 2 ** (failures - 1))
 
@@ -196,7 +201,7 @@ def _refuse_offline(url: str) -> None:
     if os.environ.get(name, '').lower() in ('1', 'on', 'true', 'yes'):
       raise UserError(
         f'{url} is not on this machine, and {name} forbids downloads; unset'
-        f' {name}'
+        f' {name}, or {_IMPORT}'
       )
 
 
