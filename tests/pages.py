@@ -20,7 +20,8 @@ _BLOCK = re.compile(
   r'(?:\n\n```text(| varies)\n(.*?)^```$)?',
   re.MULTILINE | re.DOTALL,
 )
-_NUMBER = re.compile(r'\d[\d,.:e+-]*')
+# A hash in a file's name, or a number.
+_NUMBER = re.compile(r'(?<=_)[0-9a-f]{6}(?=[_.])|\d[\d,.:e+-]*')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,7 @@ def check_output(
   if re.fullmatch(pattern, '\n'.join([*lines, ''])):
     return
   if not os.environ.get('UPDATE_PAGES'):
-    assert lines == block.output.splitlines()
-    raise AssertionError('equal lines did not match')
+    raise AssertionError(f'{page.name} shows other output than\n{printed}')
   assert '...' not in block.output, 'shorten the new output by hand'
   text = page.read_text()
   between = '```\n\n```text' + ' varies' * block.varies + '\n'
@@ -98,4 +98,5 @@ def _line_pattern(line: str, varies: bool) -> str:
   # Columns are as wide as their numbers.
   line = re.sub(r'\s+', ' ', line.strip())
   words = map(re.escape, _NUMBER.split(line))
-  return ' *' + _NUMBER.pattern.join(words).replace(r'\ ', ' +')
+  number = f'(?:{_NUMBER.pattern})'
+  return ' *' + number.join(words).replace(r'\ ', ' +')

@@ -85,7 +85,8 @@ def check(
   found = _look_at_all(root, splits, decode_all)
   damaged = [f'{i.name}: {i.damage}' for i in found if i.damage]
   damaged += [
-    f'{os.path.join(split, name)}: it is not an image'
+    f'{os.path.relpath(folder.split_folder(root, split) / name, root)}: it is'
+    ' not an image'
     for split, images_ in splits.items()
     for name in images_.no_images
   ]
@@ -104,6 +105,10 @@ def check(
     *_counted(
       'show a single color (transparent pixels show data.background)',
       [image.name for image in found if image.uniform],
+    ),
+    *_counted(
+      'cannot be decoded, which evaluation of their split does not tolerate',
+      [i.name for i in found if i.damage and i.split != _TRAIN],
     ),
     *_duplicates(found),
   ]

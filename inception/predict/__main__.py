@@ -133,6 +133,9 @@ def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
           result['image'], result['heat'], _title(prediction), output, shape
         )
         rows[-1]['explanation'] = str(output)
+  for name in ('csv', 'explain'):
+    if flags.FLAGS[name].value and rows:
+      print(f'{name}: {flags.FLAGS[name].value}')
   return {'images': rows}, failures
 
 

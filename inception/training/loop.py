@@ -85,9 +85,14 @@ def _take_steps(run: Run, state: TrainState, steps: range) -> TrainState:
       break
   run.saver.finish()
   _end(run, step, stopped)
+  total = run.training.duration.steps
   if not steps and not run.patience.exhausted:
-    total = run.training.duration.steps
     run.logs.say(f'already at step {step} of {total}: nothing to do')
+  elif step < total and not run.patience.exhausted:
+    run.logs.say(
+      f'stopped after step {step} of {total}; repeat the command without'
+      ' --stop_at_step to continue'
+    )
   return state
 
 

@@ -191,9 +191,12 @@ def test_a_folder_is_checked(image_folder):
     'emu',
     'skipped 1 file that is not an image (dog/notes.txt)',
     'val/dog/clear.png',
+    'val/dog/1.jpg',
     'train/dog/2.png = val/cat/copy.png',
     'train/dog/3.jpg = train/emu/3.jpg, train/dog/2.png = val/cat/copy.png',
   ]
+  (flat,) = check_folder.check(val, decode_all=False).broken
+  assert flat == 'dog/notes.txt: it is not an image'
   assert '1 of 16' in check_folder.check(root, decode_all=False).errors[0]
   shutil.rmtree(train / 'cat')
   assert (

@@ -201,7 +201,10 @@ def test_the_command_continues_after_a_bad_file(image_folder, tmp_path):
   first, last = done.stderr.splitlines()
   assert 'cat/0.png: it is not an image: it is empty' in first
   assert '1 of 6 files failed' in last
-  report = json.loads(done.stdout.splitlines()[-1])
+  *_, csv_line, explain_line, report = done.stdout.splitlines()
+  assert csv_line == f'csv: {tmp_path}/classes.csv'
+  assert explain_line == f'explain: {tmp_path}/explained'
+  report = json.loads(report)
   assert len(report['images']) == 5 and len(report['failed']) == 1
   with open(tmp_path / 'classes.csv') as file:
     rows = list(csv.DictReader(file))

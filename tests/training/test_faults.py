@@ -27,8 +27,9 @@ def by_score(checkpoints):
   return checkpoints.scores.best_first(checkpoints.steps())
 
 
-def test_two_runs_do_not_share_a_workdir(config, tmp_path):
+def test_two_runs_do_not_share_a_workdir(config, tmp_path, capsys):
   loop.train(config, tmp_path, ONE, stop_at_step=1)
+  assert 'stopped after step 1 of 6; repeat' in capsys.readouterr().out
   with (
     WorkdirLock(paths.resolve(tmp_path)),
     pytest.raises(UserError, match='is in use by process'),
