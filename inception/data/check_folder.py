@@ -107,7 +107,7 @@ def check(
       [image.name for image in found if image.uniform],
     ),
     *_counted(
-      'cannot be decoded, which evaluation of their split does not tolerate',
+      'cannot be decoded, which evaluation does not tolerate',
       [i.name for i in found if i.damage and i.split != _TRAIN],
     ),
     *_duplicates(found),
