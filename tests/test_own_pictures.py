@@ -114,7 +114,9 @@ def test_the_page_leads_to_a_classified_picture(pictures):
 
   done = run(predict, status=1)
   assert 'new/c.png: it is not an image: its format is not' in done.stderr
-  assert done.stderr.count('\n') == 2
+  # At 75 pixels.
+  assert 'last grid is one cell, so heat maps have a single' in done.stderr
+  assert done.stderr.count('\n') == 3
   with open(pictures / 'names.csv') as file:
     named = {row['file'] for row in csv.DictReader(file)}
   assert named == {'new/a.png', 'new/b.jpg'}

@@ -1,7 +1,7 @@
 """Checks all images in a folder before a run uses them."""
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 import concurrent.futures
 import dataclasses
 import functools
@@ -103,11 +103,11 @@ def check(
       if (oddities := images_.describe_oddities())
     ),
     *_counted(
-      'show a single color (transparent pixels show data.background)',
+      'with a single color (transparent pixels show data.background)',
       [image.name for image in found if image.uniform],
     ),
     *_counted(
-      'cannot be decoded, which evaluation does not tolerate',
+      'that cannot be decoded, which evaluation does not tolerate',
       [i.name for i in found if i.damage and i.split != _TRAIN],
     ),
     *_duplicates(found),
@@ -192,7 +192,7 @@ def _classes_that_others_lack(splits: dict[str, ImageList]) -> Iterable[str]:
 def _outside(root: paths.Path, splits: dict[str, ImageList]) -> Iterable[str]:
   if [*splits] != folder.WHOLE:
     names = listing.loose_images(root)
-    yield from _counted('are not in any split or class', names)
+    yield from _counted('not in any split or class', names)
 
 
 def _too_many_broken(
@@ -216,24 +216,26 @@ def _duplicates(found: list[_Image]) -> Iterable[str]:
   for image in found:
     by_content[image.content].append(image)
   same = [group for group in by_content.values() if len(group) > 1]
+  names = [' = '.join(sorted(i.name for i in group)) for group in same]
+  places = [{(image.split, image.label) for image in group} for group in same]
   splits = sorted({image.split for image in found})
   for one, other in itertools.combinations(splits, 2):
-    pairs = [
-      ' = '.join(image.name for image in group)
-      for group in same
-      if {one, other} <= {image.split for image in group}
-    ]
-    yield from _counted(f'are in both {one} and {other}', pairs)
-  pairs = [
-    ' = '.join(image.name for image in group)
-    for group in same
-    if len({image.label for image in group}) > 1
-  ]
-  yield from _counted('are in more than one class', pairs)
+    shared = [{one, other} <= {split for split, _ in each} for each in places]
+    yield from _counted(
+      f'in both {one} and {other}', itertools.compress(names, shared)
+    )
+  several = [len({label for _, label in each}) > 1 for each in places]
+  yield from _counted(
+    'in more than one class', itertools.compress(names, several)
+  )
+  repeated = [len(each) == 1 for each in places]
+  yield from _counted(
+    'more than once in one class', itertools.compress(names, repeated)
+  )
 
 
-def _counted(what: str, names: Sequence[str]) -> Iterable[str]:
-  if names:
+def _counted(what: str, images: Iterable[str]) -> Iterable[str]:
+  if names := list(images):
     yield f'{count(len(names), "image")} {what}: {some(names, _NAMED)}'
 
 

@@ -114,6 +114,7 @@ def main() -> None:
       print(json_text.dump(results))
     # Written last, so an unwritable workdir does not lose the results.
     sys.stdout.flush()
+    paths.make_writable(output)
     path = files.write_results(output, results)
     if not values.json:
       print(f'written to {path}')
@@ -140,7 +141,6 @@ def _output(workdir: str) -> paths.Path:
 
   output = shared.output('output', outputs.folder)
   if output is not None:
-    paths.make_writable(output)
     return output
   return paths.resolve('.' if by_name.is_name(workdir) else workdir)
 

@@ -96,10 +96,10 @@ def _table(report: dict[str, Any]) -> str:
     else:
       name, part = f'> {point["threshold"]:.4f}', f'{point["passed_on"]:.1%}'
       off = ''
-    chord = point.get('chord_top1')
-    if chord is not None and not off:
-      off = f'{100 * (point["top1"] - chord):+.2f}'
-    text = '' if chord is None else f'{chord:.2%}'
+    random_mix = point.get('random_mix_top1')
+    if random_mix is not None and not off:
+      off = f'{100 * (point["top1"] - random_mix):+.2f}'
+    text = '' if random_mix is None else f'{random_mix:.2%}'
     rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
   heading = ('network', 'asked B', 'top-1', 'images/s', 'random mix', 'gain')
   return outputs.format_table(heading, rows)

@@ -60,7 +60,7 @@ class Pair:
     """Sends a random share of the images to A and the rest to B.
 
     Returns:
-      `top1` and `images_per_second`; `chord_top1`, the expected top-1;
+      `top1` and `images_per_second`; `random_mix_top1`, the expected top-1;
       `standard_error` of the random choice; `deviation` in standard errors.
     """
     generator = np.random.default_rng(seed)
@@ -69,15 +69,15 @@ class Pair:
       lambda: route.mixture(self.runners, self.images, to_first)
     )
     first, second = (right.astype(float) for _, right in self._alone)
-    chord = float(share * first.mean() + (1 - share) * second.mean())
+    expected = float(share * first.mean() + (1 - share) * second.mean())
     # The images are fixed; only the choice is random.
     variance = share * (1 - share) * np.sum((first - second) ** 2)
     error = math.sqrt(variance) / len(self.labels)
-    difference = measured['top1'] - chord
+    difference = measured['top1'] - expected
     return {
       'share': share,
       **measured,
-      'chord_top1': chord,
+      'random_mix_top1': expected,
       'standard_error': error,
       'deviation': difference / error if error else 0.0,
     }
@@ -106,7 +106,7 @@ class Pair:
     other half is measured.
 
     Returns:
-      A, B, and the points, with `chord_top1` of the equally fast mixture.
+      A, B, and the points, with `random_mix_top1` of the equally fast mixture.
     """
     chosen = np.arange(len(self.labels)) % 2 == 0
     first = self.runners[0]
@@ -126,7 +126,7 @@ class Pair:
     points = [half.cascade(float(threshold)) for threshold in thresholds]
     for point in points:
       point['temperature'] = first.temperature
-      point['chord_top1'] = chord(a, b, point['images_per_second'])
+      point['random_mix_top1'] = random_mix(a, b, point['images_per_second'])
     return a, b, points
 
   def _measure(
@@ -176,7 +176,7 @@ def open_pair(
   return Pair(names, runners, read, labels, data.dataset, data.data_dir)
 
 
-def chord(a: Point, b: Point, images_per_second: float) -> float:
+def random_mix(a: Point, b: Point, images_per_second: float) -> float:
   """Returns the top-1 of the random mixture of A and B at the same speed.
 
   Times per image mix linearly. Slower points are compared with B, and faster

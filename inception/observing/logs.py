@@ -97,7 +97,7 @@ class Logs:
       f'epoch {metrics["epoch"]:.2f}  loss {metrics["loss"]:.4f}'
       f'  top-1 {metrics["top1"]:.1%}'
       f'  learning rate {metrics["learning_rate"]:.3g}'
-      f'  {metrics["images_per_second"]:.0f} images/s'
+      f'  {metrics["images_per_second"]:.1f} images/s'
       + (f'  {skipped:.0f} updates skipped' if skipped else '')
     )
     if self._bar.disable:

@@ -127,6 +127,8 @@ def _write_classes(network: Any, files: list[str]) -> tuple[dict, list]:
         if table is not None:
           table.writerow([file, rank, name, probability])
       if values.explain:
+        if result['heat'].size == 1 and len(rows) == 1:
+          warn('the last grid is one cell, so heat maps have a single color')
         shape = explain.proportions(file, network.config.data)
         output = _explanation(file, len(rows))
         explain.draw(

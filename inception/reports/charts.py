@@ -24,6 +24,18 @@ _LEGEND = {
 }
 
 _MOST_POINTS = 100  # Per curve; more would not be visible.
+_LABELS = {
+  'top1': 'top-1, %',
+  'best_top1': 'best top-1, %',
+  'top5': 'top-5, %',
+  'param_count': 'parameters, millions',
+  'images_per_second': 'images/s',
+}
+
+
+def label(name: str) -> str:
+  """Returns the heading of a column of results, with its unit."""
+  return _LABELS.get(name, name)
 
 
 def check_installed() -> None:
@@ -50,10 +62,11 @@ def curves(
     split: 'train', or 'evaluation' for all other splits.
     name: The metric.
   """
+  scale = 100 if name.startswith('top') else 1  # Rows have fractions.
   lines = []
   for run, rows in runs.items():
     points = [
-      (row['step'], row[name])
+      (row['step'], scale * row[name])
       for row in rows
       if (row['split'] == 'train') == (split == 'train') and name in row
     ]
@@ -74,17 +87,18 @@ def curves(
   ]
   menu: dict[str, Any] = {'type': 'buttons', 'direction': 'right'}
   menu |= {'buttons': buttons, 'showactive': False}
-  menu |= {'x': 1, 'y': 1.12, 'xanchor': 'right'}
-  title = f'{name}, {split}'
-  return _figure(lines, title, 'step', name, updatemenus=[menu])
+  # On the left: Plotly's toolbar is on the right.
+  menu |= {'x': 0, 'y': 1.12, 'xanchor': 'left'}
+  title = f'{label(name)}, {split}'
+  return _figure(lines, title, 'step', label(name), updatemenus=[menu])
 
 
 def scatter(
-  points: Sequence[Mapping[str, Any]], x: str, y: str, label: str, color: str
+  points: Sequence[Mapping[str, Any]], x: str, y: str, name: str, color: str
 ) -> str:
   """Plots one field of results against another, on a logarithmic x-axis.
 
-  Hovering over a point shows its field `label`; each value of the field `color`
+  Hovering over a point shows its field `name`; each value of the field `color`
   has a color.
   """
   groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -98,12 +112,13 @@ def scatter(
       'name': value,
       'x': [point[x] for point in group],
       'y': [point[y] for point in group],
-      'text': [point[label] for point in group],
+      'text': [point[name] for point in group],
       'marker': {'size': 10},
     }
     for value, group in groups.items()
   ]
-  return _figure(traces, f'{y} against {x}', x, y, {'type': 'log'})
+  title = f'{label(y)} against {label(x)}'
+  return _figure(traces, title, label(x), label(y), {'type': 'log'})
 
 
 def bars(values: Mapping[str, float], title: str) -> str:

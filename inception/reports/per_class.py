@@ -41,7 +41,7 @@ def render(results: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     _summary(results),
     '<h2>Confidence</h2>',
     calibration.diagram(details['bins']),
-    '<h2>Classes</h2>',
+    '<h2>Classes, the least accurate first</h2>',
     _class_table(classes, confusion),
     '<h2>Confusions</h2>',
   ]

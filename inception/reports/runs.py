@@ -146,7 +146,7 @@ def render(
   )
   if shares := importance(ordered, fields, 'top1'):
     parts += ['<h2>Importance of fields</h2>', _EXPLAINED]
-    parts.append(charts.bars(shares, 'relative importance for top1'))
+    parts.append(charts.bars(shares, 'relative importance for top-1'))
   parts.append(_SORT)
   return page.render(title, parts, _STYLE)
 
@@ -174,7 +174,9 @@ def _failures(results: Sequence[Mapping[str, Any]]) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
   shown = [c for c in columns if any(row.get(c) is not None for row in rows)]
-  head = ''.join(f'<th>{page.text(column)}</th>' for column in shown)
+  head = ''.join(
+    f'<th>{page.text(charts.label(column))}</th>' for column in shown
+  )
   body = ''.join(
     f'<tr{_mark(row)}>'
     + ''.join(_cell(row.get(column)) for column in shown)

@@ -198,7 +198,7 @@ def _report(folder: f.SweepFolder, page: str) -> int:
   if best:
     table = []
     for row in best[:10]:
-      speed = f'{row.get("images_per_second", 0):.0f}'
+      speed = f'{row.get("images_per_second", 0):.1f}'
       table.append((row['name'], f'{row["top1"]:.2f}', speed))
     print(outputs.format_table(('best', 'top-1', 'images/s'), table))
   counts = collections.Counter(row['status'] for row in rows)

@@ -176,6 +176,7 @@ def test_a_folder_is_checked(image_folder):
   shutil.copy(train / 'dog' / '2.png', val / 'cat' / 'copy.png')
   (train / 'emu').mkdir()
   shutil.copy(train / 'dog' / '3.jpg', train / 'emu')
+  shutil.copy(train / 'cat' / '0.png', train / 'cat' / 'again.png')
   (val / 'dog' / 'notes.txt').write_text('x')
   report = check_folder.check(root, decode_all=True)
   assert report.errors == (
@@ -194,7 +195,9 @@ def test_a_folder_is_checked(image_folder):
     'val/dog/1.jpg',
     'train/dog/2.png = val/cat/copy.png',
     'train/dog/3.jpg = train/emu/3.jpg, train/dog/2.png = val/cat/copy.png',
+    'train/cat/0.png = train/cat/again.png',
   ]
+  assert report.warnings[-1].startswith('1 image more than once in one class:')
   (flat,) = check_folder.check(val, decode_all=False).broken
   assert flat == 'dog/notes.txt: it is not an image'
   assert '1 of 16' in check_folder.check(root, decode_all=False).errors[0]

@@ -44,10 +44,10 @@ def test_extreme_shares_and_thresholds_give_a_single_network(two):
   assert two.cascade(1.0)['passed_on'] == 1
 
 
-def test_a_random_share_lands_on_the_chord(two):
+def test_a_random_share_gives_the_random_mix(two):
   points = [two.mixture(0.3, seed) for seed in range(40)]
-  chord = 0.3 * 0.5 + 0.7 * 26 / 40
-  assert all(p['chord_top1'] == pytest.approx(chord) for p in points)
+  random_mix = 0.3 * 0.5 + 0.7 * 26 / 40
+  assert all(p['random_mix_top1'] == pytest.approx(random_mix) for p in points)
   deviations = np.array([p['deviation'] for p in points])
   assert abs(deviations.mean()) < 3 / np.sqrt(40)
   assert 0.6 < deviations.std() < 1.4
@@ -83,11 +83,11 @@ def test_the_curve_goes_from_one_network_to_the_other(two):
   assert shares == sorted(shares)
 
 
-def test_the_chord_mixes_times():
+def test_a_random_mix_adds_times():
   a = {'top1': 0.6, 'images_per_second': 100.0}
   b = {'top1': 0.8, 'images_per_second': 50.0}
   # Half and half: 0.015 s per image.
-  assert pair.chord(a, b, 1 / 0.015) == pytest.approx(0.7)
-  assert pair.chord(a, b, 10.0) == pytest.approx(0.8)
-  assert pair.chord(a, b, 200.0) == pytest.approx(0.6)
-  assert pair.chord(b, a, 70.0) == pytest.approx(0.6)
+  assert pair.random_mix(a, b, 1 / 0.015) == pytest.approx(0.7)
+  assert pair.random_mix(a, b, 10.0) == pytest.approx(0.8)
+  assert pair.random_mix(a, b, 200.0) == pytest.approx(0.6)
+  assert pair.random_mix(b, a, 70.0) == pytest.approx(0.6)
