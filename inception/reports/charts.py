@@ -30,6 +30,9 @@ _LABELS = {
   'top5': 'top-5, %',
   'param_count': 'parameters, millions',
   'images_per_second': 'images/s',
+  'top1_mean': 'mean top-1, %',
+  'top1_std': 'standard deviation, %',
+  'count': 'runs',
 }
 
 
@@ -89,7 +92,7 @@ def curves(
   menu |= {'buttons': buttons, 'showactive': False}
   # On the left: Plotly's toolbar is on the right.
   menu |= {'x': 0, 'y': 1.12, 'xanchor': 'left'}
-  title = f'{label(name)}, {split}'
+  title = f'{label(name)} ({split})'
   return _figure(lines, title, 'step', label(name), updatemenus=[menu])
 
 
