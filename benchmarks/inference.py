@@ -73,7 +73,11 @@ class Case:
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_list('architectures', ['inception_v3'], 'Names of networks.')
+  flags.DEFINE_list(
+    'architectures',
+    None,
+    'Networks with random weights; inception_v3 if there are no --workdirs.',
+  )
   flags.DEFINE_list('workdirs', [], 'Trained networks to time and evaluate.')
   flags.DEFINE_list(
     'precisions', ['float32'], 'float32, bfloat16, float16, int8.'
@@ -125,10 +129,13 @@ def main() -> None:
 def _cases() -> Iterator[Case]:
   """Compiles all requested cases."""
   values = flags.FLAGS
+  architectures = values.architectures
+  if architectures is None:
+    architectures = [] if values.workdirs else ['inception_v3']
   for rows in map(_rows, values.batch_sizes):
     for precision in values.precisions:
       lookup(dict.fromkeys((*PRECISIONS, 'int8')), precision, '--precisions')
-      for name in values.architectures:
+      for name in architectures:
         yield Case(*_OURS[values.what](name, precision, rows))
         yield from _peer_cases(name, precision, rows)
       for workdir in values.workdirs:

@@ -160,7 +160,9 @@ def weights(folder):
   config.model.width = 0.02
   config.model.aux_heads = False
   config.data.image_size = 75
-  write_weights(folder / 'weights' / 'v3', config)
+  workdir = folder / 'weights' / 'v3'
+  write_weights(workdir, config)
+  return workdir
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)

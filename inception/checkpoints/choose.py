@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from inception import paths
 from inception.checkpoints import reading, store
 from inception.errors import UserError, warn
 
@@ -13,6 +14,13 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
     UserError: There is no such step; lists the existing ones.
   """
   steps = checkpoints.steps()
+  workdir = checkpoints.folder.parent
+  if not paths.exists(workdir):
+    raise UserError(
+      f'{workdir} does not exist; give the workdir of a run, a folder of'
+      ' imported weights, or a name that python -m inception.pretrained --list'
+      ' shows'
+    )
   if not steps:
     raise UserError(
       f'no checkpoints in {checkpoints.folder}; train first, or give the'

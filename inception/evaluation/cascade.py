@@ -94,13 +94,11 @@ def _table(report: dict[str, Any]) -> str:
       name, part = f'share {point["share"]:g}', ''
       off = f'{point["deviation"]:+.2f} SE'
     else:
-      name, part = f'> {point["threshold"]:.4f}', f'{point["passed_on"]:.1%}'
-      off = ''
-    random_mix = point.get('random_mix_top1')
-    if random_mix is not None and not off:
-      off = f'{100 * (point["top1"] - random_mix):+.2f}'
-    text = '' if random_mix is None else f'{random_mix:.2%}'
-    rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), text, off))
+      name = f'a > {point["threshold"]:.4f}'
+      part = f'{point["passed_on"]:.1%}'
+      off = f'{100 * (point["top1"] - point["random_mix_top1"]):+.2f}'
+    mix = f'{point["random_mix_top1"]:.2%}'
+    rows.append((name, part, f'{point["top1"]:.2%}', _speed(point), mix, off))
   heading = ('network', 'asked B', 'top-1', 'images/s', 'random mix', 'gain')
   return outputs.format_table(heading, rows)
 

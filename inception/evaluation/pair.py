@@ -86,7 +86,8 @@ class Pair:
     """Asks B if A's confidence is at most a threshold.
 
     Returns:
-      `top1`, `images_per_second`, and `passed_on`, the fraction passed to B.
+      `top1` and `images_per_second`; `passed_on`, the fraction passed to B;
+      `random_mix_top1`, the top-1 of the equally fast mixture.
     """
     passed: list[np.ndarray] = []
 
@@ -97,7 +98,13 @@ class Pair:
 
     measured, _ = self._measure(predict)
     share = float(passed[0].mean())
-    return {'threshold': threshold, 'passed_on': share, **measured}
+    expected = random_mix(*self.ends, measured['images_per_second'])
+    return {
+      'threshold': threshold,
+      'passed_on': share,
+      **measured,
+      'random_mix_top1': expected,
+    }
 
   def curve(self) -> tuple[Point, Point, list[Point]]:
     """Measures the cascade at thresholds from A alone to B for every image.
@@ -106,7 +113,7 @@ class Pair:
     other half is measured.
 
     Returns:
-      A, B, and the points, with `random_mix_top1` of the equally fast mixture.
+      A, B, and the points, as of `cascade`.
     """
     chosen = np.arange(len(self.labels)) % 2 == 0
     first = self.runners[0]
@@ -126,7 +133,6 @@ class Pair:
     points = [half.cascade(float(threshold)) for threshold in thresholds]
     for point in points:
       point['temperature'] = first.temperature
-      point['random_mix_top1'] = random_mix(a, b, point['images_per_second'])
     return a, b, points
 
   def _measure(

@@ -32,7 +32,7 @@ _HEADERS = {'User-Agent': 'inception-jax', 'Accept-Encoding': 'identity'}
 
 _IMPORT = (
   'download it elsewhere and import it with python -m inception.pretrained'
-  ' --file=FILE --output=FOLDER'
+  ' --file=FILE --output=FOLDER, and give FOLDER instead of the name'
 )
 
 # HTTP statuses worth retrying.
