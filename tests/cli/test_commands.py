@@ -44,7 +44,7 @@ def run(*command):
       ['train.py', '--workdir=/dev/null/run', '--config=tests/tiny.py'],
       'cannot write to /dev/null/run',
     ),
-    (['eval.py', '--workdir=W'], 'run does not exist; give the workdir of a run'),
+    (['eval.py', '--workdir=W'], 'run does not exist; give the workdir of'),
     # The message names the flag of eval.py, not the config field.
     (
       ['eval.py', f'--workdir={IMPORTED}', '--dataset=folder'],
