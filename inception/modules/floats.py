@@ -95,7 +95,8 @@ class Floats:
     if word.gate:
       y = self.apply(word.gate, y)
     x = x + word.block.scale * y
-    return nn.relu(x) if word.block.relu else x
+    x = nn.relu(x) if word.block.relu else x
+    return x if self.train else computed_once(x)
 
   def finish(self, word: Word, parts: Sequence[Array | Pending]) -> Array:
     """Finishes and concatenates parts."""
@@ -159,6 +160,17 @@ class Floats:
 
   def _statistics_at(self, path: Path) -> Mapping[str, Array]:
     return part_at(self.variables['batch_stats'], (*path, 'BatchNorm'))
+
+
+def computed_once(total: Any) -> Any:
+  """Returns the sum after a residual block, unchanged.
+
+  Without this barrier, XLA on CPUs computes the sums of all earlier blocks
+  again for each block. Programs for other devices have no barrier.
+  """
+  return lax.platform_dependent(
+    total, cpu=lax.optimization_barrier, default=lambda x: x
+  )
 
 
 def _squeeze_excite(x: Array, params: Any, options: Options) -> Array:

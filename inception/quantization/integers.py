@@ -132,7 +132,8 @@ class Integers:
       case Unit():
         return self.round(parts[0].values, *word.path, 'output')
       case Shortcut():
-        return self.round(parts[0].values, *word.path, 'sum')
+        total = self.round(parts[0].values, *word.path, 'sum')
+        return floats.computed_once(total)
       case Plain(block=v.LocalResponseNorm()):
         return self.round(parts[0].values, *word.path, 'norm')
     return parts[0]

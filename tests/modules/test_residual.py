@@ -100,3 +100,23 @@ def test_scanned_blocks_compute_what_unrolled_ones_do():
   )
   outputs = [evaluate(scan) for scan in (False, True)]
   np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
+
+
+def test_cpus_add_each_residual_once():
+  """XLA would compute the sums of earlier blocks again for each block."""
+
+  def lower(count, platform):
+    block = v.Residual(v.Concat(v.Conv(8), v.Conv(8, 3)), 0.2)
+    blocks = v.Repeat(block, count, 'block')
+    model = Block(scope_stage('stage', blocks), OPTIONS)
+    x = images(1, 9, 9, 16)
+    variables = model.init(jax.random.key(0), x)
+    traced = jax.jit(model.apply).trace(variables, x)
+    return traced.lower(lowering_platforms=(platform,))
+
+  costs = [
+    lower(count, 'cpu').compile().cost_analysis()['flops']
+    for count in (2, 4, 6)
+  ]
+  assert costs[2] - costs[1] == costs[1] - costs[0]
+  assert 'optimization_barrier' not in lower(2, 'tpu').as_text()
