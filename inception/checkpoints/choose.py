@@ -13,7 +13,6 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
   Raises:
     UserError: There is no such step; lists the existing ones.
   """
-  steps = checkpoints.steps()
   workdir = checkpoints.folder.parent
   if not paths.exists(workdir):
     raise UserError(
@@ -21,6 +20,7 @@ def candidates(checkpoints: store.Checkpoints, wanted: str) -> list[int]:
       ' imported weights, or a name that python -m inception.pretrained --list'
       ' shows'
     )
+  steps = checkpoints.steps()
   if not steps:
     raise UserError(
       f'no checkpoints in {checkpoints.folder}; train first, or give the'

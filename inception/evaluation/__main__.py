@@ -139,10 +139,8 @@ def _output(workdir: str) -> paths.Path:
   """Returns --output, the workdir, or '.' if that is a published name."""
   from inception.pretrained import by_name
 
-  output = shared.output('output', outputs.folder)
-  if output is not None:
-    return output
-  return paths.resolve('.' if by_name.is_name(workdir) else workdir)
+  default = '.' if by_name.is_name(workdir) else workdir
+  return shared.output('output', outputs.folder) or paths.resolve(default)
 
 
 def _protocol() -> Any:

@@ -49,6 +49,19 @@ def test_folded_and_int8_pieces_agree_with_the_plain_ones(name):
   check(PIECES[name], PIECES[name].input_size)
 
 
+def test_sums_of_residual_blocks_are_computed_once():
+  """As int8; tests/modules/test_residual.py shows what it is good for."""
+  blocks = v.Conv(8, 3), v.Residual(v.Concat(v.Conv(4), v.Conv(4, 3)), 0.2)
+  stages = tuple(v.Stage(f's{i}', block) for i, block in enumerate(blocks))
+  model = create_model(v.Architecture(8, stages, dropout=0.0), num_classes=3)
+  x = noise(8)
+  variables = random_variables(model, x)
+  quantized = quantize(model, variables, [x], Calibration(1, 'max'))
+  apply = jax.jit(int8.make_quantized(model).apply)
+  text = apply.lower(quantized, x).as_text()
+  assert re.search(r'optimization_barrier.*xi8>', text)
+
+
 def test_every_operation_runs_in_int8():
   blocks = (
     v.SeparableConv(8, 3, depth_multiplier=2),
