@@ -14,8 +14,10 @@ from inception import architectures
 from inception.data.sources import noise
 from inception.evaluation.members import Procedure
 from inception.evaluation.workdir import open_workdir
+from inception.modules import compiler_options
 from inception.modules.create import create_model
 from inception.planning import programs
+from inception.predict.predictor import Predictor
 from inception.quantization import int8
 from inception.quantization.folding import fold_batch_norm
 from inception.quantization.quantize import Calibration, quantize
@@ -54,8 +56,11 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
   def apply(variables: Any, images: jax.Array) -> jax.Array:
     return network.apply(variables, images).logits
 
+  options = compiler_options.for_network(
+    model.architecture, size, integers=precision == 'int8'
+  )
   return _compile(
-    apply,
+    Predictor(apply, options),
     variables,
     images,
     architecture=architecture,
@@ -117,7 +122,7 @@ def training_step(architecture: str, precision: str, rows: int) -> Timed:
 
 
 def _compile(
-  function: Callable[[Any, Any], jax.Array],
+  predictor: Predictor,
   variables: Any,
   images: Any,
   **about: Any,
@@ -125,7 +130,8 @@ def _compile(
   device = jax.local_devices()[0]
   variables, images = jax.device_put((variables, images), device)
   begin = time.perf_counter()
-  compiled = jax.jit(function).lower(variables, images).compile()
+  lowered = jax.jit(predictor).lower(variables, images)
+  compiled = lowered.compile(predictor.options)
   seconds = time.perf_counter() - begin
   described = {
     'project': 'ours',

@@ -173,10 +173,15 @@ def _of(
   return peer
 
 
-def _compiled(model: Any, precision: str, rows: int, size: int) -> Run | None:
-  import torch
+def _compiled(time: Callable[[Any, str, int, int], Run | None]) -> Any:
+  def time_compiled(
+    model: Any, precision: str, rows: int, size: int
+  ) -> Run | None:
+    import torch
 
-  return _torch(torch.compile(model), precision, rows, size)
+    return time(torch.compile(model), precision, rows, size)
+
+  return time_compiled
 
 
 _TORCHVISION_PACKAGES = ('torch', 'torchvision')
@@ -192,7 +197,7 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
     ),
     'torchvision_compiled': (
       _TORCHVISION_PACKAGES,
-      _of(_TORCHVISION, _torchvision_model, _compiled),
+      _of(_TORCHVISION, _torchvision_model, _compiled(_torch)),
     ),
     'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch)),
     'keras': (('keras',), keras),
@@ -202,6 +207,10 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
     'torchvision': (
       _TORCHVISION_PACKAGES,
       _of(_TORCHVISION, _torchvision_model, _torch_step),
+    ),
+    'torchvision_compiled': (
+      _TORCHVISION_PACKAGES,
+      _of(_TORCHVISION, _torchvision_model, _compiled(_torch_step)),
     ),
     'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch_step)),
   },

@@ -2,8 +2,9 @@
 
 Run:  python -m benchmarks.step_ratio --architecture=inception_v3 --json
 
-Times training and inference in one process: ours with all rules; plain, without
-rules, by XLA's own convolutions and poolings; and other projects, if installed.
+Times training and inference in one process: ours; plain Linen, by XLA's own
+convolutions and poolings, with its default options; and other projects, if
+installed.
 The order of each round is random, as a program affects the time of the next
 one. Prints the ratios of median seconds, ours over each, and the images per
 second of all.
@@ -29,7 +30,12 @@ from benchmarks.steps import make_config, make_noise_step
 from inception import create_model
 from inception.architectures import get_architecture
 from inception.cli import commands
-from inception.modules import conv_gradient, convolution, pooling
+from inception.modules import (
+  compiler_options,
+  conv_gradient,
+  convolution,
+  pooling,
+)
 
 
 def define_flags() -> None:
@@ -38,7 +44,9 @@ def define_flags() -> None:
   flags.DEFINE_string('precision', 'float32', 'float32, bfloat16 or float16.')
   flags.DEFINE_integer('batch_size', 16, 'Images per step.', lower_bound=1)
   flags.DEFINE_list(
-    'peers', ['torchvision', 'timm'], 'Other projects to time, if installed.'
+    'peers',
+    ['torchvision', 'torchvision_compiled', 'timm', 'onnxruntime'],
+    'Other projects to time, if installed.',
   )
   flags.DEFINE_integer('rounds', 6, 'Timed runs of each.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
@@ -73,6 +81,7 @@ def _by_xla_alone() -> Any:
     mock.patch.object(
       convolution, 'convolution', conv_gradient.plain_convolution
     ),
+    mock.patch.object(compiler_options, 'for_network', lambda *_: {}),
   ):
     yield
 
@@ -94,7 +103,10 @@ def _inference(fuse: bool) -> Callable[[], object]:
   size = model.architecture.input_size
   images = jnp.zeros((values.batch_size, size, size, 3))
   variables = jax.jit(model.init)(jax.random.key(0), images[:1])
-  run = jax.jit(lambda v, x: model.apply(v, x).logits)
+  run = jax.jit(
+    lambda v, x: model.apply(v, x).logits,
+    compiler_options=compiler_options.for_network(model.architecture, size),
+  )
   jax.block_until_ready(run(variables, images))
   return lambda: jax.block_until_ready(run(variables, images))
 

@@ -47,7 +47,7 @@ class TimedStep:
 
   def compile(self) -> Any:
     """Compiles the step ahead of time; returns the compiled program."""
-    compiled = self.step.lower(self.state, self.batch).compile()
+    compiled = self.step.compile(self.state, self.batch)
     self.step = dataclasses.replace(self.step, compiled=compiled)
     return compiled
 

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import sys
-import warnings
 
 from absl import app, flags, logging
 
@@ -95,7 +94,6 @@ def _parse(
     if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
       # A config file that failed to load raises when it is first read.
       flags.FLAGS.config.lock()
-    _use_onednn()
   except (UserError, OSError) as error:
     sys.exit(_report(error))
   except flags.UnrecognizedFlagError as error:
@@ -165,26 +163,6 @@ def _check_values() -> None:
         raise UserError(f'--{name}={value} is not a finite number')
       if isinstance(value, int) and abs(value) > _LARGEST:
         raise UserError(f'--{name}={value} does not fit in 32 bits')
-
-
-def _use_onednn() -> None:
-  """Lets XLA call oneDNN on CPUs if a 16-bit precision is requested.
-
-  It halves the time of 16-bit convolutions, or better; see docs/speed.md. XLA
-  reads this when it initializes devices. A value that is already set is kept.
-  """
-  values = flags.FLAGS.flag_values_dict()
-  config = values.get('config') or {}
-  asked = {values.get('precision'), config.get('precision')}
-  asked.update(values.get('precisions') or ())
-  name = '--xla_cpu_experimental_onednn_custom_call'
-  given = os.environ.get('XLA_FLAGS', '')
-  if name not in given and not asked.isdisjoint(('bfloat16', 'float16')):
-    os.environ['XLA_FLAGS'] = f'{given} {name}=true'.strip()
-    # XLA cannot cache such programs; JAX would warn about each one.
-    warnings.filterwarnings(
-      'ignore', 'Error writing persistent compilation cache'
-    )
 
 
 def _report(error: Exception | str) -> int:

@@ -13,6 +13,7 @@ from PIL import Image
 from inception.evaluation import score
 from inception.modules.activations import ACTIVATIONS
 from inception.predict.predictor import Predictor
+from inception.processes.device_program import pmap
 
 Array = jax.Array
 
@@ -141,7 +142,7 @@ def _make_step(
       'probability': jnp.max(probabilities, 1),
     }
 
-  return jax.pmap(step, in_axes=(None, 0), devices=devices)
+  return pmap(step, predictor.options, in_axes=(None, 0), devices=devices)
 
 
 def _pictures(images: Any) -> Array:

@@ -74,7 +74,9 @@ def average_members(members: Sequence[Member]) -> Predictor:
     background = ((0, 0), (members[0].offset, 0))
     return jnp.pad(logits, background, constant_values=-jnp.inf)
 
-  return predict
+  # One that needs XLA's own options, such as int8, needs them for all.
+  options = min((m.predictor.options for m in members), key=len)
+  return Predictor(predict, options)
 
 
 def by_pixels(members: Sequence[Member]) -> dict[str, Member]:

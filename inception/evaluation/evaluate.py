@@ -49,7 +49,7 @@ def eval_program(
     sums = score.masked_sums(logits, labels, batch['mask'], activation)
     return lax.psum(sums, AXIS)
 
-  return DeviceProgram(step, split=(False, True))
+  return DeviceProgram(step, split=(False, True), options=predictor.options)
 
 
 def evaluate(

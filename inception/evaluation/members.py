@@ -195,4 +195,4 @@ def _choose_from(
     chosen = jnp.zeros(logits.shape[-1], bool).at[places].set(True)
     return jnp.where(chosen, logits, -jnp.inf)
 
-  return predict
+  return predictor.then(predict)

@@ -15,6 +15,7 @@ import numpy as np
 from inception.modules.activations import ACTIVATIONS
 from inception.predict.predictor import Predictor
 from inception.processes import distributed
+from inception.processes.device_program import pmap
 
 Array = jax.Array
 
@@ -54,9 +55,10 @@ class Runner:
       probabilities = ACTIVATIONS[activation].probabilities(scaled)
       return jnp.argmax(probabilities, 1), jnp.max(probabilities, 1)
 
-    self._logits = jax.pmap(logits_of, in_axes=(None, 0), devices=self._devices)
-    self._answer = jax.pmap(
-      answer, in_axes=(None, 0, None), devices=self._devices
+    options, devices = predictor.options, self._devices
+    self._logits = pmap(logits_of, options, in_axes=(None, 0), devices=devices)
+    self._answer = pmap(
+      answer, options, in_axes=(None, 0, None), devices=devices
     )
 
   @property
@@ -71,8 +73,9 @@ class Runner:
       The classes, int [images], and their probabilities, float32 [images].
     """
     begin = time.perf_counter()
+    temperature = np.float32(self.temperature)
     found = jax.device_get(
-      self._answer(self._variables, self._split(images), self.temperature)
+      self._answer(self._variables, self._split(images), temperature)
     )
     self.seconds += time.perf_counter() - begin
     predicted, probability = (part.reshape(-1)[: len(images)] for part in found)

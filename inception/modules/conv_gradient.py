@@ -1,11 +1,11 @@
 """Convolution with a custom kernel gradient on CPUs.
 
 XLA computes that gradient on CPUs as a convolution whose window is the output
-grid, which for some shapes takes several times as long as the forward pass. For
-those, this module uses one matrix product per kernel tap. All other programs
-are unchanged.
+grid, which for most shapes takes several times as long as the forward pass.
+Here it is a few matrix products. All other programs are unchanged.
 """
 
+from collections.abc import Sequence
 import itertools
 import math
 from typing import Any
@@ -18,12 +18,9 @@ from inception.spec.shapes import Pads
 
 Array = jax.Array
 
-# Products are faster on output grids wider than this (pixels), for kernels one
-# pixel wide, and with a stride. Figures are in docs/speed-of-training.md.
-_WIDE_GRID = 50
-
-# With at least this many input channels, a product per tap is large enough.
-_MANY_CHANNELS = 64
+# Output pixels per product, at least: enough for a fast product, and few enough
+# for its operands to stay in the cache. Figures: docs/speed-of-training.md.
+_PIXELS = 1000
 
 
 def plain_convolution(
@@ -77,7 +74,7 @@ def _backward(
     lambda x: plain_convolution(x, kernel, stride, pads, precision), x
   )
   (to_x,) = gradient(cotangent)
-  if not _is_slow(kernel, cotangent, stride):
+  if kernel.shape[1] > 1 and math.prod(cotangent.shape[1:3]) < 64:
     return to_x, default(x, kernel, cotangent)
   to_kernel = lax.platform_dependent(
     x, kernel, cotangent, cpu=cpu, default=default
@@ -100,44 +97,41 @@ def _by_products(
   """Returns the gradient with respect to the kernel, in its dtype."""
   # Correlates the input at each kernel tap with the output cotangent, summed
   # over all pixels of all images. Only shape and dtype of the kernel are read.
-  height, width, channels, features = kernel.shape
+  taps = list(itertools.product(*map(range, kernel.shape[:2])))
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  taps = list(itertools.product(range(height), range(width)))
+  batch, *grid, features = cotangent.shape
+  # A 1x1 kernel reads its input in place: one product over all images.
+  rows = batch if len(taps) == 1 else _images_at_a_time(batch, grid)
 
-  def product(images: Array, taps: list[tuple[int, int]], y: Array) -> Array:
-    """Returns the gradient of some taps, [taps * in, out]."""
-    saw = [_seen(images, *tap, stride, y.shape[1:3]) for tap in taps]
-    return lax.dot_general(
-      jnp.concatenate(saw, axis=-1),
-      y.reshape(-1, features),
+  def add_images(total: Array, images: tuple[Array, Array]) -> Any:
+    pixels, their_cotangent = images
+    seen = [_seen(pixels, *tap, stride, grid) for tap in taps]
+    product = lax.dot_general(
+      jnp.concatenate(seen, axis=-1),
+      their_cotangent.reshape(-1, features),
       (((0,), (0,)), ((), ())),
       precision=precision,
-      preferred_element_type=jnp.float32,
     )
+    # Without this barrier, XLA lets oneDNN add the product to the total, which
+    # it does in 16 bits if the product has 16.
+    return total + lax.optimization_barrier(product).astype(total.dtype), None
 
-  if width == 1 or channels >= _MANY_CHANNELS:
-    total = jnp.stack([product(padded, [tap], cotangent) for tap in taps])
-  else:
-    # Few channels give small products, so all taps share one. It runs image by
-    # image to keep the copies of an image's pixels in the cache.
-    def add_image(total: Array, image: tuple[Array, Array]) -> Any:
-      pixels, its_cotangent = (part[None] for part in image)
-      return total + product(pixels, taps, its_cotangent), None
-
-    total = jnp.zeros((math.prod(kernel.shape[:3]), features), jnp.float32)
-    total, _ = lax.scan(add_image, total, (padded, cotangent))
+  total = jnp.zeros((len(taps) * x.shape[-1], features), jnp.float32)
+  parts = [y.reshape(-1, rows, *y.shape[1:]) for y in (padded, cotangent)]
+  total, _ = lax.scan(add_images, total, parts)
   return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
+def _images_at_a_time(batch: int, grid: Sequence[int]) -> int:
+  """Returns the smallest divisor of the batch with `_PIXELS` pixels, or all."""
+  divisors = [n for n in range(1, batch + 1) if batch % n == 0]
+  return next((n for n in divisors if n * math.prod(grid) >= _PIXELS), batch)
+
+
 def _seen(
-  images: Array, top: int, left: int, stride: int, grid: tuple[int, ...]
+  images: Array, top: int, left: int, stride: int, grid: Sequence[int]
 ) -> Array:
   """Returns the pixels of padded images that a tap reads, [pixels, in]."""
   rows, columns = ((size - 1) * stride + 1 for size in grid)
   window = images[:, top : top + rows : stride, left : left + columns : stride]
   return window.reshape(-1, images.shape[-1])
-
-
-def _is_slow(kernel: Array, cotangent: Array, stride: int) -> bool:
-  """True for shapes that XLA computes slowly on CPUs."""
-  return kernel.shape[1] == 1 or cotangent.shape[2] > _WIDE_GRID or stride > 1

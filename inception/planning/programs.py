@@ -12,17 +12,12 @@ import ml_collections
 
 from inception.errors import UserError, reason
 from inception.evaluation.evaluate import eval_program
+from inception.modules import compiler_options
 from inception.predict.predictor import make_predictor
 from inception.processes.device_program import DeviceProgram
 from inception.training import check, limits
 from inception.training.build import build
 from inception.training.recipe.step import step_program
-
-# No autotuning, which times algorithms on the GPU itself.
-_COMPILER_OPTIONS: dict[str, dict[str, str]] = {
-  'tpu': {},
-  'gpu': {'xla_gpu_autotune_level': '0'},
-}
 
 # The compiler's messages when a program does not fit into memory.
 _TOO_LARGE = (
@@ -103,7 +98,8 @@ def compile_for(
   lowered = program.shard_map(devices).lower(*arguments)
   start = time.perf_counter()
   try:
-    compiled = lowered.compile(_COMPILER_OPTIONS[devices[0].platform])
+    options = compiler_options.without_device(devices[0].platform)
+    compiled = lowered.compile(options)
   except jax.errors.JaxRuntimeError as error:
     seconds = time.perf_counter() - start
     return Compiled(None, seconds, _needed_bytes(str(error)))

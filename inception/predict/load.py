@@ -19,8 +19,14 @@ from inception.errors import UserError
 from inception.modules.network import Outputs
 from inception.predict import tasks
 from inception.predict.failure import Failure
-from inception.predict.predictor import CROPS, Model, choose_precision
+from inception.predict.predictor import (
+  CROPS,
+  Model,
+  choose_precision,
+  options_of,
+)
 from inception.pretrained import by_name
+from inception.processes.device_program import pmap
 from inception.quantization.int8 import QuantizedNetwork, network_from_config
 from inception.quantization.int8_check import warn_of_wrong_integers
 
@@ -62,7 +68,21 @@ class Pretrained:
     def apply(variables: Any, images: Array, endpoints: bool) -> Any:
       return self.model.apply(variables, images, endpoints=endpoints)
 
-    return jax.jit(apply, static_argnums=2)
+    inner = jax.jit(apply, static_argnums=2)
+    outermost = jax.jit(
+      apply, static_argnums=2, compiler_options=self._compiler_options
+    )
+
+    def run(variables: Any, images: Array, endpoints: bool) -> Any:
+      # Inside another function that JAX traces, options are not allowed.
+      is_traced = isinstance(images, jax.core.Tracer)
+      return (inner if is_traced else outermost)(variables, images, endpoints)
+
+    return run
+
+  @property
+  def _compiler_options(self) -> Any:
+    return options_of(self.model, self.config.data)
 
   def read(self, files: Sequence[paths.PathLike]) -> Array:
     """Reads image files and preprocesses them as the weights expect.
@@ -160,8 +180,12 @@ class Pretrained:
     @functools.cache
     def compiled(make: Callable[..., Any], *arguments: Any) -> Any:
       function = make(self.model, self.config.data, *arguments)
-      devices = jax.local_devices()
-      return jax.pmap(function, in_axes=(None, 0), devices=devices)
+      return pmap(
+        function,
+        self._compiler_options,
+        in_axes=(None, 0),
+        devices=jax.local_devices(),
+      )
 
     return compiled
 

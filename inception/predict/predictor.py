@@ -1,6 +1,7 @@
 """Functions from images to logits, which evaluation scores."""
 
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import ml_collections
 from inception import paths
 from inception.data.device import feed
 from inception.errors import UserError
+from inception.modules import compiler_options
 from inception.modules.activations import ACTIVATIONS
 from inception.modules.network import Network
 from inception.quantization.int8 import QuantizedNetwork
@@ -19,9 +21,28 @@ Array = jax.Array
 
 Model = Network | QuantizedNetwork
 
-# Maps (variables, uint8 images [batch, height, width, 3]) to float32 logits
-# [batch, num_classes]. Evaluation scores any predictor.
-Predictor = Callable[[Any, Array], Array]
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+  """A function from images to logits; evaluation scores any predictor.
+
+  Attributes:
+    function: Maps variables and uint8 images [batch, height, width, 3] to
+      float32 logits [batch, num_classes].
+    options: Of the compiler, for programs that run it.
+  """
+
+  function: Callable[[Any, Array], Array]
+  options: dict[str, Any]
+
+  def __call__(self, variables: Any, images: Array) -> Array:
+    """Returns the logits of images."""
+    return self.function(variables, images)
+
+  def then(self, function: Callable[[Any, Array], Array]) -> 'Predictor':
+    """Returns a predictor that a function makes of this one."""
+    return dataclasses.replace(self, function=function)
+
 
 # Squares per image, by number of crops. With several crops, each square is also
 # mirrored. See data/pixels/multi_crop.py.
@@ -38,7 +59,15 @@ def make_predictor(model: Model, data: ml_collections.ConfigDict) -> Predictor:
     outputs: Any = model.apply(variables, feed.normalize(images, data))
     return outputs.logits
 
-  return predict
+  return Predictor(predict, options_of(model, data))
+
+
+def options_of(model: Model, data: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the compiler's options for programs that run a network."""
+  integers = isinstance(model, QuantizedNetwork)
+  return compiler_options.for_network(
+    model.architecture, data.image_size, integers
+  )
 
 
 def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
@@ -65,7 +94,7 @@ def average_crops(predict: Predictor, activation: str = 'softmax') -> Predictor:
     total = jnp.sum(lax.map(sum_of, parts), axis=0)
     return last.logits(total / (2 * squares))
 
-  return predict_all
+  return predict.then(predict_all)
 
 
 def top_classes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
+import functools
 from typing import Any
 
 from flax import traverse_util
@@ -18,7 +19,7 @@ from inception.data.device import feed
 from inception.data.sources.catalog import open_source
 from inception.data.sources.source import spread
 from inception.errors import UserError, lookup
-from inception.modules import rounding
+from inception.modules import compiler_options, rounding
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
 from inception.quantization import histogram, int8, scales
@@ -146,12 +147,16 @@ def _observe(
 ) -> Any:
   """Returns the histogram of every tensor that is rounded, by scope."""
 
-  @jax.jit
-  def step(images: Array) -> Any:
+  def observe(images: Array) -> Any:
     _, observed = network.apply(variables, images, mutable=['histograms'])
     return observed['histograms']
 
-  parts = [jax.device_get(step(images)) for images in batches]
+  @functools.cache
+  def compiled(image_size: int) -> Any:
+    options = compiler_options.for_network(network.architecture, image_size)
+    return jax.jit(observe, compiler_options=options)
+
+  parts = [jax.device_get(compiled(x.shape[1])(x)) for x in batches]
   return jax.tree.map(
     histogram.total, *parts, is_leaf=lambda node: 'counts' in node
   )

@@ -42,12 +42,13 @@ def compile_only(
   eval_batch = pipeline.empty_batch(config.data, shard)
   batch = {name: x for name, x in eval_batch.items() if name != 'mask'}
   state = training.abstract_state
-  lowered = (
-    training.create_state.lower(np.int32(config.seed)),
-    training.step.lower(state, batch),
-    training.eval_step.lower(state.eval_variables(), eval_batch),
-  )
-  for program in lowered:
-    program.compile()
+  training.create_state.lower(np.int32(config.seed)).compile()
+  training.step.compile(state, batch)
+  training.eval_step.compile(state.eval_variables(), eval_batch)
   if distributed.is_first():
     print(f'compiled in {time.monotonic() - began:.1f} s, kept in {cache}')
+    if training.step.compiled.options:
+      print(
+        'not kept: training and evaluation, which call oneDNN on CPUs; see'
+        ' docs/speed.md'
+      )

@@ -13,10 +13,10 @@ import ml_collections
 import numpy as np
 
 from inception.evaluation import evaluate
+from inception.modules import compiler_options
 from inception.modules.create import model_from_config
 from inception.modules.network import Network
 from inception.predict.predictor import make_predictor
-from inception.processes import distributed
 from inception.processes.distributed import AXIS
 from inception.training.recipe import schedule as schedules
 from inception.training.recipe.optimizer import make_optimizer
@@ -113,10 +113,7 @@ def jit_initial_state(recipe: Recipe) -> Any:
     model=recipe.model,
     optimizer=recipe.optimizer,
   )
-  # On the CPU, XLA takes longer to optimize hundreds of random draws than to
-  # run them: 28 s against 6 s for a narrow GoogLeNet on two cores.
-  fast = {'xla_backend_optimization_level': 0}
-  options = fast if distributed.on_cpu() else None
+  options = compiler_options.for_initial_values()
   return jax.jit(create, compiler_options=options)
 
 

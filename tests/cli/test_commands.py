@@ -101,34 +101,6 @@ def test_verify_sets_the_exit_status(finished, tmp_path):
   assert run(*verify).returncode == 1
 
 
-@pytest.mark.parametrize(
-  'flags, given, wanted',
-  [
-    (['--config.precision=bfloat16'], '', '=true'),
-    (['--config=configs/digits.py', '--config.precision=float16'], '', '=true'),
-    (['--config.precision=float32'], '', None),
-    (['--config.precision=float16'], '=false', '=false'),
-  ],
-)
-def test_cpus_use_onednn_for_16_bits_by_default(flags, given, wanted):
-  name = '--xla_cpu_experimental_onednn_custom_call'
-  before = os.environ['XLA_FLAGS'].split()
-  program = f"""
-import os, sys
-from inception.cli import commands, shared
-if {given!r}:
-  os.environ['XLA_FLAGS'] += ' {name}{given}'
-sys.argv = ['program', *{flags!r}]
-commands.run(
-  lambda: print(os.environ['XLA_FLAGS']),
-  lambda: shared.define_config('configs/default.py'),
-)
-"""
-  found = run('-c', program).stdout.split()
-  assert found[: len(before)] == before
-  assert found[len(before) :] == ([] if wanted is None else [name + wanted])
-
-
 def commands():
   for path in sorted((warm.ROOT / 'inception').rglob('*.py')):
     if 'commands.run(main' in path.read_text() and path.parent.name != 'cli':

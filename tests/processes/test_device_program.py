@@ -1,9 +1,15 @@
-"""The two forms of a device program give bit-identical results."""
+"""Device programs: their two forms, options, and collectives."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inception.modules import compiler_options
+from inception.modules.conv_gradient import plain_convolution
+from inception.processes.device_program import DeviceProgram
+from inception.processes.distributed import AXIS
 from inception.training.recipe.step import step_program
 from tests.training.recipe import test_step
 
@@ -22,6 +28,26 @@ def test_pmap_and_shard_map_give_the_same_bits(config):
       state, metrics = step(jnp.int32(3), state, batch)
     results.append(jax.device_get((state, metrics)))
   jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def test_a_pmap_is_compiled_with_options_once_per_shapes():
+  def function(images, kernel):
+    y = plain_convolution(images, kernel, 1, ((1, 1), (1, 1)), None)
+    return {'sum': jax.lax.psum(jnp.sum(y), AXIS)}
+
+  program = DeviceProgram(
+    function, split=(True, False), options=compiler_options.ONEDNN
+  )
+  kernel = np.ones((3, 3, 16, 16), np.float32)
+  run = program.pmap(jax.devices())
+  plain = dataclasses.replace(program, options={}).pmap(jax.devices())
+  for rows, programs in ((1, 1), (2, 2), (1, 2)):
+    images = np.ones((4, rows, 32, 32, 16), np.float32)
+    found, expected = run(images, kernel), plain(images, kernel)
+    np.testing.assert_allclose(found['sum'], expected['sum'], rtol=1e-6)
+    assert len(run._programs) == programs
+  assert 'onednn$convolution' in run.compile(images, kernel).as_text()
+  assert 'onednn' not in plain.compile(images, kernel).as_text()
 
 
 def collectives(text):

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 from inception.data.device import augment, feed
+from inception.modules import compiler_options
 from inception.modules.network import Network
 from inception.processes import distributed
 from inception.processes.device_program import DeviceProgram
@@ -37,7 +38,7 @@ class TrainStep:
   """A compiled step: `state, metrics = step(state, batch)`.
 
   Attributes:
-    compiled: The pmapped function.
+    compiled: The pmapped function, or a compiled program of it.
     seed: int32, on all devices. An argument rather than a constant, so that
       runs with different seeds share the program in the compilation cache.
   """
@@ -51,9 +52,9 @@ class TrainStep:
     """Takes a step."""
     return self.compiled(self.seed, state, batch)
 
-  def lower(self, state: TrainState, batch: Any) -> Any:
-    """Lowers the step for these arguments, or for their shapes."""
-    return self.compiled.lower(self.seed, state, batch)
+  def compile(self, state: TrainState, batch: Any) -> Any:
+    """Compiles the step for these arguments, or for their shapes."""
+    return self.compiled.compile(self.seed, state, batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,9 @@ def step_program(recipe: Recipe) -> DeviceProgram:
     functools.partial(train_step, recipe),
     split=(False, False, True),
     donated=(1,),
+    options=compiler_options.for_network(
+      recipe.model.architecture, recipe.config.data.image_size
+    ),
   )
 
 
