@@ -4,10 +4,9 @@ Run:  python -m benchmarks.step_ratio --architecture=inception_v3 --json
 
 Times training and inference in one process: ours; plain Linen, by XLA's own
 convolutions and poolings, with its default options; and other projects, if
-installed.
-The order of each round is random, as a program affects the time of the next
-one. Prints the ratios of median seconds, ours over each, and the images per
-second of all.
+installed. The order of each round is random, as a program affects the time of
+the next one. Prints the ratios of median seconds, ours over each, and the
+images per second of all.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Convolution with a custom kernel gradient on CPUs.
 
 XLA computes that gradient on CPUs as a convolution whose window is the output
-grid, which for most shapes takes several times as long as the forward pass.
-Here it is a few matrix products. All other programs are unchanged.
+grid, which takes several times as long as the forward pass unless that grid is
+small. Here it is a few matrix products. All other programs are unchanged.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,9 @@ Array = jax.Array
 # Output pixels per product, at least: enough for a fast product, and few enough
 # for its operands to stay in the cache. Figures: docs/speed-of-training.md.
 _PIXELS = 1000
+
+# XLA is as fast for kernels wider than one pixel on grids of fewer pixels.
+_SMALL_GRID = 64
 
 
 def plain_convolution(
@@ -74,7 +77,8 @@ def _backward(
     lambda x: plain_convolution(x, kernel, stride, pads, precision), x
   )
   (to_x,) = gradient(cotangent)
-  if kernel.shape[1] > 1 and math.prod(cotangent.shape[1:3]) < 64:
+  pixels = math.prod(cotangent.shape[1:3])
+  if kernel.shape[1] > 1 and pixels < _SMALL_GRID:
     return to_x, default(x, kernel, cotangent)
   to_kernel = lax.platform_dependent(
     x, kernel, cotangent, cpu=cpu, default=default
@@ -97,15 +101,18 @@ def _by_products(
   """Returns the gradient with respect to the kernel, in its dtype."""
   # Correlates the input at each kernel tap with the output cotangent, summed
   # over all pixels of all images. Only shape and dtype of the kernel are read.
-  taps = list(itertools.product(*map(range, kernel.shape[:2])))
+  taps = math.prod(kernel.shape[:2])
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   batch, *grid, features = cotangent.shape
   # A 1x1 kernel reads its input in place: one product over all images.
-  rows = batch if len(taps) == 1 else _images_at_a_time(batch, grid)
+  rows = batch if taps == 1 else _images_at_a_time(batch, grid)
 
-  def add_images(total: Array, images: tuple[Array, Array]) -> Any:
-    pixels, their_cotangent = images
-    seen = [_seen(pixels, *tap, stride, grid) for tap in taps]
+  def add_images(total: Array, part: Any) -> Any:
+    images, their_cotangent = part
+    seen = [
+      _seen(images, top, left, stride, grid)
+      for top, left in itertools.product(*map(range, kernel.shape[:2]))
+    ]
     product = lax.dot_general(
       jnp.concatenate(seen, axis=-1),
       their_cotangent.reshape(-1, features),
@@ -116,7 +123,7 @@ def _by_products(
     # it does in 16 bits if the product has 16.
     return total + lax.optimization_barrier(product).astype(total.dtype), None
 
-  total = jnp.zeros((len(taps) * x.shape[-1], features), jnp.float32)
+  total = jnp.zeros((taps * x.shape[-1], features), jnp.float32)
   parts = [y.reshape(-1, rows, *y.shape[1:]) for y in (padded, cotangent)]
   total, _ = lax.scan(add_images, total, parts)
   return total.reshape(kernel.shape).astype(kernel.dtype)
