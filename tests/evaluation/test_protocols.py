@@ -1,6 +1,7 @@
 """Crops, ensembles, subsets of classes, ReaL labels, precisions."""
 
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +18,11 @@ from inception.data.pixels.images import eval_images
 from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.evaluation import real_labels
+from inception.evaluation.ensemble import average_members
 from inception.evaluation.members import Procedure
 from inception.evaluation.workdir import open_workdir
 from inception.modules.create import model_from_config
-from inception.predict.predictor import CROPS, average_crops
+from inception.predict.predictor import CROPS, Predictor, average_crops
 from inception.quantization.quantize import Calibration, quantize_loaded
 from tests.variables import random_variables
 
@@ -98,6 +100,19 @@ def test_an_ensemble_averages_probabilities(one, other):
   assert results['top1'] == pytest.approx(right.mean())
   own = np.take_along_axis(np.asarray(total), labels[:, None], 1)[:count]
   assert results['loss'] == pytest.approx(-np.log(own).mean(), rel=1e-4)
+
+
+def test_an_ensemble_with_an_int8_network_has_no_compiler_options():
+  float32, int8 = (
+    types.SimpleNamespace(
+      predictor=Predictor(lambda *_: 0, options),
+      activation='softmax',
+      pixels='',
+    )
+    for options in ({'some': True}, {})
+  )
+  assert average_members([float32, float32]).options == {'some': True}
+  assert average_members([float32, int8]).options == {}
 
 
 def test_networks_with_different_classes_are_refused(one, of_folder, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from inception.cli import shared
 from inception.errors import UserError
+from inception.modules import compiler_options
 from inception.observing.start_times import Startup
 from inception.training import ahead, loop
 
@@ -47,6 +48,16 @@ def test_programs_compiled_ahead_are_not_compiled_again(
     if path.name in later
   ]
   assert max(sizes, default=0) < 20_000
+
+
+@pytest.mark.usefixtures('own_programs')
+def test_compiling_ahead_says_what_cannot_be_kept(
+  config, tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setattr(compiler_options, '_LARGE', 0)
+  config.model.architecture, config.num_steps = 'tiniest', 2
+  ahead.compile_only(config, tmp_path / 'run', jax.devices()[:1])
+  assert 'not kept: training and evaluation' in capsys.readouterr().out
 
 
 def test_compiling_ahead_needs_a_cache(config, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from inception import create_model, load_pretrained
 from inception.config import default
 from inception.errors import UserError
+from inception.modules import compiler_options
 from inception.modules.options import Options
 from inception.predict.predictor import make_predictor
 
@@ -40,6 +41,23 @@ def test_a_predictor_takes_bytes_and_normalizes_them(config):
   np.testing.assert_allclose(
     predict(network.variables, images), wanted, atol=1e-6
   )
+
+
+def test_a_network_with_compiler_options_runs_inside_traced_functions(
+  monkeypatch,
+):
+  monkeypatch.setattr(compiler_options, '_LARGE', 0)
+  network = load_pretrained(WEIGHTS)
+  images = np.random.default_rng(0).normal(size=(2, 16, 16, 3))
+  images = jnp.asarray(images, jnp.float32)
+  logits = network(images).logits
+
+  def total(images):
+    return network(images).logits.sum()
+
+  inside, slope = jax.jit(jax.value_and_grad(total))(images)
+  np.testing.assert_allclose(inside, logits.sum(), rtol=1e-5)
+  assert np.abs(slope).max() > 0
 
 
 @pytest.mark.parametrize(
