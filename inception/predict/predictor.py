@@ -33,7 +33,7 @@ class Predictor:
   """
 
   function: Callable[[Any, Array], Array]
-  options: dict[str, Any]
+  options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def __call__(self, variables: Any, images: Array) -> Array:
     """Returns the logits of images."""

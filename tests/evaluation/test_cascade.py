@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from inception.evaluation import pair, route
+from inception.predict.predictor import Predictor
 
 
 def runner(table, rows=4):
@@ -13,7 +14,7 @@ def runner(table, rows=4):
   def predict(variables, images):
     return variables[images[:, 0, 0, 0]]
 
-  return route.Runner(predict, jnp.asarray(table), 1, rows)
+  return route.Runner(Predictor(predict), jnp.asarray(table), 1, rows)
 
 
 @pytest.fixture

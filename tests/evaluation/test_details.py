@@ -15,12 +15,14 @@ from inception.evaluation import details
 from inception.evaluation.results import write_results
 from inception.evaluation.workdir import open_workdir
 from inception.paths import resolve
+from inception.predict.predictor import Predictor
 from inception.reports import calibration, per_class
 from tests.checkpoints.test_old_versions import OLD
 
 NAMES = ('ant', 'bee <b>', 'cat')
 
 
+@Predictor
 def fixed(variables, images):
   """Returns the first pixel of each image, scaled, as its logits."""
   first = images[:, 0, 0, :].astype(np.float32)

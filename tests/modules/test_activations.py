@@ -8,7 +8,7 @@ from scipy import special
 from inception.evaluation import route, score
 from inception.evaluation.details import reliability
 from inception.modules.activations import ACTIVATIONS
-from inception.predict.predictor import average_crops, top_classes
+from inception.predict.predictor import Predictor, average_crops, top_classes
 
 LOGITS = np.array([[-1.0, 2.0, 0.5], [3.0, -2.0, 2.5]], np.float32)
 LABELS = np.array([1, 2])
@@ -41,7 +41,7 @@ def test_crops_are_averaged_as_probabilities(name):
     return jnp.where(images[:, 0, 0, :1] > 0, *jnp.asarray(LOGITS)[:, None])
 
   images = jnp.zeros((1, 2, 4, 4, 3)).at[:, 0].set(1)
-  logits = average_crops(predict, name)(None, images)
+  logits = average_crops(Predictor(predict), name)(None, images)
   np.testing.assert_allclose(
     ACTIVATIONS[name].probabilities(logits)[0],
     PROBABILITIES[name].mean(0),
