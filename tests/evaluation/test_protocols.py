@@ -172,7 +172,8 @@ def test_crops_average_probabilities_including_mirror_images():
 
   images = np.random.default_rng(0).integers(0, 9, (3, 12, 2, 4, 3))
   images = images.astype(np.uint8)
-  found = average_crops(Predictor(predict))(jnp.float32(0.5), jnp.asarray(images))
+  averaged = average_crops(Predictor(predict))
+  found = averaged(jnp.float32(0.5), jnp.asarray(images))
   total = 0
   for square in range(12):
     for mirrored in (images, images[:, :, :, ::-1]):
