@@ -51,7 +51,7 @@ class Case:
 
   def time(self) -> None:
     """Calls it for about a second, at least twice."""
-    self.run()  # Takes up to twice as long after the program of another project.
+    self.run()  # Slower after the program of another project.
     end = time.perf_counter() + _SECONDS
     calls = 0
     while calls < 2 or time.perf_counter() < end:

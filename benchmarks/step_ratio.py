@@ -133,7 +133,7 @@ def _compare(
 
 
 def _time(run: Callable[[], object]) -> float:
-  run()  # Takes up to twice as long after the program of another project.
+  run()  # Slower after the program of another project.
   start = time.perf_counter()
   run()
   return time.perf_counter() - start
