@@ -99,8 +99,6 @@ def main() -> None:
   cases = list(_cases())
   if not cases:
     raise UserError('nothing to time; give --architectures or --workdirs')
-  for case in cases:
-    case.run()  # Warm-up.
   for _ in range(flags.FLAGS.rounds):
     for case in cases:
       case.time()
