@@ -74,8 +74,9 @@ class Pretrained:
     )
 
     def run(variables: Any, images: Array, endpoints: bool) -> Any:
-      # Inside another function that JAX traces, options are not allowed.
-      is_traced = isinstance(images, jax.core.Tracer)
+      # Inside another jitted function, options are not allowed. There, JAX
+      # traces every operation, also on images that are constants.
+      is_traced = isinstance(jnp.zeros(()), jax.core.Tracer)
       return (inner if is_traced else outermost)(variables, images, endpoints)
 
     return run

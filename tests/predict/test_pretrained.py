@@ -58,6 +58,11 @@ def test_a_network_with_compiler_options_runs_inside_traced_functions(
   inside, slope = jax.jit(jax.value_and_grad(total))(images)
   np.testing.assert_allclose(inside, logits.sum(), rtol=1e-5)
   assert np.abs(slope).max() > 0
+  constant = jax.jit(lambda: network(images).logits)()
+  np.testing.assert_allclose(constant, logits, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(jax.grad(total)(images), slope, atol=1e-5)
+  many = jax.lax.map(lambda x: network(x[None]).logits[0], images)
+  np.testing.assert_allclose(many, logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
