@@ -36,14 +36,7 @@ def start(
     devices: Devices of each process.
     cwd: Working directory.
   """
-  port = _free_port()
-  environment = {
-    **os.environ,
-    'PYTHONPATH': f'{warm.ROOT}:{os.environ.get("PYTHONPATH", "")}',
-    # A few steps take less time than optimizing their program.
-    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'
-    ' --xla_backend_optimization_level=0',
-  }
+  port = free_port()
   line = [warm.python(), '-m', 'tests.worker', command, f'--workdir={workdir}']
   if command == 'train':
     line.append(f'--config={config}')
@@ -63,7 +56,7 @@ def start(
       subprocess.Popen(
         [*line, *own],
         cwd=cwd,
-        env=environment,
+        env=environment(devices),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -72,7 +65,19 @@ def start(
   return started
 
 
-def _free_port() -> int:
+def environment(devices: int) -> dict[str, str]:
+  """Returns the environment of a process with some devices."""
+  return {
+    **os.environ,
+    'PYTHONPATH': f'{warm.ROOT}:{os.environ.get("PYTHONPATH", "")}',
+    # A few steps take less time than optimizing their program.
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'
+    ' --xla_backend_optimization_level=0',
+  }
+
+
+def free_port() -> int:
+  """Returns a TCP port that nothing listens on."""
   with socket.socket() as probe:
     probe.bind(('localhost', 0))
     return probe.getsockname()[1]

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from inception.data.pixels import signature
+from inception.data.pixels.eval_transforms import eval_transform
 from inception.data.pixels.signature import Kind
 from inception.data.tensorflow import tf
 
@@ -57,13 +58,16 @@ def background_of(
 
   None keeps their stored color.
   """
-  color = WHITE if config.background is None else config.background
-  return tuple(map(round, color)) or None
+  if config.background is not None:
+    return tuple(map(round, config.background)) or None
+  return None if eval_transform(config).as_stored else WHITE
 
 
 def is_turned(config: ml_collections.ConfigDict) -> bool:
   """True if `config.data` turns images upright."""
-  return config.exif_orientation in (None, True)
+  if config.exif_orientation is not None:
+    return config.exif_orientation
+  return not eval_transform(config).as_stored
 
 
 def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:

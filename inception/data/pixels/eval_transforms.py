@@ -41,6 +41,8 @@ class EvalTransform:
     antialias: Average over source pixels when shrinking.
     mean: Mean of pixels from 0 to 255, for red, green and blue.
     std: Standard deviation of the same pixels.
+    as_stored: Take pixels as Pillow's RGB: JPEGs by its DCT and, unless the
+      config says otherwise, neither turned upright nor composited over white.
   """
 
   crop_pct: float = 0.875
@@ -49,6 +51,7 @@ class EvalTransform:
   antialias: bool = False
   mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
   std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+  as_stored: bool = False
 
   def resized_side(self, image_size: int) -> int | None:
     """Returns the short side after resizing in pixels; None if not resized."""
@@ -62,7 +65,8 @@ class EvalTransform:
 
     The two differ by up to 11 of 255 levels.
     """
-    return '' if self.interpolation == 'bilinear_tf1' else 'INTEGER_ACCURATE'
+    by_default = self.interpolation == 'bilinear_tf1' and not self.as_stored
+    return '' if by_default else 'INTEGER_ACCURATE'
 
 
 # Mean and standard deviation of ImageNet, as torchvision states them.
@@ -90,9 +94,9 @@ EVAL_TRANSFORMS = {
     _TIMM, mean=_IMAGENET_MEAN, std=_IMAGENET_STD
   ),
   'timm_inception_resnet_v2': dataclasses.replace(_TIMM, crop_pct=0.8975),
-  # The whole image, for features.
+  # The whole image as Pillow decodes it; see also inception/generative/.
   'fid': dataclasses.replace(
-    _SLIM, crop_pct=1.0, mean=(128.0,) * 3, std=(128.0,) * 3
+    _SLIM, crop_pct=1.0, mean=(128.0,) * 3, std=(128.0,) * 3, as_stored=True
   ),
   # Faces that are already cropped and aligned.
   'facenet': dataclasses.replace(_TORCHVISION, crop_pct=1.0, std=(128.0,) * 3),

@@ -6,11 +6,17 @@ import re
 from typing import Any, BinaryIO
 import zipfile
 
+import numpy as np
 from safetensors import safe_open
 
 from inception import paths
 from inception.errors import UserError
-from inception.pretrained.formats import archive, keras_file, torch_file
+from inception.pretrained.formats import (
+  archive,
+  array_pickle,
+  keras_file,
+  torch_file,
+)
 from inception.pretrained.formats.content import Content
 
 _SUPPORTED = (
@@ -26,6 +32,7 @@ _DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 _ZIP = b'PK\x03\x04'
 _PICKLE = b'\x80'
+_FIRST_NODE = b'\n'  # Of a TensorFlow graph.
 # The last bytes of a TensorFlow checkpoint in format version 1.
 _TABLE = (0xDB4775248B80FB57).to_bytes(8, 'little')
 
@@ -68,12 +75,14 @@ def find_format(path: paths.Path) -> Format:
   if head.startswith(_ZIP):
     return _of_archive(path)
   if head.startswith(_PICKLE):
-    return _TORCH
+    return _ARRAYS if b'numpy' in head else _TORCH
   if tail == _TABLE:
     return _CHECKPOINT
   # The length of a JSON header, then the header.
   if head[8:9] == b'{' and 8 + int.from_bytes(head[:8], 'little') <= size:
     return _SAFETENSORS
+  if path.suffix == '.pb' and head.startswith(_FIRST_NODE):
+    return _GRAPH
   raise UserError(f'{path} {_why_no_weights(head)}')
 
 
@@ -162,6 +171,34 @@ def _read_checkpoint(file: BinaryIO) -> Content:
   return Content(arrays)
 
 
+def _read_graph(file: BinaryIO) -> Content:
+  """Reads the constants of a frozen TensorFlow graph."""
+  from inception.data.tensorflow import tf  # Slow to import.
+
+  graph = tf.compat.v1.GraphDef.FromString(file.read())
+  constants = {
+    node.name: node.attr['value'].tensor
+    for node in graph.node
+    if node.op == 'Const'
+    and node.attr['dtype'].type == tf.float32.as_datatype_enum
+  }
+  arrays = {name: tf.make_ndarray(x) for name, x in constants.items()}
+  if not arrays:
+    raise ValueError('it holds no float constants')
+  return Content(arrays)
+
+
+def _read_array_pickle(file: BinaryIO) -> Content:
+  """Reads nested dicts of arrays; their names are joined by dots."""
+  from flax import traverse_util  # Slow to import.
+
+  tree = traverse_util.flatten_dict(array_pickle.read_arrays(file), sep='.')
+  arrays = {n: x for n, x in tree.items() if isinstance(x, np.ndarray)}
+  if not arrays:
+    raise ValueError('it holds no arrays')
+  return Content(arrays)
+
+
 def _read_safetensors(file: BinaryIO) -> Content:
   arrays = {}
   with safe_open(file.name, 'numpy') as content:
@@ -187,6 +224,12 @@ _KERAS_ARCHIVE = Format(
 )
 _TORCH = Format(
   'PyTorch', ('torchvision', 'timm', 'fid', 'facenet'), torch_file.read_torch
+)
+_ARRAYS = Format(
+  'a pickle of arrays', ('fid',), lambda file, _: _read_array_pickle(file)
+)
+_GRAPH = Format(
+  'a TensorFlow graph', ('fid',), lambda file, _: _read_graph(file)
 )
 _SAFETENSORS = Format(
   'safetensors',

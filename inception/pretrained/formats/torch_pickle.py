@@ -109,16 +109,21 @@ def read_pickle(
   Raises:
     ValueError: The pickle is damaged, or holds something else.
   """
-  machine = _Machine({} if storages is None else storages)
+  return follow(Machine({} if storages is None else storages), file)
+
+
+def follow(machine: 'Machine', file: BinaryIO) -> Any:
+  """Follows the instructions of one pickle; returns what it describes."""
   for opcode, argument, _ in pickletools.genops(file):
     machine.step(opcode.name, argument)
   return machine.stack.pop()
 
 
-class _Machine:
+class Machine:
   """The stack machine that follows a pickle's instructions."""
 
   def __init__(self, storages: dict[str, Storage]):
+    """Starts with an empty stack; `storages` as in `read_pickle`."""
     self.stack: list[Any] = []
     self._memo: dict[int, Any] = {}
     self._storages = storages
@@ -144,12 +149,12 @@ class _Machine:
       'APPENDS': lambda _: self._extend(self._pop_to_mark()),
       'ADDITEMS': lambda _: self._pop_to_mark(),
       'POP': lambda _: self._pop(1),
-      'BUILD': lambda _: self._pop(1),  # Attributes of an object: not needed.
+      'BUILD': lambda _: self.build(*self._pop(1)),
       **dict.fromkeys(('PROTO', 'FRAME', 'STOP'), lambda _: None),
       'GLOBAL': lambda name: push(Inert(name.replace(' ', '.'))),
       'STACK_GLOBAL': lambda _: push(Inert('.'.join(self._pop(2)))),
-      'REDUCE': lambda _: push(_rebuild(*self._pop(2))),
-      'NEWOBJ': lambda _: push(_rebuild(*self._pop(2))),
+      'REDUCE': lambda _: push(self.call(*self._pop(2))),
+      'NEWOBJ': lambda _: push(self.call(*self._pop(2))),
       'BINPERSID': lambda _: push(self._read_storage(*self._pop(1))),
       'MEMOIZE': lambda _: self._memoize(len(self._memo)),
       **dict.fromkeys(('PUT', 'BINPUT', 'LONG_BINPUT'), self._memoize),
@@ -167,6 +172,13 @@ class _Machine:
       self.stack.append(argument)
     else:
       raise ValueError(f'contains more than tensors (instruction {name})')
+
+  def call(self, called: Any, arguments: Any) -> Any:
+    """Returns what a call would return, or something inert."""
+    return _rebuild(called, arguments)
+
+  def build(self, state: Any) -> None:
+    """Ignores attributes of the object on the stack: they are not needed."""
 
   def _pop(self, count: int) -> tuple[Any, ...]:
     if len(self.stack) < count:

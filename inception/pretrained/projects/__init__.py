@@ -4,7 +4,7 @@ Imports neither JAX nor TensorFlow: the command reads the names before it parses
 its flags.
 """
 
-from inception.pretrained.projects import keras, pytorch, slim
+from inception.pretrained.projects import fid, keras, pytorch, slim
 from inception.pretrained.tensors import Project
 
 PROJECTS: dict[str, Project] = {
@@ -12,6 +12,6 @@ PROJECTS: dict[str, Project] = {
   'keras': keras.KERAS,
   'torchvision': pytorch.TORCHVISION,
   'timm': pytorch.TIMM,
-  'fid': pytorch.FID,
+  'fid': fid.FID,
   'facenet': pytorch.FACENET,
 }

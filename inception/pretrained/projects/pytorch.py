@@ -1,4 +1,4 @@
-"""torchvision, timm, pytorch-fid and facenet-pytorch: tensors of their layers.
+"""torchvision, timm and facenet-pytorch: tensors of their layers.
 
 In PyTorch, kernels are [out, in, height, width] and matrices [out, in].
 """
@@ -30,7 +30,7 @@ _BATCH_NORM = {
 }
 
 
-def _name_tensors(
+def pytorch_tensors(
   trunk: Names,
   head: Names,
   aux: list[Names],
@@ -89,7 +89,7 @@ def _network(
   classifier = head[-1]
   aux_names = [under(name, aux_layers) for name in aux]
   return PublishedNetwork(
-    functools.partial(_name_tensors, trunk, head, aux_names),
+    functools.partial(pytorch_tensors, trunk, head, aux_names),
     find_classifier=lambda _: f'{classifier}.bias',
     is_of_head=lambda name: name.startswith(f'{classifier}.'),
     aux_prefixes=tuple(f'{name}.' for name in aux),
@@ -158,14 +158,6 @@ TIMM = Project(
   },
   batch_norm_scale=True,
   allows_classes=_is_not_fid,
-  ignores=_counts_batches,
-)
-
-FID = Project(
-  networks={_FID: _network(pytorch_names.inception_v3(), ['fc'])},
-  batch_norm_scale=True,
-  of_imagenet=False,
-  allows_classes=lambda num_classes: num_classes in (0, _FID_CLASSES),
   ignores=_counts_batches,
 )
 

@@ -48,13 +48,13 @@ def test_an_unknown_transform_is_refused(config):
     eval_transforms.eval_transform(config.data)
 
 
-def test_only_tensorflow_1_transforms_use_its_jpeg_decoding():
+def test_only_tf_slim_uses_tensorflows_jpeg_decoding():
   methods = {
     name: transform.dct_method
     for name, transform in eval_transforms.EVAL_TRANSFORMS.items()
   }
   default = {name for name, method in methods.items() if not method}
-  assert default == {'slim', 'fid'}
+  assert default == {'slim'}
   assert set(methods.values()) == {'', 'INTEGER_ACCURATE'}
 
 

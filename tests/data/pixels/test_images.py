@@ -172,3 +172,21 @@ def test_only_the_windows_of_a_long_picture_are_resized(
   if squares == 5:  # The corners are those of the picture.
     ends = [square.astype(int).mean() for square in found[:4]]
     assert np.allclose(ends, [0, 29_999 // 128] * 2, atol=1)
+
+
+@pytest.mark.parametrize('kind', ['turned', 'transparent'])
+def test_the_transform_fid_takes_pixels_as_pillow_does(config, kind):
+  """JPEGs by Pillow's DCT, not turned; alpha dropped; as FID's evaluators."""
+  config.data.image_size, config.data.eval_transform = 40, 'fid'
+  image = Image.fromarray(picture(40, 40))
+  content = io.BytesIO()
+  if kind == 'turned':
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(content, 'JPEG', exif=exif)
+  else:
+    image.putalpha(128)
+    image.save(content, 'PNG')
+  (found,) = images.eval_images(tf.constant([content.getvalue()]), config.data)
+  with Image.open(io.BytesIO(content.getvalue())) as file:
+    np.testing.assert_array_equal(found, np.asarray(file.convert('RGB')))

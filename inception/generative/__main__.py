@@ -1,0 +1,138 @@
+"""Compares generated images with real ones: FID and its relatives.
+
+Run:  python -m inception.generative --generated=samples --real=train.npz
+      python -m inception.generative --generated=samples.npz
+      python -m inception.generative --generated=photos --crop=256
+        --save_statistics=photos256.npz
+
+Images are a folder or .zip of pictures, an .npz or .npy of uint8 [images,
+height, width, 3], or tfds:NAME:SPLIT. The real side may be a file of statistics
+instead. Without it, IS is computed, and statistics are saved.
+"""
+
+from typing import Any
+
+from absl import flags
+
+from inception import paths
+from inception.cli import commands, outputs, shared
+from inception.errors import UserError, warn
+from inception.files import json_text
+
+
+def define_flags() -> None:
+  """Defines the flags of this command."""
+  flags.DEFINE_string(
+    'generated', None, 'Generated images, or their statistics.'
+  )
+  flags.DEFINE_string('real', None, 'Real images, or their statistics.')
+  flags.DEFINE_list(
+    'metrics',
+    None,
+    'Any of fid, sfid, is, kid, precision_recall, density_coverage,'
+    ' fid_infinity, mind; by default the first five, where possible.',
+  )
+  flags.DEFINE_string(
+    'mode', 'tf1', 'How images are resized: tf1, pytorch, clean, torchmetrics.'
+  )
+  flags.DEFINE_string(
+    'weights',
+    'inception_v3_fid.2015-12-05',
+    'Folder or name of the weights of inception_v3_fid.',
+  )
+  flags.DEFINE_integer(
+    'num_images', None, 'Generated images to use, the first ones.', 2
+  )
+  flags.DEFINE_integer(
+    'crop', None, "Crop pictures to this side, with ADM's preprocessing.", 1
+  )
+  flags.DEFINE_enum(
+    'is_order',
+    'shuffled',
+    ['shuffled', 'files'],
+    "Splits of IS: torch-fidelity's, of shuffled images, or ADM's, in order.",
+  )
+  flags.DEFINE_integer('kid_subset_size', 1000, 'Images in a subset of KID.', 2)
+  flags.DEFINE_integer(
+    'bootstrap', 0, 'Resamples for standard errors of FID and KID.', 0, 10**6
+  )
+  flags.DEFINE_string(
+    'save_statistics', None, 'The .npz file for statistics of --generated.'
+  )
+  flags.DEFINE_bool(
+    'save_features', False, 'Store features and logits with the statistics.'
+  )
+  flags.DEFINE_bool(
+    'float32_mean', False, 'Store the mean in float32, as ADM does.'
+  )
+  shared.define_batch_size(32, 'Images per step.')
+  flags.DEFINE_string('precision', 'float32', 'float32, bfloat16 or float16.')
+  flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
+
+
+def main() -> None:
+  """Measures, and prints values with what is needed to repeat them."""
+  values = flags.FLAGS
+  where = shared.require('generated', 'samples')
+  output = shared.output(
+    'save_statistics', lambda path, name: outputs.resolve(path, name, ('.npz',))
+  )
+  if output is None and (values.save_features or values.float32_mean):
+    raise UserError('there is no --save_statistics to store anything in')
+  shared.use_compilation_cache()
+  # Slow imports come after the flags.
+  from inception.generative import comparison, measures, statistics_files
+
+  compared = comparison.compare(
+    where,
+    values.real,
+    comparison.How(
+      metrics=values.metrics,
+      mode=values.mode,
+      weights=values.weights,
+      precision=values.precision,
+      num_images=values.num_images,
+      crop=values.crop,
+      batch_size=values.batch_size,
+      keep_all=values.save_features,
+      choices=measures.Choices(
+        values.is_order,
+        subset_size=values.kid_subset_size,
+        bootstrap=values.bootstrap,
+      ),
+    ),
+  )
+  if output is not None:
+    statistics_files.write_statistics(
+      output, compared.generated, values.float32_mean
+    )
+  _print(compared.report, output)
+
+
+def _print(report: dict[str, Any], output: paths.Path | None) -> None:
+  """Prints values as a table, then facts."""
+  scores, facts = report['scores'], report['facts']
+  rows = [
+    (name, f'{score["value"]:.6g}', _deviation(score))
+    for name, score in scores.items()
+  ]
+  if rows:
+    print(outputs.format_table(('metric', 'value', 'deviation'), rows))
+  if left_out := report['left_out']:
+    reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items())
+    print(f'left out: {reasons}')
+  if facts.get('precision', 'float32') != 'float32':
+    warn(f'computed in {facts["precision"]}: not comparable with published FID')
+  print('\n'.join(f'{name}: {value}' for name, value in facts.items()))
+  if output is not None:
+    print(f'statistics: {output}')
+  if flags.FLAGS.json:
+    print(json_text.dump(report))
+
+
+def _deviation(score: dict[str, float]) -> str:
+  return f'{score["deviation"]:.3g}' if 'deviation' in score else ''
+
+
+if __name__ == '__main__':
+  commands.run(main, define_flags)

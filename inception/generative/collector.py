@@ -1,0 +1,286 @@
+"""Collects the features of a stream of images, and their statistics."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+import jax.numpy as jnp
+import numpy as np
+
+from inception.errors import UserError
+from inception.generative import modes, moments
+from inception.generative.extractor import Extractor
+from inception.generative.generator_images import LocalBatch
+from inception.generative.moments import Gaussian
+from inception.generative.sample import (
+  LOGITS,
+  SPATIAL,
+  Sample,
+  merge_samples,
+)
+from inception.processes import distributed
+from inception.processes.device_program import pmap
+
+Array = jax.Array
+
+_MAIN = 'main'  # Statistics of the extractor's main features.
+
+# Batches whose features may wait on the devices.
+_WAITING = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+  """Features of a batch that are kept: by name, [local devices, batch, size].
+
+  Attributes:
+    arrays: By the name of the features.
+    rows: Index of each image among all; -1 for one that does not count.
+  """
+
+  arrays: dict[str, Any]
+  rows: np.ndarray
+
+
+class Collector:
+  """Takes images on this process's devices; combines processes at the end.
+
+  Statistics are kept on the devices, and their size does not depend on the
+  number of images. Features are kept on the host, if they are needed.
+  """
+
+  def __init__(
+    self,
+    extractor: Extractor,
+    to_pixels: Callable[[Array], Array] = lambda images: images,
+    keep: Sequence[str] = (),
+    num_images: int | None = None,
+  ):
+    """Prepares to take images.
+
+    Args:
+      extractor: Function from images to features.
+      to_pixels: Maps images to pixels from 0 to 255, on the devices.
+      keep: What to keep of every image: 'features', 'logits', or both.
+      num_images: Images to count; those after them are ignored. None: all.
+    """
+    self.devices = jax.local_devices()
+    self._extractor = extractor
+    self._to_pixels = to_pixels
+    self._keep = tuple(keep)
+    self._num_images = num_images
+    self._variables = distributed.replicate(extractor.variables, self.devices)
+    self.reset()
+
+  def reset(self) -> None:
+    """Forgets all images."""
+    self.seen = 0
+    self._state: Any = None
+    self._waiting: list[Kept] = []
+    self._kept: list[Kept] = []
+    self._merged: list[Sample] = []
+
+  @property
+  def full(self) -> bool:
+    """True if all images that count have been taken."""
+    return self._num_images is not None and self.seen >= self._num_images
+
+  def take(self, batch: LocalBatch) -> None:
+    """Takes a batch of images of one size, without waiting for the devices."""
+    self._update(self._prepare_batch(batch.images), batch)
+
+  def take_prepared(self, batch: LocalBatch) -> None:
+    """Takes a batch of images from `prepare_one`."""
+    self._update(batch.images, batch)
+
+  def _update(self, prepared: Any, batch: LocalBatch) -> None:
+    rows = np.where(batch.rows >= 0, batch.rows + self.seen, -1)
+    if self._num_images is not None:
+      rows = np.where(rows < self._num_images, rows, -1)
+    self.seen += batch.total
+    if self._state is None:
+      self._state = self._empty(prepared)
+    self._state, kept = _step(self._extractor)(
+      self._variables, self._state, prepared, rows.astype(np.int32)
+    )
+    if self._keep:
+      self._waiting.append(Kept({n: kept[n] for n in self._keep}, rows))
+      while len(self._waiting) > _WAITING:
+        self._fetch()
+
+  def _fetch(self) -> None:
+    """Moves the features of the oldest batch to the host."""
+    kept = self._waiting.pop(0)
+    self._kept.append(Kept(jax.tree.map(np.asarray, kept.arrays), kept.rows))
+
+  @functools.cached_property
+  def _prepare_batch(self) -> Callable[[Any], Any]:
+    if self._extractor.mode is None:
+      return pmap(self._to_pixels, {}, devices=self.devices)
+    mode = modes.find(self._extractor.mode)
+    run = pmap(
+      lambda axes, images: modes.apply(mode, axes, self._to_pixels(images)),
+      {},
+      in_axes=(None, 0),
+      devices=self.devices,
+    )
+    return lambda images: run(modes.resizes(mode, *images.shape[2:4]), images)
+
+  def prepare_one(self, image: np.ndarray) -> Array:
+    """Prepares one image, uint8 [height, width, 3], of any size."""
+    assert self._extractor.mode is not None
+    height, width = image.shape[:2]
+    padded = modes.padded_size(height, width)
+    frame = np.zeros((1, *padded, 3), np.uint8)
+    frame[0, :height, :width] = image
+    mode = modes.find(self._extractor.mode)
+    axes = modes.resizes(mode, height, width, padded)
+    return _apply(self._extractor.mode, axes, frame)[0]
+
+  def _empty(self, prepared: Any) -> Any:
+    """Returns the state before any image."""
+    found = jax.eval_shape(
+      self._extractor.function,
+      self._extractor.variables,
+      jax.ShapeDtypeStruct(prepared.shape[1:], prepared.dtype),
+    )
+    named = {_MAIN: self._extractor.main, SPATIAL: SPATIAL}
+    devices = len(self.devices)
+    state = {
+      name: jax.tree.map(
+        lambda x: np.broadcast_to(x, (devices, 2, *x.shape)),
+        jax.tree.map(np.asarray, moments.empty(found[of].shape[1])),
+      )
+      for name, of in named.items()
+      if of in found
+    }
+    return distributed.split(state, self.devices)
+
+  def merge(self, other: 'Collector') -> None:
+    """Adds the images of another collector, after those taken so far."""
+    self._merged.append(other.sample())
+
+  def sample(self) -> Sample:
+    """Returns what was collected, of all processes: the same in each.
+
+    Raises:
+      UserError: There were fewer than two images, or than `num_images`; or
+        features are not finite.
+    """
+    while self._waiting:
+      self._fetch()
+    halves = {
+      name: _across_processes(state)
+      for name, state in (self._state or {}).items()
+    }
+    if _MAIN not in halves:
+      raise UserError('there are no images to measure')
+    whole = {name: moments.combine(both) for name, both in halves.items()}
+    has_both = min(half.count or 0 for half in halves[_MAIN]) > 1
+    kept = {need: self._in_order(need) for need in self._keep}
+    found = Sample(
+      whole[_MAIN],
+      whole.get(SPATIAL),
+      halves[_MAIN] if has_both else None,
+      kept.get('features'),
+      kept.get(LOGITS),
+      dict(self._extractor.facts),
+    )
+    found = functools.reduce(merge_samples, self._merged, found)
+    if self._num_images is not None and found.count != self._num_images:
+      raise UserError(
+        f'num_images={self._num_images:,} images were asked for, but there are'
+        f' {found.count:,}'
+      )
+    return found
+
+  def _in_order(self, name: str) -> np.ndarray:
+    """Returns kept features of all processes, [images, size], in order."""
+    features = np.concatenate(
+      [k.arrays[name].reshape(-1, k.arrays[name].shape[-1]) for k in self._kept]
+    )
+    rows = np.concatenate([k.rows.reshape(-1) for k in self._kept])
+    features, rows = features[rows >= 0], rows[rows >= 0]
+    if distributed.process_count() > 1:
+      rows = _gather_rows(rows)
+      features = _gather_rows(features)
+    return features[np.argsort(rows)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(mode: str, axes: Any, images: Array) -> Array:
+  return modes.apply(modes.find(mode), axes, images)
+
+
+@functools.lru_cache(maxsize=4)
+def _step(extractor: Extractor) -> Any:
+  """Returns the program that adds a batch to the state; compiled once."""
+
+  def step(variables: Any, state: Any, images: Array, rows: Array) -> Any:
+    found = extractor.function(variables, images)
+    found = {**found, _MAIN: found[extractor.main]}
+    # The halves are the images of even and of odd rows.
+    masks = jnp.stack([(rows >= 0) & (rows % 2 == half) for half in range(2)])
+    state = {
+      name: jax.vmap(moments.add, (0, None, 0))(halves, found[name], masks)
+      for name, halves in state.items()
+    }
+    kept = {'features': found[_MAIN]}
+    if LOGITS in found:
+      kept[LOGITS] = found[LOGITS]
+    return state, kept
+
+  return pmap(
+    step,
+    extractor.options,
+    in_axes=(None, 0, 0, 0),
+    devices=jax.local_devices(),
+    donate_argnums=1,
+  )
+
+
+def _across_processes(state: Any) -> tuple[Gaussian, Gaussian]:
+  """Returns the Gaussians of both halves, of all devices and processes."""
+  host = jax.tree.map(np.asarray, state)
+  one, other = (
+    _of_processes(moments.parts(jax.tree.map(lambda x, i=i: x[:, i], host)))
+    for i in range(2)
+  )
+  return one, other
+
+
+def _of_processes(parts: list[Gaussian]) -> Gaussian:
+  """Combines the parts of all processes; there may be none here."""
+  here = moments.combine_any(parts)
+  if distributed.process_count() == 1:
+    return here
+  gathered = [
+    _gather(np.asarray(x))
+    for x in (np.array([here.count or 0]), here.mean, here.covariance)
+  ]
+  return moments.combine_any(
+    [
+      Gaussian(mean, covariance, int(count[0]))
+      for count, mean, covariance in zip(*gathered)
+    ]
+  )
+
+
+def _gather(array: np.ndarray) -> np.ndarray:
+  """Returns an array of every process, [processes, ...], to the bit."""
+  # JAX would round float64 to float32.
+  bits = np.ascontiguousarray(array).view(np.uint8)
+  everywhere = np.asarray(multihost_utils.process_allgather(bits))
+  return everywhere.view(array.dtype)
+
+
+def _gather_rows(array: np.ndarray) -> np.ndarray:
+  """Joins the rows of all processes, which may have different numbers."""
+  counts = _gather(np.array([len(array)]))[:, 0]
+  padded = np.zeros((counts.max(), *array.shape[1:]), array.dtype)
+  padded[: len(array)] = array
+  everywhere = _gather(padded)
+  return np.concatenate([x[:n] for x, n in zip(everywhere, counts)])

@@ -1,0 +1,225 @@
+"""Images on disk, decoded as other evaluators decode them: by Pillow, to RGB.
+
+EXIF orientation is ignored, transparency is dropped, gray is repeated, and
+palettes and CMYK are converted.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import concurrent.futures
+import dataclasses
+import io
+import os
+import re
+from typing import Any
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+from inception import paths
+from inception.errors import UserError, count, reason
+from inception.generative.array_files import ArrayFile
+
+# As in pytorch-fid, and GIF.
+_SUFFIXES = frozenset(
+  {'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff',
+   '.webp'}
+)  # fmt: skip
+_JPEGS = frozenset({'.jpeg', '.jpg'})
+
+_AT_A_TIME = 64  # Images that are decoded ahead.
+_THREADS = os.cpu_count() or 1  # Pillow decodes outside Python's lock.
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+  """Images on disk.
+
+  Attributes:
+    name: Its path, for messages.
+    count: Number of images.
+    images: Yields those of some indices in order, uint8 [height, width, 3].
+    is_jpeg: All are JPEGs; None if unknown, as of arrays.
+  """
+
+  name: str
+  count: int
+  images: Callable[[range], Iterator[np.ndarray]]
+  is_jpeg: bool | None = None
+
+
+def open_images(where: str) -> ImageSet:
+  """Opens a folder, a zip archive, an array or a split of a TFDS data set.
+
+  Args:
+    where: A folder of pictures, searched with its sub-folders in the order of
+      the paths; a .zip file of pictures; an .npy or .npz file of uint8 [images,
+      height, width, 3 or 1]; or tfds:NAME:SPLIT.
+
+  Raises:
+    UserError: There is nothing, it holds no images, or files that are none.
+  """
+  if where.startswith('tfds:'):
+    return _tfds(where)
+  path = paths.resolve(where)
+  if path.is_dir():
+    return _folder(path)
+  if not paths.exists(path):
+    raise UserError(f'{where} does not exist')
+  match path.suffix.lower():
+    case '.zip':
+      return _archive(path)
+    case '.npy' | '.npz':
+      return _array(path)
+  raise UserError(
+    f'{where} is neither a folder of pictures nor a .zip, .npz or .npy file'
+  )
+
+
+def cropped(pictures: ImageSet, side: int) -> ImageSet:
+  """Returns an image set whose images are cropped; see `adm_crop`."""
+
+  def images(indices: range) -> Iterator[np.ndarray]:
+    return (adm_crop(image, side) for image in pictures.images(indices))
+
+  return dataclasses.replace(pictures, images=images)
+
+
+def adm_crop(image: np.ndarray, side: int) -> np.ndarray:
+  """Crops the central square as ADM does for its training and references.
+
+  Halves the image by a box filter while its short side is at least twice
+  `side`, then resizes that to `side` by a bicubic filter.
+
+  Args:
+    image: uint8 [height, width, 3].
+    side: Height and width of the result in pixels.
+  """
+  picture = Image.fromarray(image)
+  while min(picture.size) >= 2 * side:
+    width, height = picture.size
+    picture = picture.resize((width // 2, height // 2), Image.Resampling.BOX)
+  scale = side / min(picture.size)
+  width, height = (round(length * scale) for length in picture.size)
+  pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+  top, left = (height - side) // 2, (width - side) // 2
+  return pixels[top : top + side, left : left + side]
+
+
+def decode(content: bytes) -> np.ndarray:
+  """Returns uint8 [height, width, 3].
+
+  Raises:
+    OSError, ValueError, SyntaxError: It is no picture; Pillow raises all three.
+  """
+  with Image.open(io.BytesIO(content)) as picture:
+    return np.asarray(picture.convert('RGB'))
+
+
+def _folder(path: paths.Path) -> ImageSet:
+  names = sorted(
+    os.path.join(folder, name)
+    for folder, _, names in paths.walk(path)
+    for name in names
+    if _is_picture(name)
+  )
+  return _of_files(str(path), names, paths.read_bytes)
+
+
+def _archive(path: paths.Path) -> ImageSet:
+  try:
+    archive = zipfile.ZipFile(path)
+  except (OSError, zipfile.BadZipFile) as error:
+    raise UserError(f'cannot read {path}: {reason(error)}') from error
+  names = sorted(name for name in archive.namelist() if _is_picture(name))
+  return _of_files(str(path), names, archive.read)
+
+
+def _is_picture(name: str) -> bool:
+  base = os.path.basename(name)
+  suffix = os.path.splitext(base)[1].lower()
+  return suffix in _SUFFIXES and not base.startswith('.')
+
+
+def _of_files(
+  where: str, names: Sequence[str], read: Callable[[str], bytes]
+) -> ImageSet:
+  if not names:
+    raise UserError(f'{where} holds no pictures')
+  suffixes = {os.path.splitext(name)[1].lower() for name in names}
+
+  def decode_or_reason(name: str) -> Any:
+    try:
+      return decode(read(name))
+    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+      return str(error)
+
+  def images(indices: range) -> Iterator[np.ndarray]:
+    wanted = [names[index] for index in indices]
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+      for start in range(0, len(wanted), _AT_A_TIME):
+        some = wanted[start : start + _AT_A_TIME]
+        decoded = list(pool.map(decode_or_reason, some))
+        bad = [n for n, x in zip(some, decoded) if isinstance(x, str)]
+        if bad:
+          raise _no_picture(where, bad, len(names), start + len(some))
+        yield from decoded
+
+  return ImageSet(where, len(names), images, suffixes <= _JPEGS)
+
+
+def _no_picture(
+  where: str, bad: Sequence[str], total: int, read: int
+) -> UserError:
+  return UserError(
+    f'{bad[0]} is not a picture that Pillow reads: {count(len(bad), "file")}'
+    f' of the first {read:,} of {total:,} in {where}; remove or replace them'
+  )
+
+
+def _array(path: paths.Path) -> ImageSet:
+  array = ArrayFile(path)
+  shape, dtype = array.shape, array.dtype
+  if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3):
+    raise UserError(
+      f'{path} holds {dtype} {shape}; images are uint8 [images, height, width,'
+      ' 3 or 1]'
+    )
+  if not shape[0]:
+    raise UserError(f'{path} holds no images')
+
+  def images(indices: range) -> Iterator[np.ndarray]:
+    first = 0
+    for part in array.rows(_AT_A_TIME):
+      for index in range(first, first + len(part)):
+        if index in indices:
+          image = part[index - first]
+          yield np.broadcast_to(image, (*image.shape[:-1], 3))
+      first += len(part)
+      if first >= indices.stop:
+        return
+
+  return ImageSet(str(path), shape[0], images)
+
+
+def _tfds(where: str) -> ImageSet:
+  """Opens tfds:NAME:SPLIT."""
+  parts = re.fullmatch(r'tfds:([^:]+(?::[\d.*]+)?):([^:].*)', where)
+  if parts is None:
+    raise UserError(
+      f'{where} is not tfds:NAME:SPLIT, such as tfds:cifar10:test'
+    )
+  # Imports TensorFlow.
+  from inception.config import default
+  from inception.data.sources import catalog
+
+  config = default.get_config().data
+  config.dataset, split = parts.groups()
+  source = catalog.open_source(config, split)
+
+  def images(indices: range) -> Iterator[np.ndarray]:
+    for index in indices:
+      encoded, _ = source.load(np.array([index]))
+      yield decode(encoded.numpy()[0])
+
+  return ImageSet(where, source.num_examples, images, source.jpeg)

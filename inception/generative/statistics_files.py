@@ -1,0 +1,190 @@
+"""Files of statistics: ours, and those that other evaluators wrote.
+
+They are told apart by their keys:
+
+    mu, sigma                 TTUR, pytorch-fid, clean-fid, EDM, MAR; ours
+    mu_s, sigma_s             beside these: ADM's statistics for sFID; ours
+    arr_0                     beside these: ADM's images
+    ref_mu, ref_sigma         MeanFlow, iMF, Drifting
+    pool_3, logits            features, score_sde
+    feats                     features, clean-fid's for KID
+    reps                      features, dgm-eval
+    .pkl with fid: mu, sigma  EDM2
+
+Nothing in a file is executed.
+"""
+
+from collections.abc import Mapping
+import io
+from typing import Any
+import zipfile
+
+import numpy as np
+
+from inception import paths
+from inception.errors import UserError, reason
+from inception.generative import array_files, frechet
+from inception.generative.moments import Gaussian
+from inception.generative.sample import Sample
+from inception.pretrained.formats import array_pickle
+
+_MEANS = ('mu', 'sigma'), ('ref_mu', 'ref_sigma')
+_FEATURES = ('pool_3', 'feats', 'reps', 'pool3')
+
+# Facts that our files state.
+_FACTS = (
+  'mode', 'feature', 'weights_sha256', 'crop', 'precision', 'count'
+)  # fmt: skip
+
+# Largest entry of |S - S^T| over the largest of |S|.
+_SYMMETRY = 1e-3
+
+
+def is_statistics(path: paths.Path) -> bool:
+  """True if a file holds statistics or features, by its keys."""
+  if path.suffix == '.pkl':
+    return True
+  known = {key for pair in _MEANS for key in pair} | set(_FEATURES)
+  return bool(known.intersection(keys_of(path)))
+
+
+def keys_of(path: paths.Path) -> list[str]:
+  """Returns the names of the arrays in an .npz file, none in other files."""
+  return array_files.keys(path) if path.suffix == '.npz' else []
+
+
+def read_statistics(path: paths.Path) -> Sample:
+  """Reads statistics or features.
+
+  Args:
+    path: An .npz or .pkl file.
+
+  Raises:
+    UserError: The file cannot be read, or holds no valid statistics.
+  """
+  arrays = _read_pkl(path) if path.suffix == '.pkl' else _read_npz(path)
+  for mean, covariance in _MEANS:
+    if mean in arrays and covariance in arrays:
+      return _of_statistics(path, arrays, mean, covariance)
+  for key in _FEATURES:
+    if key in arrays:
+      return _of_features(path, arrays, key)
+  raise UserError(
+    f'{path} holds {", ".join(arrays) or "nothing"}; statistics are mu and'
+    ' sigma'
+  )
+
+
+def write_statistics(
+  path: paths.Path, sample: Sample, single: bool = False
+) -> None:
+  """Writes statistics, and features if they were kept, as .npz.
+
+  Args:
+    path: The file; replaced if it exists.
+    sample: The statistics.
+    single: Write means in float32, as ADM's are.
+
+  Raises:
+    UserError: The file cannot be written.
+  """
+  dtype = np.float32 if single else np.float64
+  arrays: dict[str, Any] = {
+    'mu': sample.gaussian.mean.astype(dtype),
+    'sigma': sample.gaussian.covariance,
+  }
+  if sample.spatial is not None:
+    arrays['mu_s'] = sample.spatial.mean.astype(dtype)
+    arrays['sigma_s'] = sample.spatial.covariance
+  if sample.features is not None:
+    arrays['pool_3'] = sample.features
+  if sample.logits is not None:
+    arrays['logits'] = sample.logits
+  facts = {**sample.facts, 'count': sample.count}
+  for name in _FACTS:
+    if facts.get(name) is not None:
+      arrays[name] = np.array(facts[name])
+  content = io.BytesIO()
+  np.savez(content, **arrays)
+  paths.write_atomically(path, content.getvalue())
+
+
+def _of_statistics(
+  path: paths.Path,
+  arrays: Mapping[str, np.ndarray],
+  mean: str,
+  covariance: str,
+) -> Sample:
+  facts = {name: arrays[name].item() for name in _FACTS if name in arrays}
+  count = facts.pop('count', None)
+  spatial = None
+  if 'mu_s' in arrays and 'sigma_s' in arrays:
+    spatial = _gaussian(path, arrays, 'mu_s', 'sigma_s', count)
+  return Sample(
+    _gaussian(path, arrays, mean, covariance, count),
+    spatial,
+    features=arrays.get('pool_3'),
+    logits=arrays.get('logits'),
+    facts=facts,
+  )
+
+
+def _of_features(
+  path: paths.Path, arrays: Mapping[str, np.ndarray], key: str
+) -> Sample:
+  features = arrays[key]
+  if features.ndim != 2 or not np.isfinite(features).all():
+    raise UserError(
+      f'{key} in {path} is {features.shape}, or not finite; features are'
+      ' [images, size]'
+    )
+  return Sample(
+    frechet.of_features(features),
+    features=features.astype(np.float32),
+    logits=arrays.get('logits'),
+  )
+
+
+def _gaussian(
+  path: paths.Path,
+  arrays: Mapping[str, np.ndarray],
+  mean: str,
+  covariance: str,
+  count: int | None,
+) -> Gaussian:
+  mu, sigma = (
+    np.asarray(arrays[key], np.float64) for key in (mean, covariance)
+  )
+  if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+    raise UserError(
+      f'{path}: {mean} is {mu.shape} and {covariance} is {sigma.shape}; they'
+      ' must be [size] and [size, size]'
+    )
+  if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+    raise UserError(f'{path}: {mean} or {covariance} holds NaN or infinity')
+  largest = np.abs(sigma).max()
+  if np.abs(sigma - sigma.T).max() > _SYMMETRY * largest:
+    raise UserError(f'{path}: {covariance} is not symmetric')
+  return Gaussian(mu, (sigma + sigma.T) / 2, count)
+
+
+def _read_npz(path: paths.Path) -> dict[str, np.ndarray]:
+  """Reads all arrays but images."""
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return {key: file[key] for key in file.files if key != 'arr_0'}
+  except (OSError, ValueError, zipfile.BadZipFile) as error:
+    raise UserError(f'cannot read {path}: {reason(error)}') from error
+
+
+def _read_pkl(path: paths.Path) -> dict[str, np.ndarray]:
+  """Reads EDM2's file: {'fid': {'mu': ..., 'sigma': ...}, 'num_images': n}."""
+  content = io.BytesIO(paths.read_bytes(path))
+  try:
+    tree = array_pickle.read_arrays(content)
+  except ValueError as error:
+    raise UserError(f'cannot read {path}: {reason(error)}') from error
+  arrays = tree.get('fid', tree)
+  if isinstance(tree.get('num_images'), int):
+    arrays['count'] = np.array(tree['num_images'])
+  return {n: x for n, x in arrays.items() if isinstance(x, np.ndarray)}
