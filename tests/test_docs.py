@@ -226,8 +226,11 @@ def run(command, folder, **environment):
   """Runs a command that must succeed, and warn of nothing."""
   result = start(command, folder, **environment)
   assert result.returncode == 0, result.stdout + result.stderr
-  # Short runs end within their warm-up; three class folders are not ImageNet.
-  expected = re.compile('schedule.warmup_epochs|has 3 of the 1,000 classes')
+  # Short runs end within their warm-up; three class folders are not ImageNet;
+  # a page compares few pictures.
+  expected = re.compile(
+    'schedule.warmup_epochs|has 3 of the 1,000 classes|fewer than 2,048'
+  )
   lines = result.stderr.splitlines()
   assert [line for line in lines if not expected.search(line)] == []
   return result.stdout
@@ -259,7 +262,7 @@ def test_every_page_with_commands_is_run():
   with_commands = {page.stem for page in PAGES if pages.blocks(page, 'sh')}
   assert with_commands == {
     *('config', 'sweeps', 'data', 'evaluation'),
-    *('README', 'weights', 'imagenet', 'resuming'),
+    *('README', 'weights', 'imagenet', 'resuming', 'generative'),
     'own-pictures',  # tests/test_own_pictures.py
   }
 
@@ -353,9 +356,23 @@ def test_the_snippet_about_weights_runs(folder, weights):
   run([warm.python(), '-c', STRICT + block.code + checks], folder)
 
 
+@pytest.mark.slow
+def test_commands_and_snippet_about_generated_images_run(folder):
+  imported = peers.imported('fid_inception_v3', 1008)
+  config = default.get_config()
+  config.model.architecture = imported.architecture
+  config.model.num_classes = imported.num_classes
+  where = paths.resolve(folder / 'weights' / 'fid')
+  checkpoint.write(where, imported.variables, config)
+  run_page('generative', folder)
+  (block,) = pages.blocks(ROOT / 'docs' / 'generative.md', 'python')
+  printed = run([warm.python(), '-c', block.code], folder)
+  assert printed.startswith("{'is': ")
+
+
 def test_no_page_has_a_snippet_that_no_test_runs():
   with_snippets = {page.stem for page in PAGES if pages.blocks(page, 'python')}
   assert with_snippets == {
-    *('README', 'config', 'code', 'weights'),
+    *('README', 'config', 'code', 'weights', 'generative'),
     'own-pictures',  # tests/test_own_pictures.py
   }

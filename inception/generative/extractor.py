@@ -133,29 +133,41 @@ def load(
       f'{weights} holds weights of {architecture}; FID is defined by'
       f' {ARCHITECTURE}, such as --weights={PUBLISHED}'
     )
-  variables = jax.tree.map(jnp.asarray, loaded.variables)
   sha256 = loaded.config.get('provenance', {}).get('sha256')
+  return of_variables(
+    loaded.variables,
+    mode,
+    precision,
+    weights=str(weights),
+    weights_sha256=sha256 or _hash(loaded.variables),
+    weights_are=(
+      '2015-12-05'
+      if sha256 == PUBLISHED_SHA256
+      else 'not the published weights'
+    ),
+  )
+
+
+def of_variables(
+  variables: Any, mode: str = 'tf1', precision: str = 'float32', **facts: Any
+) -> Extractor:
+  """Returns the extractor with these variables of the network.
+
+  Args:
+    variables: {'params', 'batch_stats'}.
+    mode: A name in `modes.MODES`.
+    precision: A name in `PRECISIONS`.
+    **facts: What reports say of the weights.
+  """
+  table = get_architecture(ARCHITECTURE)
   return Extractor(
     ARCHITECTURE,
     lambda variables, images: _of_prepared(variables, images, precision),
-    variables,
+    jax.tree.map(jnp.asarray, variables),
     also=(SPATIAL, *(() if _classifier(variables) is None else (LOGITS,))),
     mode=mode,
-    options=compiler_options.for_network(
-      get_architecture(ARCHITECTURE), modes.SIDE
-    ),
-    facts={
-      'feature': 'pool3',
-      'mode': mode,
-      'precision': precision,
-      'weights': str(weights),
-      'weights_sha256': sha256 or _hash(loaded.variables),
-      'weights_are': (
-        '2015-12-05'
-        if sha256 == PUBLISHED_SHA256
-        else 'not the published weights'
-      ),
-    },
+    options=compiler_options.for_network(table, modes.SIDE),
+    facts={'feature': 'pool3', 'mode': mode, 'precision': precision, **facts},
   )
 
 
