@@ -49,8 +49,9 @@ parity: $(VENV)/development $(PEERS)/installed
 	$(PEERS)/bin/python -m tests.parity.torch_peers --output=runs/parity --weights
 	$(PEERS)/bin/python -m tests.parity.torch_forms --output=runs/parity
 	$(PEERS)/bin/python -m tests.parity.torch_training --output=runs/parity
+	$(PEERS)/bin/python -m tests.parity.generative_peers --output=runs/parity
 	$(PYTHON) -m tests.parity.keras_training --output=runs/parity
-	PARITY_FOLDER=runs/parity $(PYTHON) -m pytest tests/parity
+	PARITY_FOLDER=runs/parity $(PYTHON) -m pytest tests/parity tests/generative
 
 clean:
 	rm -rf $(VENV) $(PEERS) runs .pytest_cache .mypy_cache .ruff_cache
@@ -106,5 +107,8 @@ $(PEERS)/installed: requirements-parity.txt
 	$(PEERS_PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python $(PIP_INSTALL) -r requirements-parity.txt
 	$(PEERS)/bin/python $(PIP_INSTALL) --no-deps \
-	  facenet-pytorch==2.6.0 pytorch-fid==0.3.0
+	  facenet-pytorch==2.6.0 pytorch-fid==0.3.0 \
+	  torch-fidelity==0.4.0 clean-fid==0.1.35
+	# torch-fidelity installs a package `tests`, which would hide ours.
+	rm -rf $(PEERS)/lib/python*/site-packages/tests
 	touch $@

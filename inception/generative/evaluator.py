@@ -109,7 +109,7 @@ class Evaluator:
       images, self._collector.devices, self._largest
     )
     if not self._collector.seen:
-      self._range.check_first(batch.images)
+      self._range.check_first(images)
     self._largest = max(self._largest, batch.rows.shape[1])
     if not self._collector.full:
       self._collector.take(batch)

@@ -124,6 +124,25 @@ def test_saved_statistics_give_the_same(run, sides):
   assert np.load(folder / 'own.npz')['mu'].dtype == np.float32
 
 
+def test_saved_statistics_can_be_merged(run, sides):
+  folder, generated, real = sides
+  both = np.concatenate([generated, real])
+  for name in ('generated', 'real'):
+    run(
+      f'--generated={folder}/{name}', f'--save_statistics={folder}/{name}.npz'
+    )
+  parts = [
+    generative.read_statistics(paths.resolve(folder / f'{name}.npz'))
+    for name in ('generated', 'real')
+  ]
+  for order in (parts, parts[::-1]):
+    merged = generative.merge_samples(*order)
+    expected = generative.of_features(features_of(both))
+    assert merged.count == 36
+    distance = generative.frechet_distance(merged.gaussian, expected)
+    assert distance == pytest.approx(0, abs=1e-6)
+
+
 def test_numbers_of_images_and_their_errors(run, sides):
   folder, generated, real = sides
   report, err = run(

@@ -1,19 +1,21 @@
 """Features equal those of torch-fidelity, and weights come from any file."""
 
 import dataclasses
+import hashlib
 import pickle
 
 from flax import traverse_util
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 from skimage import data
 
 from inception import generative, paths
 from inception.checkpoints import weights
 from inception.data.tensorflow import tf
 from inception.errors import UserError
-from inception.generative import extractor
+from inception.generative import extractor, modes
 from inception.pretrained import conversion, published
 from inception.pretrained.formats import files
 from inception.pretrained.formats.content import Statement
@@ -21,42 +23,12 @@ from inception.pretrained.import_file import make_config
 from inception.pretrained.projects import fid
 from inception.pretrained.tensors import network_layers
 from tests.parity import peers
+from tests.pretrained import web
 
-# Of a photograph of a cat, by torch-fidelity's network in float64 with the
-# weights of `formula`: numbers at these positions, the sum, and the L2 norm.
+# Of a photograph of a cat, with the weights of `formula`, by torch-fidelity's
+# network in float64 and by pytorch-fid's: numbers at these positions, the sum
+# and the norm of the features, by mode and name.
 POSITIONS = (0, 1, 2, 511, 1007)
-GOLDEN = {
-  '64': (
-    (0.006494347471743822, 0.09388508647680283, 0.6097083687782288),
-    15.850232257291282,
-    2.702532582105252,
-  ),
-  '192': (
-    (0.6032770276069641, 0.03782998397946358, 0.3137926757335663),
-    68.44426232341357,
-    7.712806903736539,
-  ),
-  '768': (
-    (0.351513862609, 0.0261115003377, 0.3496715724468, 0.308794200420),
-    283.0891987921532,
-    16.228250219219834,
-  ),
-  'pool3': (
-    (0.0, 1.02671992778, 0.04582135006785, 0.757118165493, 0.2568858563899),
-    944.4236245745469,
-    33.94246092579301,
-  ),
-  'logits': (
-    (0.352438241243, 2.070901393890, -0.273136466741, 1.321620464, -0.31290447),
-    12.746843604720198,
-    33.38707719951927,
-  ),
-  'spatial': (
-    (0.35932562315132766, 0.02404349252206338, 0.0, 0.30916004849354206, 0.0),
-    1282.801639112891,
-    45.67058622855774,
-  ),
-}
 SIZES = {'64': 64, '192': 192, '768': 768, 'pool3': 2048, 'spatial': 2023}
 
 
@@ -78,18 +50,39 @@ def folder_of(imported, path):
   return path
 
 
-def test_features_equal_torch_fidelity(imported):
+@pytest.fixture(scope='module')
+def network(imported):
+  """The features of prepared images, compiled once."""
+  found = extractor.of_variables(imported.variables)
+  apply = jax.jit(found.function)
+  return lambda images: apply(found.variables, images)
+
+
+@pytest.mark.parametrize('mode', modes.MODES)
+def test_features_equal_those_of_the_evaluators(network, mode):
   image = jax.device_put(data.chelsea()[None], jax.devices()[0])
-  found = jax.jit(generative.features)(imported.variables, image)
-  assert found.keys() == GOLDEN.keys()
-  for name, (values, total, norm) in GOLDEN.items():
+  found = network(jax.jit(modes.prepare, static_argnums=1)(image, mode))
+  golden = peers.generative()['photograph']
+  for name, expected in golden[mode].items():
     features = np.asarray(found[name], np.float64)[0]
     assert len(features) == SIZES.get(name, 1008)
     largest = np.abs(features).max()
     numbers = [features[i] for i in POSITIONS if i < len(features)]
-    np.testing.assert_allclose(numbers, values, atol=1e-5 * largest)
-    assert np.linalg.norm(features) == pytest.approx(norm, rel=1e-6)
-    assert features.sum() == pytest.approx(total, rel=1e-5)
+    np.testing.assert_allclose(numbers, expected['values'], atol=1e-5 * largest)
+    assert np.linalg.norm(features) == pytest.approx(expected['norm'], rel=1e-6)
+    assert features.sum() == pytest.approx(expected['sum'], rel=1e-5)
+  others = [x['pool3']['norm'] for name, x in golden.items() if name != mode]
+  own = golden[mode]['pool3']['norm']
+  assert min(abs(own / other - 1) for other in others) > 1e-4
+
+
+def test_features_are_those_of_prepared_images(network, imported):
+  image = jax.device_put(data.chelsea()[None], jax.devices()[0])
+  shapes = jax.eval_shape(generative.features, imported.variables, image)
+  assert {n: x.shape for n, x in shapes.items()} == {
+    **{name: (1, size) for name, size in SIZES.items()},
+    'logits': (1, 1008),
+  }
 
 
 def test_weights_are_loaded_from_a_folder(imported, tmp_path):
@@ -117,6 +110,30 @@ def test_weights_without_a_classifier_have_no_logits(imported, tmp_path):
   assert 'logits' not in shapes and shapes['pool3'].shape == (2, 2048)
   with pytest.raises(UserError, match='is cannot be computed: .* no logits'):
     generative.Evaluator(found, metrics=['is'])
+
+
+def test_the_default_weights_are_fetched_by_name(
+  imported, tmp_path, monkeypatch
+):
+  """From a server on this machine, under the published name."""
+  monkeypatch.setenv('INCEPTION_HOME', str(tmp_path / 'cache'))
+  content = safetensors.numpy.save(
+    peers.formula_arrays('fid_inception_v3', 1008)
+  )
+  sha256 = hashlib.sha256(content).hexdigest()
+  row = published.lookup(extractor.PUBLISHED)
+  with web.serve() as server:
+    server.pages['/fid.pth'] = web.Page(content)
+    urls = (f'{server.url}/fid.pth',)
+    row = dataclasses.replace(row, urls=urls, hash=sha256)
+    monkeypatch.setitem(published.rows(), extractor.PUBLISHED, row)
+    monkeypatch.setattr(extractor, 'PUBLISHED_SHA256', sha256)
+    found = generative.load()
+  assert found.facts['weights_are'] == '2015-12-05'
+  assert found.facts['weights_sha256'] == sha256
+  jax.tree.map(
+    np.testing.assert_array_equal, found.variables, imported.variables
+  )
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

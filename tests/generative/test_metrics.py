@@ -14,16 +14,16 @@ from inception.generative import (
 )
 from inception.generative.moments import Gaussian
 from tests.generative import recipe
+from tests.parity import peers
 
-# Images of both sides, features, shift of the second side; then the nuclear
-# norm of the product of the centered features gives the distance.
+GOLDEN = peers.generative()
+# Images of both sides, features, shift of the second side.
 FRECHET = {
-  'full': (1000, 800, 64, 0.1, 0.2823748774706827),
-  'same': (1000, 1000, 64, 0.0, 0.07133404291275447),
-  'singular': (48, 40, 64, 0.1, 1.5983903354968563),
-  'one_singular': (48, 800, 64, 0.1, 0.968087060230979),
+  'full': (1000, 800, 64, 0.1),
+  'same': (1000, 1000, 64, 0.0),
+  'singular': (48, 40, 64, 0.1),
+  'one_singular': (48, 800, 64, 0.1),
 }
-PYTORCH_FID = 0.282374877470688  # Of 'full'.
 
 
 def sides(name, count, other, size, shift):
@@ -32,21 +32,22 @@ def sides(name, count, other, size, shift):
 
 
 def gaussians(name):
-  *shape, expected = FRECHET[name]
-  return [frechet.of_features(x) for x in sides(name, *shape)], expected
+  return [frechet.of_features(x) for x in sides(name, *FRECHET[name])]
 
 
 @pytest.mark.parametrize('name', FRECHET)
 def test_frechet_distance_is_exact_at_any_rank(name):
-  (a, b), expected = gaussians(name)
+  a, b = gaussians(name)
+  expected = GOLDEN['frechet'][name]['exact']
   assert frechet.frechet_distance(a, b) == pytest.approx(expected, rel=1e-10)
   assert frechet.frechet_distance(b, a) == pytest.approx(expected, rel=1e-10)
   assert abs(frechet.frechet_distance(a, a)) < 1e-10
 
 
 def test_frechet_distance_equals_pytorch_fid():
-  distance = frechet.frechet_distance(*gaussians('full')[0])
-  assert distance == pytest.approx(PYTORCH_FID, rel=1e-10)
+  distance = frechet.frechet_distance(*gaussians('full'))
+  theirs = GOLDEN['frechet']['full']['pytorch_fid']
+  assert distance == pytest.approx(theirs, rel=1e-10)
 
 
 def test_frechet_distance_of_known_gaussians():
@@ -100,13 +101,12 @@ def kernel_sides():
 
 def test_kernel_distance_equals_torch_fidelity_in_float64():
   found = kernels.kernel_distance(*kernel_sides(), subsets=100, subset_size=200)
-  expected = (0.00917459817705378, 0.001522919769299882)
-  assert found == pytest.approx(expected, rel=1e-10)
+  assert found == pytest.approx(GOLDEN['kernel']['subsets'], rel=1e-10)
 
 
 def test_kernel_distance_of_all_pairs_on_devices():
   found = kernels.kernel_distance_of_all(*kernel_sides())
-  assert found == pytest.approx(0.009121132949120536, abs=1e-7)
+  assert found == pytest.approx(GOLDEN['kernel']['all'], abs=1e-7)
 
 
 def test_kernel_distance_on_devices_is_exact_at_full_size():
@@ -143,15 +143,17 @@ def test_cmmd_is_its_definition():
 
 
 @pytest.mark.parametrize(
-  ('count', 'how', 'expected'),
+  ('name', 'how'),
   [
-    (1000, {}, (21.7526188121908, 0.9534825762856148)),
-    (1003, {}, (21.75050276029893, 1.1838255427802813)),
-    (1000, {'order': 'files', 'split_size': 1000}, (31.575493249860788, 0)),
+    ('shuffled 1000', {}),
+    ('shuffled 1003', {}),
+    ('files 1000', {'order': 'files', 'split_size': 1000}),
   ],
 )
-def test_inception_score_equals_torch_fidelity(count, how, expected):
-  found = class_score.inception_score(recipe.logits('isc', count), **how)
+def test_inception_score_equals_torch_fidelity(name, how):
+  logits = recipe.logits('isc', int(name.split()[1]))
+  found = class_score.inception_score(logits, **how)
+  expected = GOLDEN['inception_score'][name]
   assert found == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
@@ -159,7 +161,7 @@ def test_inception_score_in_order_of_files_equals_adm():
   found, _ = class_score.inception_score(
     recipe.logits('isc', 1000), 'files', split_size=300
   )
-  assert found == pytest.approx(26.206620486971563, rel=1e-10)
+  assert found == pytest.approx(GOLDEN['inception_score']['adm 300'], rel=1e-10)
 
 
 def test_inception_score_needs_no_small_constant():
@@ -175,19 +177,18 @@ def manifold_sides():
 
 
 @pytest.mark.parametrize(
-  ('neighbors', 'precision', 'recall', 'density', 'coverage'),
-  [
-    (3, 0.8066666666666666, 0.452, 0.9083333333333333, 0.824),
-    (5, 0.915, 0.6, 0.9696666666666667, 0.942),
-  ],
+  ('neighbors', 'density', 'coverage'),
+  [(3, 0.9083333333333333, 0.824), (5, 0.9696666666666667, 0.942)],
 )
 def test_manifold_metrics_equal_the_original_rule(
-  monkeypatch, neighbors, precision, recall, density, coverage
+  monkeypatch, neighbors, density, coverage
 ):
   monkeypatch.setattr(blocks, '_MOST_ROWS', 128)  # Several, the last partial.
   pair = manifold_sides()
   found = manifold.precision_recall(*pair, neighbors)
-  assert found == pytest.approx((precision, recall), abs=1e-12)
+  # torch-fidelity takes the mean in float32.
+  expected = GOLDEN['precision_recall'][str(neighbors)]
+  assert found == pytest.approx(expected, abs=1e-7)
   found = manifold.density_coverage(*pair, neighbors)
   assert found == pytest.approx((density, coverage), abs=1e-12)
 

@@ -11,31 +11,9 @@ from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.generative import modes
 from tests.generative import recipe
+from tests.parity import peers
 
 SIZES = ((33, 57), (301, 450), (512, 385))
-
-# Sums of pixels and of their squares. `pytorch` and `torchmetrics` are
-# PyTorch's interpolate, without and with antialiasing.
-SUMS = {
-  (33, 57): {
-    'tf1': (33104571.074217226, 5439850481.308761),
-    'pytorch': (33058574.3351059, 5426271843.7025),
-    'torchmetrics': (33058574.35349621, 5426271850.660523),
-    'clean': (33060858.74122162, 5546074033.063762),
-  },
-  (301, 450): {
-    'tf1': (35729364.396483034, 6228578877.801151),
-    'pytorch': (35733565.98283996, 6230481521.453915),
-    'torchmetrics': (35727583.99729927, 6204728547.061962),
-    'clean': (35727857.713025674, 6235566073.129199),
-  },
-  (512, 385): {
-    'tf1': (36975818.97989295, 6371524306.52734),
-    'pytorch': (36983454.63185203, 6375180683.503523),
-    'torchmetrics': (36980577.544852935, 6333404819.014553),
-    'clean': (36981448.30020596, 6355916236.659876),
-  },
-}
 
 
 def picture(size):
@@ -53,7 +31,8 @@ def resized(image, name):
 @pytest.mark.parametrize('name', modes.MODES)
 def test_pixels_equal_those_of_the_evaluator(size, name):
   pixels = resized(picture(size), name)
-  total, squares = SUMS[size][name]
+  # Sums of pixels and of their squares.
+  total, squares = peers.generative()['sums'][f'{size[0]}x{size[1]}'][name]
   assert pixels.sum() == pytest.approx(total, rel=1e-7)
   assert (pixels**2).sum() == pytest.approx(squares, rel=1e-7)
 

@@ -5,6 +5,7 @@ the weights and images of `formula`.
 """
 
 import functools
+import json
 import os
 import pathlib
 
@@ -42,6 +43,12 @@ def load_golden(peer):
   folder = GOLDEN if peer.startswith('slim') else FOLDER
   with np.load(folder / f'{peer}.npz') as file:
     return dict(file)
+
+
+@functools.cache
+def generative():
+  """Returns the golden numbers for tests/generative."""
+  return json.loads((FOLDER / 'generative.json').read_text())
 
 
 def project_of(peer):
