@@ -6,15 +6,13 @@ import functools
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import numpy as np
 
 from inception.errors import UserError
-from inception.generative import modes, moments
+from inception.generative import gathering, modes, moments
 from inception.generative.extractor import Extractor
 from inception.generative.generator_images import LocalBatch
-from inception.generative.moments import Gaussian
 from inception.generative.sample import (
   LOGITS,
   SPATIAL,
@@ -148,16 +146,13 @@ class Collector:
       jax.ShapeDtypeStruct(prepared.shape[1:], prepared.dtype),
     )
     named = {_MAIN: self._extractor.main, SPATIAL: SPATIAL}
-    devices = len(self.devices)
-    state = {
-      name: jax.tree.map(
-        lambda x: np.broadcast_to(x, (devices, 2, *x.shape)),
-        jax.tree.map(np.asarray, moments.empty(found[of].shape[1])),
-      )
-      for name, of in named.items()
-      if of in found
-    }
-    return distributed.split(state, self.devices)
+    sizes = {n: found[of].shape[1] for n, of in named.items() if of in found}
+
+    def halves(_: Array) -> Any:
+      empty = {name: moments.empty(size) for name, size in sizes.items()}
+      return jax.tree.map(lambda x: jnp.stack([x, x]), empty)
+
+    return pmap(halves, {}, devices=self.devices)(np.zeros(len(self.devices)))
 
   def merge(self, other: 'Collector') -> None:
     """Adds the images of another collector, after those taken so far."""
@@ -173,7 +168,7 @@ class Collector:
     while self._waiting:
       self._fetch()
     halves = {
-      name: _across_processes(state)
+      name: gathering.across_processes(state)
       for name, state in (self._state or {}).items()
     }
     if _MAIN not in halves:
@@ -190,10 +185,11 @@ class Collector:
       dict(self._extractor.facts),
     )
     found = functools.reduce(merge_samples, self._merged, found)
-    if self._num_images is not None and found.count != self._num_images:
+    count = found.count or 0
+    if self._num_images is not None and count < self._num_images:
       raise UserError(
         f'num_images={self._num_images:,} images were asked for, but there are'
-        f' {found.count:,}'
+        f' {count:,}'
       )
     return found
 
@@ -205,8 +201,8 @@ class Collector:
     rows = np.concatenate([k.rows.reshape(-1) for k in self._kept])
     features, rows = features[rows >= 0], rows[rows >= 0]
     if distributed.process_count() > 1:
-      rows = _gather_rows(rows)
-      features = _gather_rows(features)
+      rows = gathering.gather_rows(rows)
+      features = gathering.gather_rows(features)
     return features[np.argsort(rows)]
 
 
@@ -240,47 +236,3 @@ def _step(extractor: Extractor) -> Any:
     devices=jax.local_devices(),
     donate_argnums=1,
   )
-
-
-def _across_processes(state: Any) -> tuple[Gaussian, Gaussian]:
-  """Returns the Gaussians of both halves, of all devices and processes."""
-  host = jax.tree.map(np.asarray, state)
-  one, other = (
-    _of_processes(moments.parts(jax.tree.map(lambda x, i=i: x[:, i], host)))
-    for i in range(2)
-  )
-  return one, other
-
-
-def _of_processes(parts: list[Gaussian]) -> Gaussian:
-  """Combines the parts of all processes; there may be none here."""
-  here = moments.combine_any(parts)
-  if distributed.process_count() == 1:
-    return here
-  gathered = [
-    _gather(np.asarray(x))
-    for x in (np.array([here.count or 0]), here.mean, here.covariance)
-  ]
-  return moments.combine_any(
-    [
-      Gaussian(mean, covariance, int(count[0]))
-      for count, mean, covariance in zip(*gathered)
-    ]
-  )
-
-
-def _gather(array: np.ndarray) -> np.ndarray:
-  """Returns an array of every process, [processes, ...], to the bit."""
-  # JAX would round float64 to float32.
-  bits = np.ascontiguousarray(array).view(np.uint8)
-  everywhere = np.asarray(multihost_utils.process_allgather(bits))
-  return everywhere.view(array.dtype)
-
-
-def _gather_rows(array: np.ndarray) -> np.ndarray:
-  """Joins the rows of all processes, which may have different numbers."""
-  counts = _gather(np.array([len(array)]))[:, 0]
-  padded = np.zeros((counts.max(), *array.shape[1:]), array.dtype)
-  padded[: len(array)] = array
-  everywhere = _gather(padded)
-  return np.concatenate([x[:n] for x, n in zip(everywhere, counts)])

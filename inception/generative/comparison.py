@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from inception.errors import warn
-from inception.generative import extractor, measures, reference
+from inception.generative import extractor, measures, reference, selection
 from inception.generative.evaluator import warn_of_few_images
 from inception.generative.measures import Choices
 from inception.generative.sample import LOGITS, Sample
@@ -76,7 +76,7 @@ def compare(where: str, real: str | None, how: How) -> Compared:
   load = functools.cache(
     lambda: extractor.load(how.weights, how.mode, how.precision)
   )
-  measures.find(how.metrics or ())
+  selection.wanted(how.metrics)
   if real is not None:
     _check_alike(where, real, load)
   read = functools.partial(
@@ -85,14 +85,14 @@ def compare(where: str, real: str | None, how: How) -> Compared:
   known = reference.read_reference(
     real, load, how.metrics, crop=how.crop, batch_size=how.batch_size
   )
-  measures.check(how.metrics, known)
+  selection.check(how.metrics, known, how.choices)
   keep: tuple[str, ...] = ()
   if reference.statistics_of(where) is None:
-    keep = measures.needs(how.metrics, known, load())
+    keep = selection.needs(how.metrics, known, load(), how.choices)
     if how.keep_all or how.choices.bootstrap:
       keep = ('features', *((LOGITS,) if LOGITS in load().also else ()))
   generated = read(where, keep=keep, num_images=how.num_images)
-  names, left_out = measures.possible(generated, known, how.choices)
+  names, left_out = selection.possible(generated, known, how.choices)
   if how.metrics is not None:
     names, left_out = list(how.metrics), {}
   _warn(generated, known)
@@ -107,7 +107,7 @@ def _check_alike(where: str, real: str, load: Any) -> None:
   """Checks that both sides are made alike, before images are read."""
   sides = [reference.statistics_of(side) for side in (where, real)]
   facts = [load().facts if side is None else side.facts for side in sides]
-  if unknown := measures.check_alike(*facts):
+  if unknown := selection.check_alike(*facts):
     warn(f'the statistics do not state their {", ".join(unknown)}')
 
 

@@ -15,7 +15,12 @@ from typing import Any
 
 from inception import paths
 from inception.errors import UserError, warn
-from inception.generative import extractor, generator_images, measures
+from inception.generative import (
+  extractor,
+  generator_images,
+  measures,
+  selection,
+)
 from inception.generative.collector import Collector
 from inception.generative.extractor import Extractor
 from inception.generative.generator_images import ValueRange
@@ -65,16 +70,16 @@ class Evaluator:
       self.extractor = extractor.load(weights, mode, precision)
     self._range = ValueRange(*value_range, rounding)
     self._num_images, self._choices = num_images, choices
-    measures.find(metrics or ())
+    selection.wanted(metrics)
     self.reference = read_reference(reference, lambda: self.extractor, metrics)
     if self.reference is not None:
-      measures.check_alike(self.extractor.facts, self.reference.facts)
-    measures.check(metrics, self.reference)
+      selection.check_alike(self.extractor.facts, self.reference.facts)
+    selection.check(metrics, self.reference, choices)
     self._metrics = metrics
     self._collector = Collector(
       self.extractor,
       self._range.to_pixels,
-      measures.needs(metrics, self.reference, self.extractor),
+      selection.needs(metrics, self.reference, self.extractor, choices),
       num_images,
     )
     self._largest = 0
@@ -126,7 +131,7 @@ class Evaluator:
       warn_of_few_images(generated, self.reference)
     names = self._metrics
     if names is None:
-      names, _ = measures.possible(generated, self.reference, self._choices)
+      names, _ = selection.possible(generated, self.reference, self._choices)
     return measures.compute(names, generated, self.reference, self._choices)
 
   def merge(self, other: 'Evaluator') -> None:

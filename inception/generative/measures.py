@@ -1,8 +1,7 @@
 """The metrics by name: what each needs to know of both sides, and its value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from inception.generative import (
   manifold,
   sliced,
 )
-from inception.generative.extractor import Extractor
 from inception.generative.sample import LOGITS, SPATIAL, Sample
 
 
@@ -49,13 +47,50 @@ class Metric:
       'spatial' or 'main', the last two for statistics.
     real: What it needs of real images; empty if it does not need them.
     compute: Returns values by name, from both sides.
+    least: Images that it needs of each side that it reads.
     is_default: It is among those computed if none are named.
   """
 
   generated: str
   real: str
   compute: Callable[[Sample, Sample, Choices], dict[str, float]]
+  least: Callable[[Choices], int] = lambda _: 2
   is_default: bool = True
+
+  def lack(
+    self, generated: Sample, real: Sample | None, choices: Choices
+  ) -> str:
+    """Returns what is lacking, as the end of a sentence; '' if nothing."""
+    lack = _lack(self.generated, generated, 'generated')
+    if lack := lack or self.lack_of_real(real, choices):
+      return lack
+    return self._few(generated, choices)
+
+  def lack_of_real(self, real: Sample | None, choices: Choices) -> str:
+    """Returns what the real side lacks."""
+    if not self.real:
+      return ''
+    if real is None:
+      return 'there are no real images'
+    return _lack(self.real, real, 'real') or self._few(real, choices)
+
+  def _few(self, side: Sample, choices: Choices) -> str:
+    least = self.least(choices)
+    known = side.features if side.features is not None else side.logits
+    if known is None or len(known) >= least:
+      return ''
+    return f'it needs {least:,} images on each side, not {len(known):,}'
+
+
+def _lack(need: str, side: Sample, name: str) -> str:
+  match need:
+    case 'features' if side.features is None:
+      return f'the {name} side is statistics, without features'
+    case 'logits' if side.logits is None:
+      return f'the {name} side has no logits'
+    case 'spatial' if side.spatial is None:
+      return f'the {name} side has no statistics for it'
+  return ''
 
 
 def _fid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
@@ -154,48 +189,29 @@ def _features(generated: Sample, real: Sample) -> tuple[np.ndarray, np.ndarray]:
 METRICS = {
   'fid': Metric('main', 'main', _fid),
   'sfid': Metric(SPATIAL, SPATIAL, _sfid),
-  'is': Metric(LOGITS, '', _is),
-  'kid': Metric('features', 'features', _kid),
-  'precision_recall': Metric('features', 'features', _precision_recall),
-  'density_coverage': Metric('features', 'features', _density_coverage, False),
-  'fid_infinity': Metric('features', 'main', _fid_infinity, False),
-  'mind': Metric('features', 'features', _mind, False),
+  'is': Metric(
+    LOGITS,
+    '',
+    _is,
+    lambda choices: class_score.SPLITS if choices.is_order == 'shuffled' else 2,
+  ),
+  'kid': Metric('features', 'features', _kid, lambda c: c.subset_size),
+  'precision_recall': Metric(
+    'features',
+    'features',
+    _precision_recall,
+    lambda _: manifold.PRECISION_NEIGHBORS + 1,
+  ),
+  'density_coverage': Metric(
+    'features',
+    'features',
+    _density_coverage,
+    lambda _: manifold.DENSITY_NEIGHBORS + 1,
+    is_default=False,
+  ),
+  'fid_infinity': Metric('features', 'main', _fid_infinity, is_default=False),
+  'mind': Metric('features', 'features', _mind, is_default=False),
 }
-
-
-def find(names: Sequence[str]) -> dict[str, Metric]:
-  """Returns metrics by name.
-
-  Raises:
-    UserError: There is no such metric.
-  """
-  return {name: lookup(METRICS, name, 'metrics') for name in names}
-
-
-def lacking(metric: Metric, generated: Sample, real: Sample | None) -> str:
-  """Returns what a metric lacks, as the end of a sentence; '' if nothing."""
-  lack = _lack(metric.generated, generated, 'generated')
-  return lack or lacking_real(metric, real)
-
-
-def lacking_real(metric: Metric, real: Sample | None) -> str:
-  """Returns what a metric lacks of the real side; '' if nothing."""
-  if not metric.real:
-    return ''
-  if real is None:
-    return 'there are no real images'
-  return _lack(metric.real, real, 'real')
-
-
-def _lack(need: str, side: Sample, name: str) -> str:
-  match need:
-    case 'features' if side.features is None:
-      return f'the {name} side is statistics, without features'
-    case 'logits' if side.logits is None:
-      return f'the {name} side has no logits'
-    case 'spatial' if side.spatial is None:
-      return f'the {name} side has no statistics for it'
-  return ''
 
 
 def compute(
@@ -210,98 +226,9 @@ def compute(
     UserError: A metric is unknown, lacks something, or has too few images.
   """
   values: dict[str, float] = {}
-  for name, metric in find(names).items():
-    if lack := lacking(metric, generated, real):
+  for name in names:
+    metric = lookup(METRICS, name, 'metrics')
+    if lack := metric.lack(generated, real, choices):
       raise UserError(f'{name} cannot be computed: {lack}')
     values |= metric.compute(generated, real or generated, choices)
   return values
-
-
-def possible(
-  generated: Sample, real: Sample | None, choices: Choices = DEFAULT
-) -> tuple[list[str], dict[str, str]]:
-  """Returns the default metrics that two sides allow, and why not the others.
-
-  Returns:
-    Names of metrics, and reasons by the names of the others.
-  """
-  names, reasons = [], {}
-  for name, metric in METRICS.items():
-    if not metric.is_default:
-      continue
-    lack = lacking(metric, generated, real)
-    if name == 'kid' and not lack and real is not None:
-      least = min(map(len, _features(generated, real)))
-      if least < choices.subset_size:
-        lack = f'a side has {least:,} images, fewer than a subset'
-    if lack:
-      reasons[name] = lack
-    else:
-      names.append(name)
-  return names, reasons
-
-
-def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
-  """Returns the metrics of some names; None: the default ones."""
-  if names is not None:
-    return find(names)
-  return {name: metric for name, metric in METRICS.items() if metric.is_default}
-
-
-def check(names: Sequence[str] | None, real: Sample | None) -> None:
-  """Checks that the real side allows metrics, before others are computed.
-
-  Raises:
-    UserError: It does not.
-  """
-  for name, metric in find(names or ()).items():
-    if lack := lacking_real(metric, real):
-      raise UserError(f'{name} cannot be computed: {lack}')
-
-
-def needs(
-  names: Sequence[str] | None, real: Sample | None, of: Extractor
-) -> tuple[str, ...]:
-  """Returns what to keep of every generated image: 'features', 'logits'.
-
-  Args:
-    names: Of metrics; None: the default ones that the real side allows.
-    real: The real side.
-    of: Extractor of the generated side.
-
-  Raises:
-    UserError: The extractor does not give what a named metric needs.
-  """
-  metrics = wanted(names)
-  if names is None:
-    metrics = {n: m for n, m in metrics.items() if not lacking_real(m, real)}
-  kept = []
-  for name, metric in metrics.items():
-    need = metric.generated
-    if need in ('main', 'features') or need in of.also:
-      kept.append(need)
-    elif names is not None:
-      raise UserError(f'{name} cannot be computed: {of.name} has no {need}')
-  return tuple(need for need in ('features', LOGITS) if need in kept)
-
-
-def check_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-  """Compares how two sides were made; returns what one does not state.
-
-  Args:
-    one: Facts of a side.
-    other: Facts of the other.
-
-  Raises:
-    UserError: They state different modes, features or weights.
-  """
-  unknown = []
-  for name in ('mode', 'feature', 'weights_sha256'):
-    if None in (one.get(name), other.get(name)):
-      unknown.append(name)
-    elif one[name] != other[name]:
-      raise UserError(
-        f'the two sides differ: {name} is {one[name]} for one and'
-        f' {other[name]} for the other'
-      )
-  return unknown

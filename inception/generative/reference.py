@@ -1,6 +1,6 @@
 """Sides of a comparison from disk: images, features or statistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from inception.errors import UserError
 from inception.generative import (
   generator_images,
   image_sets,
-  measures,
+  selection,
   statistics_files,
 )
 from inception.generative.collector import Collector
@@ -48,7 +48,7 @@ def read_reference(
   """
   if where is None or isinstance(where, Sample):
     return where
-  wanted = measures.wanted(metrics).values()
+  wanted = selection.wanted(metrics).values()
   is_kept = any(metric.real == 'features' for metric in wanted)
   keep = ('features',) if is_kept else ()
   return read(os.fspath(where), extractor, keep, **how)
@@ -130,24 +130,49 @@ def collect(
       f'num_images={total:,} is more than the {pictures.count:,} images in'
       f' {pictures.name}'
     )
-  collector = Collector(extractor, keep=keep, num_images=total)
   processes = distributed.process_count()
+  if total < processes:
+    raise UserError(f'{total} images are fewer than {processes} processes')
+  collector = Collector(extractor, keep=keep, num_images=total)
   indices = range(distributed.process_index(), total, processes)
   devices = collector.devices
   per_device = -(-batch_size // (processes * len(devices)))
   images = tqdm.tqdm(
     pictures.images(indices), pictures.name, len(indices), disable=None
   )
+  # Processes read different images, and one may be damaged.
+  with distributed.agreed():
+    _take_all(
+      collector,
+      images,
+      indices,
+      per_device,
+      extractor.mode is not None,
+      pictures.name,
+    )
+  return collector.sample()
+
+
+def _take_all(
+  collector: Collector,
+  images: Iterable[np.ndarray],
+  indices: range,
+  per_device: int,
+  resizes: bool,
+  name: str,
+) -> None:
+  """Takes images, of which `indices` are those among all of them."""
+  devices = collector.devices
   rows = iter(indices)
   first: tuple[int, ...] | None = None
   for group in itertools.batched(images, per_device * len(devices)):
     first = first or group[0].shape
     here = np.array(list(itertools.islice(rows, len(group))))
     is_uniform = {image.shape for image in group} == {first}
-    if not is_uniform and extractor.mode is None:
+    if not is_uniform and not resizes:
       raise UserError(
-        f'{pictures.name} has images of several sizes, which {extractor.name}'
-        ' does not resize; give them a --crop'
+        f'{name} has images of several sizes, which these features'
+        ' need to be the same; give a --crop'
       )
     take = collector.take if is_uniform else collector.take_prepared
     prepare: Any = np.asarray if is_uniform else collector.prepare_one
@@ -157,7 +182,6 @@ def collect(
       stack([prepare(image) for image in group]), here, 0, devices, per_device
     )
     take(batch)
-  return collector.sample()
 
 
 def _sha256(path: paths.Path) -> str:

@@ -107,7 +107,7 @@ def test_rows_describe_all_published_weights():
   for name, row in rows.items():
     assert name == row.name and row.transform in EVAL_TRANSFORMS
     assert row.architecture in PROJECTS[row.project].networks
-    assert {8: 'sha256', 32: 'md5', 0: None}[
+    assert {8: 'sha256', 64: 'sha256', 32: 'md5', 0: None}[
       len(row.hash or '')
     ] == row.hash_kind
     assert row.license and row.source

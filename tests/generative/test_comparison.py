@@ -218,7 +218,7 @@ def test_wrong_input_is_one_line(run, sides, tmp_path):
     ),
     (
       [where, f'--real={folder}/real', '--metrics=kid'],
-      'the largest is 16',
+      'needs 1,000 images on each side, not 20',
     ),
     (['--generated=tfds:digits'], 'is not tfds:NAME:SPLIT'),
   ):
