@@ -35,6 +35,7 @@ _EXPORTS = {
   'monge_distance': 'sliced',
   'of_features': 'frechet',
   'open_images': 'image_sets',
+  'open_side': 'reference',
   'precision_recall': 'manifold',
   'prepare': 'modes',
   'read': 'reference',

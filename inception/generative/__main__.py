@@ -16,7 +16,7 @@ from absl import flags
 
 from inception import paths
 from inception.cli import commands, outputs, shared
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.files import json_text
 
 
@@ -44,8 +44,9 @@ def define_flags() -> None:
     'num_images', None, 'Generated images to use, the first ones.', 2
   )
   flags.DEFINE_integer(
-    'crop', None, "Crop pictures to this side, with ADM's preprocessing.", 1
+    'crop', None, "Crop images to this side, with ADM's steps.", 1, 4096
   )
+  flags.DEFINE_string('data_dir', None, 'Folder of TFDS data sets.')
   flags.DEFINE_enum(
     'is_order',
     'shuffled',
@@ -86,10 +87,11 @@ def main() -> None:
   compared = comparison.compare(
     where,
     values.real,
-    comparison.How(
+    comparison.Options(
       metrics=values.metrics,
       mode=values.mode,
       weights=values.weights,
+      data_dir=values.data_dir,
       precision=values.precision,
       num_images=values.num_images,
       crop=values.crop,
@@ -121,8 +123,6 @@ def _print(report: dict[str, Any], output: paths.Path | None) -> None:
   if left_out := report['left_out']:
     reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items())
     print(f'left out: {reasons}')
-  if facts.get('precision', 'float32') != 'float32':
-    warn(f'computed in {facts["precision"]}: not comparable with published FID')
   print('\n'.join(f'{name}: {value}' for name, value in facts.items()))
   if output is not None:
     print(f'statistics: {output}')

@@ -106,7 +106,6 @@ class ArrayFile:
       return f'arr_0{_SUFFIX}'
     if len(names) != 1:
       raise UserError(
-        f'{self._path} holds {len(names)} arrays and none is arr_0: it holds no'
-        ' images'
+        f'{self._path} holds {len(names)} arrays; store the images as arr_0'
       )
     return names[0]

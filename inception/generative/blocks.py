@@ -1,6 +1,7 @@
 """Functions of all pairs of features, a block of rows at a time, on devices."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -16,7 +17,10 @@ _MOST_ROWS = 1024
 
 
 def by_rows(
-  function: Callable[..., Array], rows: np.ndarray, *others: np.ndarray
+  function: Callable[..., Array],
+  rows: np.ndarray,
+  *others: np.ndarray,
+  **static: Any,
 ) -> np.ndarray:
   """Applies a function to blocks of rows, on all local devices in turn.
 
@@ -25,13 +29,14 @@ def by_rows(
       row by row.
     rows: float32 [images, size].
     *others: Arrays that every block needs, such as other features.
+    **static: Further arguments of the function.
 
   Returns:
     The results of all rows, [images, ...].
   """
   devices = jax.local_devices()
   block = max(1, min(_MOST_ROWS, _PAIRS // len(others[0]), len(rows)))
-  compiled = jax.jit(function)
+  compiled = _compiled(function, **static)
   everywhere = [jax.device_put(others, device) for device in devices]
   results: list[Any] = []
   for index, start in enumerate(range(0, len(rows), block)):
@@ -44,6 +49,11 @@ def by_rows(
     )
     results.append(result[: len(part)])
   return np.concatenate([np.asarray(result) for result in results])
+
+
+@functools.cache
+def _compiled(function: Callable[..., Array], **static: Any) -> Any:
+  return jax.jit(functools.partial(function, **static))
 
 
 def squared_distances(rows: Array, columns: Array) -> Array:

@@ -53,7 +53,7 @@ class Collector:
   def __init__(
     self,
     extractor: Extractor,
-    to_pixels: Callable[[Array], Array] = lambda images: images,
+    to_pixels: Callable[[Array], Array] = lambda x: x.astype(jnp.float32),
     keep: Sequence[str] = (),
     num_images: int | None = None,
   ):
@@ -61,7 +61,7 @@ class Collector:
 
     Args:
       extractor: Function from images to features.
-      to_pixels: Maps images to pixels from 0 to 255, on the devices.
+      to_pixels: Maps images to float32 pixels from 0 to 255, on the devices.
       keep: What to keep of every image: 'features', 'logits', or both.
       num_images: Images to count; those after them are ignored. None: all.
     """
@@ -80,6 +80,11 @@ class Collector:
     self._waiting: list[Kept] = []
     self._kept: list[Kept] = []
     self._merged: list[Sample] = []
+
+  @property
+  def resizes(self) -> bool:
+    """True if images may have several sizes."""
+    return self._extractor.mode is not None
 
   @property
   def full(self) -> bool:
@@ -156,7 +161,7 @@ class Collector:
 
   def merge(self, other: 'Collector') -> None:
     """Adds the images of another collector, after those taken so far."""
-    self._merged.append(other.sample())
+    self._merged += other._samples()
 
   def sample(self) -> Sample:
     """Returns what was collected, of all processes: the same in each.
@@ -165,26 +170,10 @@ class Collector:
       UserError: There were fewer than two images, or than `num_images`; or
         features are not finite.
     """
-    while self._waiting:
-      self._fetch()
-    halves = {
-      name: gathering.across_processes(state)
-      for name, state in (self._state or {}).items()
-    }
-    if _MAIN not in halves:
+    samples = self._samples()
+    if not samples:
       raise UserError('there are no images to measure')
-    whole = {name: moments.combine(both) for name, both in halves.items()}
-    has_both = min(half.count or 0 for half in halves[_MAIN]) > 1
-    kept = {need: self._in_order(need) for need in self._keep}
-    found = Sample(
-      whole[_MAIN],
-      whole.get(SPATIAL),
-      halves[_MAIN] if has_both else None,
-      kept.get('features'),
-      kept.get(LOGITS),
-      dict(self._extractor.facts),
-    )
-    found = functools.reduce(merge_samples, self._merged, found)
+    found = functools.reduce(merge_samples, samples)
     count = found.count or 0
     if self._num_images is not None and count < self._num_images:
       raise UserError(
@@ -193,6 +182,29 @@ class Collector:
       )
     return found
 
+  def _samples(self) -> list[Sample]:
+    """Returns the images taken, if any, and those merged."""
+    if self._state is None:
+      return self._merged
+    while self._waiting:
+      self._fetch()
+    halves = {
+      name: gathering.across_processes(state)
+      for name, state in self._state.items()
+    }
+    whole = {name: moments.combine(both) for name, both in halves.items()}
+    has_both = min(half.count or 0 for half in halves[_MAIN]) > 1
+    kept = {need: self._in_order(need) for need in self._keep}
+    own = Sample(
+      whole[_MAIN],
+      whole.get(SPATIAL),
+      halves[_MAIN] if has_both else None,
+      kept.get('features'),
+      kept.get(LOGITS),
+      dict(self._extractor.facts),
+    )
+    return [own, *self._merged]
+
   def _in_order(self, name: str) -> np.ndarray:
     """Returns kept features of all processes, [images, size], in order."""
     features = np.concatenate(
@@ -200,10 +212,8 @@ class Collector:
     )
     rows = np.concatenate([k.rows.reshape(-1) for k in self._kept])
     features, rows = features[rows >= 0], rows[rows >= 0]
-    if distributed.process_count() > 1:
-      rows = gathering.gather_rows(rows)
-      features = gathering.gather_rows(features)
-    return features[np.argsort(rows)]
+    order = np.argsort(gathering.gather_rows(rows))
+    return gathering.gather_rows(features)[order]
 
 
 @functools.partial(jax.jit, static_argnums=0)

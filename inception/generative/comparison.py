@@ -1,16 +1,25 @@
-"""Compares two sides from disk, with a report that says how."""
+"""Compares two sides from disk, with a report that says options."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 from importlib import metadata
 from typing import Any
 
-from inception.errors import warn
-from inception.generative import extractor, measures, reference, selection
+from inception.errors import lookup, warn
+from inception.generative import (
+  extractor,
+  measures,
+  modes,
+  reference,
+  selection,
+)
 from inception.generative.evaluator import warn_of_few_images
+from inception.generative.extractor import Extractor
 from inception.generative.measures import Choices
+from inception.generative.reference import Side
 from inception.generative.sample import LOGITS, Sample
+from inception.modules.options import PRECISIONS
 
 # Values that are the deviation of another one.
 _DEVIATIONS = {
@@ -22,13 +31,14 @@ _DEVIATIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class How:
+class Options:
   """How sides are compared: flags of the command.
 
   Attributes:
     metrics: Names in `METRICS`; None: the default ones.
     mode: A name in `MODES`.
     weights: A folder or a name.
+    data_dir: Folder of TFDS data sets; None: its default.
     precision: A name in `PRECISIONS`.
     num_images: Generated images to use; None: all.
     crop: Side to crop pictures to; None: not cropped.
@@ -40,6 +50,7 @@ class How:
   metrics: Sequence[str] | None
   mode: str
   weights: str
+  data_dir: str | None
   precision: str
   num_images: int | None
   crop: int | None
@@ -61,52 +72,60 @@ class Compared:
   report: dict[str, Any]
 
 
-def compare(where: str, real: str | None, how: How) -> Compared:
+def compare(generated: str, real: str | None, options: Options) -> Compared:
   """Compares generated images with real ones.
 
   Args:
-    where: Generated images or their statistics.
+    generated: Generated images or their statistics.
     real: Real images or their statistics; None: IS and statistics only.
-    how: How.
+    options: How they are compared.
 
   Raises:
     UserError: A side cannot be read or lacks something, or the sides do not
       fit each other.
   """
-  load = functools.cache(
-    lambda: extractor.load(how.weights, how.mode, how.precision)
-  )
-  selection.wanted(how.metrics)
+  metrics, choices = options.metrics, options.choices
+  selection.wanted(metrics)
+  modes.find(options.mode)
+  lookup(PRECISIONS, options.precision, 'precision')
+  # All that can be wrong with the sides is found before images are read.
+  one = reference.open_side(generated, options.crop, options.data_dir)
+  images = reference.check_count(one, options.num_images)
+  other = None
   if real is not None:
-    _check_alike(where, real, load)
-  read = functools.partial(
-    reference.read, extractor=load, crop=how.crop, batch_size=how.batch_size
+    other = reference.open_side(real, options.crop, options.data_dir)
+  load = functools.cache(
+    lambda: extractor.load(options.weights, options.mode, options.precision)
   )
-  known = reference.read_reference(
-    real, load, how.metrics, crop=how.crop, batch_size=how.batch_size
-  )
-  selection.check(how.metrics, known, how.choices)
+  if other is not None:
+    _check_alike(one, other, load)
+  known = None
+  if other is not None:
+    known = reference.read_reference(other, load, metrics, options.batch_size)
+  selection.check(metrics, known, choices, images)
   keep: tuple[str, ...] = ()
-  if reference.statistics_of(where) is None:
-    keep = selection.needs(how.metrics, known, load(), how.choices)
-    if how.keep_all or how.choices.bootstrap:
+  if images is not None:
+    keep = selection.needs(metrics, known, load(), choices)
+    if options.keep_all or choices.bootstrap:
       keep = ('features', *((LOGITS,) if LOGITS in load().also else ()))
-  generated = read(where, keep=keep, num_images=how.num_images)
-  names, left_out = selection.possible(generated, known, how.choices)
-  if how.metrics is not None:
-    names, left_out = list(how.metrics), {}
-  _warn(generated, known)
-  scores = measures.compute(names, generated, known, how.choices)
-  facts = _facts(generated, known, how)
+  found = reference.read(one, load, keep, images, options.batch_size)
+  names, left_out = selection.possible(found, known, choices)
+  if metrics is not None:
+    names, left_out = list(metrics), {}
+  _warn(found, known)
+  scores = measures.compute(names, found, known, choices)
+  facts = _facts(found, known, choices)
   return Compared(
-    generated, {'scores': _pair(scores), 'left_out': left_out, 'facts': facts}
+    found, {'scores': _pair(scores), 'left_out': left_out, 'facts': facts}
   )
 
 
-def _check_alike(where: str, real: str, load: Any) -> None:
-  """Checks that both sides are made alike, before images are read."""
-  sides = [reference.statistics_of(side) for side in (where, real)]
-  facts = [load().facts if side is None else side.facts for side in sides]
+def _check_alike(one: Side, other: Side, load: Callable[[], Extractor]) -> None:
+  """Checks that both sides are made alike."""
+  facts = [
+    load().facts if side.statistics is None else side.statistics.facts
+    for side in (one, other)
+  ]
   if unknown := selection.check_alike(*facts):
     warn(f'the statistics do not state their {", ".join(unknown)}')
 
@@ -114,6 +133,10 @@ def _check_alike(where: str, real: str, load: Any) -> None:
 def _warn(*sides: Sample | None) -> None:
   known = [side for side in sides if side is not None]
   warn_of_few_images(*known)
+  if precisions := {x.facts.get('precision', 'float32') for x in known} - {
+    'float32'
+  }:
+    warn(f'in {", ".join(precisions)}: not comparable with published values')
   if {side.facts.get('is_jpeg') for side in known} >= {True, False}:
     warn(
       'one side is JPEGs and the other is not: FID also measures compression'
@@ -133,7 +156,9 @@ def _pair(scores: dict[str, float]) -> dict[str, dict[str, float]]:
   return pairs
 
 
-def _facts(generated: Sample, real: Sample | None, how: How) -> dict[str, Any]:
+def _facts(
+  generated: Sample, real: Sample | None, choices: Choices
+) -> dict[str, Any]:
   """Returns what is needed to repeat a comparison."""
   facts = {
     'generated_images': generated.count,
@@ -141,8 +166,8 @@ def _facts(generated: Sample, real: Sample | None, how: How) -> dict[str, Any]:
     'precision': generated.facts.get('precision'),
     'weights_sha256': generated.facts.get('weights_sha256'),
     'weights': generated.facts.get('weights_are'),
-    'crop': how.crop,
-    'is_order': how.choices.is_order,
+    'crop': generated.facts.get('crop'),
+    'is_order': choices.is_order,
     'version': f'inception {metadata.version("inception-jax")}',
   }
   if real is not None:

@@ -6,27 +6,31 @@
     scores = fid.compute()
     fid.reset()
 
-Nothing waits for the devices before `compute`, which gives every process the
-same values.
+`update` waits at most for the batch before the last two; `compute` gives every
+process the same values.
 """
 
 from collections.abc import Sequence
+import os
 from typing import Any
 
 from inception import paths
-from inception.errors import UserError, warn
+from inception.errors import UserError
 from inception.generative import (
   extractor,
   generator_images,
   measures,
   selection,
 )
+from inception.generative import (
+  reference as references,
+)
 from inception.generative.collector import Collector
 from inception.generative.extractor import Extractor
 from inception.generative.generator_images import ValueRange
 from inception.generative.measures import Choices
-from inception.generative.reference import read_reference
 from inception.generative.sample import Sample
+from inception.processes import distributed
 
 
 class Evaluator:
@@ -49,8 +53,8 @@ class Evaluator:
 
     Args:
       weights: A folder or name of weights, see `load`; or an extractor.
-      reference: Real images or their statistics, see `read_reference`; None
-        computes only IS.
+      reference: Real images or their statistics, see `open_side`; None computes
+        only IS.
       num_images: Images to count; what exceeds them is ignored. None: all.
       metrics: Names in `METRICS`; None: all default ones that the images and
         the reference allow.
@@ -65,16 +69,16 @@ class Evaluator:
         other, or do not allow a metric; or a name is unknown.
     """
     if isinstance(weights, Extractor):
+      if (mode, precision) != ('tf1', 'float32'):
+        raise UserError('mode and precision are those of the extractor')
       self.extractor = weights
     else:
       self.extractor = extractor.load(weights, mode, precision)
     self._range = ValueRange(*value_range, rounding)
     self._num_images, self._choices = num_images, choices
     selection.wanted(metrics)
-    self.reference = read_reference(reference, lambda: self.extractor, metrics)
-    if self.reference is not None:
-      selection.check_alike(self.extractor.facts, self.reference.facts)
-    selection.check(metrics, self.reference, choices)
+    self.reference = self._read(reference, metrics)
+    selection.check(metrics, self.reference, choices, num_images)
     self._metrics = metrics
     self._collector = Collector(
       self.extractor,
@@ -83,6 +87,24 @@ class Evaluator:
       num_images,
     )
     self._largest = 0
+
+  def _read(
+    self,
+    reference: paths.PathLike | Sample | None,
+    metrics: Sequence[str] | None,
+  ) -> Sample | None:
+    """Reads the reference, and checks that it fits the extractor."""
+    if reference is None:
+      return None
+    if not isinstance(reference, Sample):
+      side = references.open_side(os.fspath(reference))
+      reference = references.read_reference(
+        side, lambda: self.extractor, metrics
+      )
+    unknown = selection.check_alike(self.extractor.facts, reference.facts)
+    if unknown:
+      distributed.warn(f'the reference does not state its {", ".join(unknown)}')
+    return reference
 
   def steps(self, batch_size: int) -> int:
     """Returns the number of batches that hold `num_images` images.
@@ -98,7 +120,7 @@ class Evaluator:
     return -(-self._num_images // batch_size)
 
   def update(self, images: Any) -> None:
-    """Adds a batch of images, without waiting for the devices.
+    """Adds a batch of images.
 
     Args:
       images: uint8, or floats in `value_range`: [batch, height, width, 3], or
@@ -110,14 +132,15 @@ class Evaluator:
       UserError: They are not images, or their values are far out of range.
     """
     generator_images.check_shape(images)
+    if self._collector.full:
+      return
     batch = generator_images.local_batch(
       images, self._collector.devices, self._largest
     )
     if not self._collector.seen:
       self._range.check_first(images)
     self._largest = max(self._largest, batch.rows.shape[1])
-    if not self._collector.full:
-      self._collector.take(batch)
+    self._collector.take(batch)
 
   def compute(self) -> dict[str, float]:
     """Returns the values of all metrics, such as {'fid': 3.94, ...}.
@@ -135,7 +158,12 @@ class Evaluator:
     return measures.compute(names, generated, self.reference, self._choices)
 
   def merge(self, other: 'Evaluator') -> None:
-    """Adds the images of another evaluator, as if they came after these."""
+    """Adds the images of another evaluator, as if they came after these.
+
+    Raises:
+      UserError: It prepares images differently, or has other weights.
+    """
+    selection.check_alike(self.extractor.facts, other.extractor.facts)
     self._collector.merge(other._collector)
 
   def reset(self) -> None:
@@ -148,7 +176,7 @@ def warn_of_few_images(*sides: Sample) -> None:
   for side in sides:
     size = side.gaussian.mean.size
     if side.count is not None and side.count <= size:
-      warn(
+      distributed.warn(
         f'{side.count:,} images are fewer than {size:,} features: FID is far'
         ' too large, and depends on their number'
       )

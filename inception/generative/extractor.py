@@ -138,8 +138,7 @@ def load(
     loaded.variables,
     mode,
     precision,
-    weights=str(weights),
-    weights_sha256=sha256 or _hash(loaded.variables),
+    weights_sha256=sha256,
     weights_are=(
       '2015-12-05'
       if sha256 == PUBLISHED_SHA256
@@ -167,7 +166,13 @@ def of_variables(
     also=(SPATIAL, *(() if _classifier(variables) is None else (LOGITS,))),
     mode=mode,
     options=compiler_options.for_network(table, modes.SIDE),
-    facts={'feature': 'pool3', 'mode': mode, 'precision': precision, **facts},
+    facts={
+      'feature': 'pool3',
+      'mode': mode,
+      'precision': precision,
+      'variables_sha256': _hash(variables),
+      **facts,
+    },
   )
 
 
@@ -207,7 +212,7 @@ def _classifier(variables: Any) -> Array | None:
 
 
 def _hash(variables: Any) -> str:
-  """Returns the SHA-256 of variables whose origin is not recorded."""
+  """Returns the SHA-256 of variables, the same from whichever file."""
   digest = hashlib.sha256()
   for leaf in jax.tree.leaves(variables):
     digest.update(np.ascontiguousarray(leaf).tobytes())

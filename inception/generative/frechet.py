@@ -23,8 +23,7 @@ SEED = 2020  # torch-fidelity's default.
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
   """Returns |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)).
 
-  Eigenvalues that are zero but for rounding are set to zero, so the result is
-  exact for fewer images than features, too.
+  It is exact to rounding at any rank, as with fewer images than features.
 
   Raises:
     UserError: The sizes differ.
@@ -35,18 +34,19 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
       ' of different networks'
     )
   apart = a.mean - b.mean
-  values, vectors = np.linalg.eigh(a.covariance)
-  root = vectors * np.sqrt(_without_rounding(values))
-  product = root.T @ b.covariance @ root
-  both = _without_rounding(np.linalg.eigvalsh((product + product.T) / 2))
+  # The trace of that root is the nuclear norm of a product of roots. Squaring
+  # the product instead would lose its small singular values to rounding.
+  product = _root(a.covariance).T @ _root(b.covariance)
+  both = np.linalg.svd(product, compute_uv=False)
   traces = np.trace(a.covariance) + np.trace(b.covariance)
-  return float(apart @ apart + traces - 2 * np.sum(np.sqrt(both)))
+  return float(apart @ apart + traces - 2 * np.sum(both))
 
 
-def _without_rounding(eigenvalues: np.ndarray) -> np.ndarray:
-  """Sets eigenvalues that may be rounding errors of zero to zero."""
-  limit = eigenvalues.size * np.finfo(np.float64).eps * eigenvalues.max()
-  return np.where(eigenvalues < limit, 0, eigenvalues)
+def _root(covariance: np.ndarray) -> np.ndarray:
+  """Returns R with R R^T = S; eigenvalues that may be rounding become zero."""
+  values, vectors = np.linalg.eigh(covariance)
+  limit = values.size * np.finfo(np.float64).eps * values.max()
+  return vectors * np.sqrt(np.where(values < limit, 0, values))
 
 
 def of_features(features: np.ndarray) -> Gaussian:
@@ -124,7 +124,8 @@ def bootstrap_error(
   Args:
     measure: Function of the sides' features.
     *sides: Features [images, size] of each side.
-    resamples: Number of times to draw as many images with replacement.
+    resamples: Number of times to draw as many images with replacement, at
+      least 2.
   """
   state = np.random.RandomState(SEED)
   values = [

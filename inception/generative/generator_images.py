@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inception.errors import UserError, lookup, warn
+from inception.errors import UserError, lookup
 from inception.processes import distributed
 
 Array = jax.Array
@@ -24,6 +24,12 @@ ROUNDINGS = {
   # Shortcut models.
   'none': lambda pixels: pixels,
 }
+
+
+# Values this many times the width of the range above it are those of pixels.
+_FAR = 16
+# Lower values than this are not rounding errors of black.
+_NEGATIVE = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,24 +70,34 @@ class ValueRange:
     """Checks that the values of the first images fit the range.
 
     Raises:
-      UserError: They are not finite, or most are outside the range.
+      UserError: They are not finite, or far outside the range.
     """
-    if images.dtype == jnp.uint8:
+    if images.dtype == jnp.uint8 or not images.size:
       return
     if isinstance(images, jax.Array):  # Those of one device are enough.
-      images = images.addressable_shards[0].data
+      if not (shards := images.addressable_shards):
+        return
+      images = shards[0].data
     if not jnp.all(jnp.isfinite(images)):
       raise UserError('the generated images hold NaN or infinity')
     low, high = float(images.min()), float(images.max())
-    if jnp.mean((images < self.low) | (images > self.high)) > 0.5:
+    width = self.high - self.low
+    outside = jnp.mean((images < self.low) | (images > self.high))
+    # A generator at the start of its training may exceed the range.
+    if outside > 0.5 or high > self.high + _FAR * width:
       raise UserError(
         f'the values of the images, from {low:.3g} to {high:.3g}, are outside'
         f' value_range=({self.low}, {self.high}); give uint8, or scale them'
       )
     if self.low < 0 and low >= 0 and high <= 1:
-      warn(
+      distributed.warn(
         'all values of the first images are between 0 and 1; if black is 0,'
         ' set value_range=(0, 1)'
+      )
+    if self.low == 0 and low < -_NEGATIVE:
+      distributed.warn(
+        f'the first images have values down to {low:.3g}; if black is -1, set'
+        ' value_range=(-1, 1)'
       )
 
 
@@ -131,18 +147,32 @@ def local_batch(
   """
   if isinstance(images, jax.Array) and not images.is_fully_addressable:
     return _of_all_processes(images, devices)
-  flat = images.reshape(-1, *images.shape[-3:])
+  on_host = not isinstance(images, jax.Array)
+  # The caller may fill its array again before the devices have read it.
+  flat = (np.array(images) if on_host else images).reshape(
+    -1, *images.shape[-3:]
+  )
   count = len(flat)
   rows = distributed.process_index() * count + np.arange(count)
   total = count * distributed.process_count()
-  on_host = not isinstance(images, jax.Array)
   return split_rows(flat, rows, total, devices, at_least if on_host else 0)
 
 
 def _of_all_processes(
   images: Array, devices: Sequence[jax.Device]
 ) -> LocalBatch:
-  """Returns the shards of an array over several processes that are here."""
+  """Returns the shards of an array over several processes that are here.
+
+  Raises:
+    UserError: It is not over all processes, or not split by its first axis.
+  """
+  devices_of: Any = images.sharding.device_set
+  owners = {device.process_index for device in devices_of}
+  if len(owners) != distributed.process_count():
+    raise UserError(
+      f'the images are on the devices of {len(owners)} of'
+      f' {distributed.process_count()} processes; give an array over all'
+    )
   per_row = images.shape[1] if images.ndim == 5 else 1
   parts, rows = [], []
   # Of copies, each shard counts once.

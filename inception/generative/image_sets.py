@@ -4,10 +4,12 @@ EXIF orientation is ignored, transparency is dropped, gray is repeated, and
 palettes and CMYK are converted.
 """
 
+import collections
 from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
 import dataclasses
 import io
+import itertools
 import os
 import re
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from inception import paths
-from inception.errors import UserError, count, reason
+from inception.errors import UserError, reason
 from inception.generative.array_files import ArrayFile
 
 # As in pytorch-fid, and GIF.
@@ -27,7 +29,8 @@ _SUFFIXES = frozenset(
 )  # fmt: skip
 _JPEGS = frozenset({'.jpeg', '.jpg'})
 
-_AT_A_TIME = 64  # Images that are decoded ahead.
+_AT_A_TIME = 64  # Images of an array.
+_AHEAD = 4  # Images that are decoded ahead by each thread.
 _THREADS = os.cpu_count() or 1  # Pillow decodes outside Python's lock.
 
 
@@ -48,19 +51,20 @@ class ImageSet:
   is_jpeg: bool | None = None
 
 
-def open_images(where: str) -> ImageSet:
+def open_images(where: str, data_dir: str | None = None) -> ImageSet:
   """Opens a folder, a zip archive, an array or a split of a TFDS data set.
 
   Args:
     where: A folder of pictures, searched with its sub-folders in the order of
       the paths; a .zip file of pictures; an .npy or .npz file of uint8 [images,
       height, width, 3 or 1]; or tfds:NAME:SPLIT.
+    data_dir: Folder of TFDS data sets; None: its default.
 
   Raises:
-    UserError: There is nothing, it holds no images, or files that are none.
+    UserError: It does not exist, or holds no images.
   """
   if where.startswith('tfds:'):
-    return _tfds(where)
+    return _tfds(where, data_dir)
   path = paths.resolve(where)
   if path.is_dir():
     return _folder(path)
@@ -107,23 +111,22 @@ def adm_crop(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def decode(content: bytes) -> np.ndarray:
-  """Returns uint8 [height, width, 3].
-
-  Raises:
-    OSError, ValueError, SyntaxError: It is no picture; Pillow raises all three.
-  """
+  """Returns uint8 [height, width, 3]; raises Pillow's errors."""
   with Image.open(io.BytesIO(content)) as picture:
     return np.asarray(picture.convert('RGB'))
 
 
 def _folder(path: paths.Path) -> ImageSet:
-  names = sorted(
-    os.path.join(folder, name)
-    for folder, _, names in paths.walk(path)
-    for name in names
-    if _is_picture(name)
-  )
-  return _of_files(str(path), names, paths.read_bytes)
+  names: list[str] = []
+  visited: set[str] = set()
+  for folder, folders, files in paths.walk(path):
+    # A link to a folder above would be followed without end.
+    if os.path.realpath(folder) in visited:
+      folders.clear()
+      continue
+    visited.add(os.path.realpath(folder))
+    names += [os.path.join(folder, name) for name in files if _is_picture(name)]
+  return _of_files(str(path), sorted(names), paths.read_bytes)
 
 
 def _archive(path: paths.Path) -> ImageSet:
@@ -148,33 +151,29 @@ def _of_files(
     raise UserError(f'{where} holds no pictures')
   suffixes = {os.path.splitext(name)[1].lower() for name in names}
 
-  def decode_or_reason(name: str) -> Any:
-    try:
-      return decode(read(name))
-    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
-      return str(error)
-
   def images(indices: range) -> Iterator[np.ndarray]:
-    wanted = [names[index] for index in indices]
+    """Decodes ahead, a few images per thread."""
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-      for start in range(0, len(wanted), _AT_A_TIME):
-        some = wanted[start : start + _AT_A_TIME]
-        decoded = list(pool.map(decode_or_reason, some))
-        bad = [n for n, x in zip(some, decoded) if isinstance(x, str)]
-        if bad:
-          raise _no_picture(where, bad, len(names), start + len(some))
-        yield from decoded
+      waiting: collections.deque[Any] = collections.deque()
+      for index in indices:
+        waiting.append(pool.submit(_read, where, names[index], read))
+        if len(waiting) > _AHEAD * _THREADS:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
 
   return ImageSet(where, len(names), images, suffixes <= _JPEGS)
 
 
-def _no_picture(
-  where: str, bad: Sequence[str], total: int, read: int
-) -> UserError:
-  return UserError(
-    f'{bad[0]} is not a picture that Pillow reads: {count(len(bad), "file")}'
-    f' of the first {read:,} of {total:,} in {where}; remove or replace them'
-  )
+def _read(where: str, name: str, read: Callable[[str], bytes]) -> np.ndarray:
+  try:
+    return decode(read(name))
+  # Pillow's decoders raise many kinds of errors.
+  except Exception as error:
+    raise UserError(
+      f'{name} in {where} is not a picture that Pillow can read:'
+      f' {reason(error)}; remove or replace it'
+    ) from error
 
 
 def _array(path: paths.Path) -> ImageSet:
@@ -185,8 +184,8 @@ def _array(path: paths.Path) -> ImageSet:
       f'{path} holds {dtype} {shape}; images are uint8 [images, height, width,'
       ' 3 or 1]'
     )
-  if not shape[0]:
-    raise UserError(f'{path} holds no images')
+  if not all(shape):
+    raise UserError(f'{path} is {shape}: it holds no images')
 
   def images(indices: range) -> Iterator[np.ndarray]:
     first = 0
@@ -202,7 +201,7 @@ def _array(path: paths.Path) -> ImageSet:
   return ImageSet(str(path), shape[0], images)
 
 
-def _tfds(where: str) -> ImageSet:
+def _tfds(where: str, data_dir: str | None) -> ImageSet:
   """Opens tfds:NAME:SPLIT."""
   parts = re.fullmatch(r'tfds:([^:]+(?::[\d.*]+)?):([^:].*)', where)
   if parts is None:
@@ -215,11 +214,12 @@ def _tfds(where: str) -> ImageSet:
 
   config = default.get_config().data
   config.dataset, split = parts.groups()
+  config.data_dir = data_dir
   source = catalog.open_source(config, split)
 
   def images(indices: range) -> Iterator[np.ndarray]:
-    for index in indices:
-      encoded, _ = source.load(np.array([index]))
-      yield decode(encoded.numpy()[0])
+    for some in itertools.batched(indices, _AT_A_TIME):
+      encoded, _ = source.load(np.array(some))
+      yield from map(decode, encoded.numpy())
 
   return ImageSet(where, source.num_examples, images, source.jpeg)

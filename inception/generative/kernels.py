@@ -6,7 +6,6 @@ torch-fidelity does; all images are compared on the devices, in blocks.
 """
 
 from collections.abc import Callable
-import functools
 import math
 
 import jax
@@ -122,11 +121,10 @@ def _sum(
   kernel: Callable[[Array, Array], Array], x: np.ndarray, y: np.ndarray
 ) -> float:
   """Sums a kernel over all pairs: rows in float32, their sums in float64."""
-  row_sums = functools.partial(_row_sums, kernel)
-  return math.fsum(blocks.by_rows(row_sums, x, y))
+  return math.fsum(blocks.by_rows(_row_sums, x, y, kernel=kernel))
 
 
 def _row_sums(
-  kernel: Callable[[Array, Array], Array], rows: Array, columns: Array
+  rows: Array, columns: Array, kernel: Callable[[Array, Array], Array]
 ) -> Array:
   return jnp.sum(kernel(rows, columns), axis=1)

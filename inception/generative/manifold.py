@@ -5,8 +5,6 @@ generative models"; Naeem et al., 2020, "Reliable fidelity and diversity metrics
 for generative models". Computed on the devices, in blocks.
 """
 
-import functools
-
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -87,11 +85,10 @@ def _check(neighbors: int, *sides: np.ndarray) -> None:
 
 def _radii(features: np.ndarray, neighbors: int) -> np.ndarray:
   """Returns every image's squared distance to its k-th neighbor."""
-  nearest = functools.partial(_kth_nearest, neighbors)
-  return blocks.by_rows(nearest, features, features)
+  return blocks.by_rows(_kth_nearest, features, features, neighbors=neighbors)
 
 
-def _kth_nearest(neighbors: int, rows: Array, columns: Array) -> Array:
+def _kth_nearest(rows: Array, columns: Array, neighbors: int) -> Array:
   distances = blocks.squared_distances(rows, columns)
   # The nearest is the image itself.
   return -lax.top_k(-distances, neighbors + 1)[0][:, -1]

@@ -13,6 +13,7 @@ from inception.generative import (
   manifold,
   sliced,
 )
+from inception.generative.moments import Gaussian
 from inception.generative.sample import LOGITS, SPATIAL, Sample
 
 
@@ -26,6 +27,9 @@ class Choices:
     subset_size: Images of each side in a subset of KID.
     smallest: Images in the smallest subset of FID-infinity.
     bootstrap: Resamples for standard errors of FID and KID; 0: none.
+
+  Raises:
+    UserError: A value is unknown or out of range.
   """
 
   is_order: str = 'shuffled'
@@ -33,6 +37,13 @@ class Choices:
   subset_size: int = kernels.SUBSET_SIZE
   smallest: int = frechet.SMALLEST_SUBSET
   bootstrap: int = 0
+
+  def __post_init__(self) -> None:
+    if self.is_order not in class_score.ORDERS:
+      known = ', '.join(class_score.ORDERS)
+      raise UserError(f'is_order={self.is_order!r} is not one of {known}')
+    if self.bootstrap == 1:
+      raise UserError('bootstrap=1 gives no deviation; give 0, or 2 or more')
 
 
 DEFAULT = Choices()
@@ -72,14 +83,21 @@ class Metric:
       return ''
     if real is None:
       return 'there are no real images'
-    return _lack(self.real, real, 'real') or self._few(real, choices)
+    lack = _lack(self.real, real, 'real')
+    if lack or self.real != 'features':
+      return lack
+    return self._few(real, choices)
 
   def _few(self, side: Sample, choices: Choices) -> str:
-    least = self.least(choices)
     known = side.features if side.features is not None else side.logits
-    if known is None or len(known) >= least:
+    return '' if known is None else self.too_few(len(known), choices)
+
+  def too_few(self, images: int, choices: Choices) -> str:
+    """Returns what is lacking of a side with so many images."""
+    least = self.least(choices)
+    if images >= least:
       return ''
-    return f'it needs {least:,} images on each side, not {len(known):,}'
+    return f'it needs {least:,} images of a side, not {images:,}'
 
 
 def _lack(need: str, side: Sample, name: str) -> str:
@@ -96,7 +114,8 @@ def _lack(need: str, side: Sample, name: str) -> str:
 def _fid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
   distance = frechet.frechet_distance(generated.gaussian, real.gaussian)
   found = {'fid': distance}
-  if generated.halves is not None:
+  # With fewer images than features, the bias does not fall as 1/n.
+  if generated.halves and _exceed_features(generated.halves):
     counts = generated.count, real.count
     found['fid_bias'] = frechet.bias(generated.halves, counts)
   if choices.bootstrap and generated.features is not None:
@@ -104,10 +123,15 @@ def _fid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
   return found
 
 
+def _exceed_features(halves: Sequence[Gaussian]) -> bool:
+  return all((half.count or 0) > half.mean.size for half in halves)
+
+
 def _fid_error(generated: Sample, real: Sample, choices: Choices) -> float:
   assert generated.features is not None
   of = frechet.of_features
-  if real.features is None:  # Only the generated images can be resampled.
+  # The images in ADM's file are not those of its statistics.
+  if real.features is None or len(real.features) != real.count:
     return frechet.bootstrap_error(
       lambda x: frechet.frechet_distance(of(x), real.gaussian),
       generated.features,
@@ -209,7 +233,13 @@ METRICS = {
     lambda _: manifold.DENSITY_NEIGHBORS + 1,
     is_default=False,
   ),
-  'fid_infinity': Metric('features', 'main', _fid_infinity, is_default=False),
+  'fid_infinity': Metric(
+    'features',
+    'main',
+    _fid_infinity,
+    lambda choices: choices.smallest + 1,
+    is_default=False,
+  ),
   'mind': Metric('features', 'features', _mind, is_default=False),
 }
 

@@ -6,7 +6,8 @@
 
 Sums of features and of their products are float32, taken about a shift near the
 mean, each with an array of its rounding errors (Neumaier, 1974). Everything but
-the last step works inside `jit`, `pmap`, `shard_map` and `scan`.
+the last step works inside `jit`, `pmap`, `scan`, and `shard_map` with
+check_vma=False.
 """
 
 from collections.abc import Sequence

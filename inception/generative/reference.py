@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import hashlib
 import itertools
-import os
 from typing import Any
 
 import jax.numpy as jnp
@@ -25,82 +24,100 @@ from inception.generative.image_sets import ImageSet
 from inception.generative.sample import Sample
 from inception.processes import distributed
 
-BATCH_SIZE = 32
+_PER_DEVICE = 32  # Images per step.
+
+# Numbers in an image. A batch of larger ones would not fit in memory.
+_LARGE = 2048 * 2048 * 3
 
 
-def read_reference(
-  where: paths.PathLike | Sample | None,
-  extractor: Callable[[], Extractor],
-  metrics: Sequence[str] | None = None,
-  **how: Any,
-) -> Sample | None:
-  """Returns the real side of a comparison.
+@dataclasses.dataclass(frozen=True)
+class Side:
+  """A side on disk, opened.
+
+  Attributes:
+    name: Its path, for messages.
+    statistics: If it is a file of statistics.
+    pictures: If it holds images.
+    crop: Side to which these are cropped; None: not cropped.
+  """
+
+  name: str
+  statistics: Sample | None = None
+  pictures: ImageSet | None = None
+  crop: int | None = None
+
+
+def open_side(
+  where: str, crop: int | None = None, data_dir: str | None = None
+) -> Side:
+  """Opens statistics, features or images, without reading the images.
 
   Args:
-    where: Statistics, features or images, see `statistics_files` and
-      `open_images`; or a sample, or None.
-    extractor: Returns the function from images to features.
-    metrics: Names in `METRICS`; None: the default ones.
-    **how: `crop` and `batch_size` of `read`.
+    where: See `statistics_files` and `open_images`. A file of ADM has both:
+      statistics of a whole data set, and some of its images.
+    crop: Crop images to this side, see `adm_crop`.
+    data_dir: Folder of TFDS data sets.
 
   Raises:
     UserError: It cannot be read.
   """
-  if where is None or isinstance(where, Sample):
-    return where
+  statistics = None
+  if not where.startswith('tfds:'):
+    path = paths.resolve(where)
+    if path.is_file() and statistics_files.is_statistics(path):
+      statistics = statistics_files.read_statistics(path)
+      statistics.facts['statistics_sha256'] = _sha256(path)
+      if 'arr_0' not in statistics_files.keys_of(path):
+        return Side(where, statistics)
+  pictures = image_sets.open_images(where, data_dir)
+  if crop is not None:
+    pictures = image_sets.cropped(pictures, crop)
+  return Side(where, statistics, pictures, crop)
+
+
+def read_reference(
+  side: Side,
+  extractor: Callable[[], Extractor],
+  metrics: Sequence[str] | None = None,
+  batch_size: int | None = None,
+) -> Sample:
+  """Returns the real side, with what metrics need; see `read`."""
   wanted = selection.wanted(metrics).values()
   is_kept = any(metric.real == 'features' for metric in wanted)
   keep = ('features',) if is_kept else ()
-  return read(os.fspath(where), extractor, keep, **how)
-
-
-def statistics_of(where: str) -> Sample | None:
-  """Returns the content of a file of statistics; None for images."""
-  if where.startswith('tfds:'):
-    return None
-  path = paths.resolve(where)
-  if not (path.is_file() and statistics_files.is_statistics(path)):
-    return None
-  found = statistics_files.read_statistics(path)
-  found.facts['statistics_sha256'] = _sha256(path)
-  return found
+  return read(side, extractor, keep, batch_size=batch_size)
 
 
 def read(
-  where: str,
+  side: Side,
   extractor: Callable[[], Extractor],
   keep: Sequence[str] = (),
   num_images: int | None = None,
-  crop: int | None = None,
-  batch_size: int = BATCH_SIZE,
+  batch_size: int | None = None,
 ) -> Sample:
-  """Reads statistics or features, or computes them from images.
-
-  From a file of ADM, with statistics of a whole data set and some of its
-  images, it takes the statistics, and the features of these images.
+  """Returns statistics, or computes them from images.
 
   Args:
-    where: Statistics or images, as in `read_reference`.
+    side: The opened side. Of a file of ADM, statistics come from the file, and
+      features from its images.
     extractor: Returns the function from images to features; called only for
       images.
     keep: What to keep of every image: 'features' and 'logits'.
     num_images: Number of images to use, the first ones; None: all.
-    crop: Crop images to this side, see `adm_crop`.
-    batch_size: Images per step, of all processes.
+    batch_size: Images per step, of all processes; None: 32 per device.
 
   Raises:
-    UserError: It cannot be read, or has too few images.
+    UserError: An image cannot be decoded, or there are too few.
   """
-  statistics = statistics_of(where)
-  if statistics is not None:
-    has_images = 'arr_0' in statistics_files.keys_of(paths.resolve(where))
-    if statistics.features is not None or not (keep and has_images):
-      return statistics
-  pictures = image_sets.open_images(where)
-  if crop is not None:
-    pictures = image_sets.cropped(pictures, crop)
-  found = collect(pictures, extractor(), keep, num_images, batch_size)
-  found.facts.update(crop=crop, is_jpeg=pictures.is_jpeg)
+  statistics = side.statistics
+  is_enough = statistics is not None and (
+    not keep or statistics.features is not None
+  )
+  if side.pictures is None or is_enough:
+    assert statistics is not None
+    return statistics
+  found = collect(side.pictures, extractor(), keep, num_images, batch_size)
+  found.facts.update(crop=side.crop, is_jpeg=side.pictures.is_jpeg)
   if statistics is None:
     return found
   return dataclasses.replace(
@@ -111,77 +128,99 @@ def read(
   )
 
 
+def check_count(side: Side, num_images: int | None) -> int | None:
+  """Returns the number of images to use of a side, if it holds images.
+
+  Raises:
+    UserError: There are fewer than `num_images`, or they are only statistics.
+  """
+  if side.pictures is None or side.statistics is not None:
+    if num_images is not None or side.crop is not None:
+      raise UserError(
+        f'{side.name} holds statistics; num_images and crop are for images'
+      )
+    return None
+  total = side.pictures.count if num_images is None else num_images
+  if total > side.pictures.count:
+    raise UserError(
+      f'num_images={total:,} is more than the {side.pictures.count:,} images in'
+      f' {side.name}'
+    )
+  return total
+
+
 def collect(
   pictures: ImageSet,
   extractor: Extractor,
   keep: Sequence[str] = (),
   num_images: int | None = None,
-  batch_size: int = BATCH_SIZE,
+  batch_size: int | None = None,
 ) -> Sample:
   """Computes statistics and features of images on disk, in all processes.
 
   Raises:
-    UserError: There are fewer images than `num_images`, or than two; or one
-      cannot be decoded.
+    UserError: There are fewer than two images, or one cannot be decoded.
   """
   total = pictures.count if num_images is None else num_images
-  if total > pictures.count:
-    raise UserError(
-      f'num_images={total:,} is more than the {pictures.count:,} images in'
-      f' {pictures.name}'
-    )
   processes = distributed.process_count()
   if total < processes:
     raise UserError(f'{total} images are fewer than {processes} processes')
   collector = Collector(extractor, keep=keep, num_images=total)
+  devices = len(collector.devices)
+  per_device = _PER_DEVICE
+  if batch_size is not None:
+    per_device = -(-batch_size // (processes * devices))
   indices = range(distributed.process_index(), total, processes)
-  devices = collector.devices
-  per_device = -(-batch_size // (processes * len(devices)))
   images = tqdm.tqdm(
     pictures.images(indices), pictures.name, len(indices), disable=None
   )
   # Processes read different images, and one may be damaged.
   with distributed.agreed():
-    _take_all(
-      collector,
-      images,
-      indices,
-      per_device,
-      extractor.mode is not None,
-      pictures.name,
-    )
+    _take_all(collector, zip(indices, images), per_device, pictures.name)
   return collector.sample()
 
 
 def _take_all(
   collector: Collector,
-  images: Iterable[np.ndarray],
-  indices: range,
+  images: Iterable[tuple[int, np.ndarray]],
   per_device: int,
-  resizes: bool,
   name: str,
 ) -> None:
-  """Takes images, of which `indices` are those among all of them."""
+  """Takes images with their indices among all images."""
   devices = collector.devices
-  rows = iter(indices)
-  first: tuple[int, ...] | None = None
-  for group in itertools.batched(images, per_device * len(devices)):
-    first = first or group[0].shape
-    here = np.array(list(itertools.islice(rows, len(group))))
-    is_uniform = {image.shape for image in group} == {first}
-    if not is_uniform and not resizes:
+  shape: tuple[int, ...] | None = None
+
+  def prepared(item: tuple[int, np.ndarray]) -> tuple[int, Any]:
+    """Prepares an image now if it is large, or unlike the first one."""
+    nonlocal shape
+    index, image = item
+    shape = shape or image.shape
+    if image.shape == shape and image.size < _LARGE:
+      return item
+    if not collector.resizes:
       raise UserError(
-        f'{name} has images of several sizes, which these features'
-        ' need to be the same; give a --crop'
+        f'{name} has images of several sizes, or large ones, but these features'
+        ' need small images of one size: give a --crop'
       )
+    return index, collector.prepare_one(image)
+
+  for group in itertools.batched(
+    map(prepared, images), per_device * len(devices)
+  ):
+    rows = np.array([index for index, _ in group])
+    batch = [image for _, image in group]
+    is_uniform = all(isinstance(image, np.ndarray) for image in batch)
+    if not is_uniform:
+      batch = [
+        collector.prepare_one(x) if isinstance(x, np.ndarray) else x
+        for x in batch
+      ]
     take = collector.take if is_uniform else collector.take_prepared
-    prepare: Any = np.asarray if is_uniform else collector.prepare_one
     stack: Any = np.stack if is_uniform else jnp.stack
     # The rows are those of all images already.
-    batch = generator_images.split_rows(
-      stack([prepare(image) for image in group]), here, 0, devices, per_device
+    take(
+      generator_images.split_rows(stack(batch), rows, 0, devices, per_device)
     )
-    take(batch)
 
 
 def _sha256(path: paths.Path) -> str:

@@ -37,15 +37,27 @@ def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
 
 
 def check(
-  names: Sequence[str] | None, real: Sample | None, choices: Choices
+  names: Sequence[str] | None,
+  real: Sample | None,
+  choices: Choices,
+  images: int | None = None,
 ) -> None:
-  """Checks that the real side allows metrics, before others are computed.
+  """Checks that the sides allow metrics, before generated images are read.
+
+  Args:
+    names: Of metrics that were asked for.
+    real: The real side.
+    choices: How metrics are computed.
+    images: Number of generated images, if known.
 
   Raises:
-    UserError: It does not.
+    UserError: They do not.
   """
   for name, metric in wanted(names or ()).items():
-    if lack := metric.lack_of_real(real, choices):
+    lack = metric.lack_of_real(real, choices)
+    if not lack and images is not None:
+      lack = metric.too_few(images, choices)
+    if lack:
       raise UserError(f'{name} cannot be computed: {lack}')
 
 
@@ -94,10 +106,12 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     UserError: They state different modes, features or weights.
   """
   unknown = []
-  for name in ('mode', 'feature', 'weights_sha256'):
-    if None in (one.get(name), other.get(name)):
-      unknown.append(name)
-    elif one[name] != other[name]:
+  for name in ('mode', 'feature', 'variables_sha256'):
+    pair = one.get(name), other.get(name)
+    if None in pair:
+      # Features of one's own have no mode, on both sides.
+      unknown += [name] if pair != (None, None) else []
+    elif pair[0] != pair[1]:
       raise UserError(
         f'the two sides differ: {name} is {one[name]} for one and'
         f' {other[name]} for the other'

@@ -1,6 +1,6 @@
 """Files of statistics: ours, and those that other evaluators wrote.
 
-They are told apart by their keys:
+The keys of a file say what it holds:
 
     mu, sigma                 TTUR, pytorch-fid, clean-fid, EDM, MAR; ours
     mu_s, sigma_s             beside these: ADM's statistics for sFID; ours
@@ -17,7 +17,6 @@ Nothing in a file is executed.
 from collections.abc import Mapping
 import io
 from typing import Any
-import zipfile
 
 import numpy as np
 
@@ -33,8 +32,13 @@ _FEATURES = ('pool_3', 'feats', 'reps', 'pool3')
 
 # Facts that our files state.
 _FACTS = (
-  'mode', 'feature', 'weights_sha256', 'crop', 'precision', 'count'
-)  # fmt: skip
+  'mode',
+  'feature',
+  'variables_sha256',
+  'weights_sha256',
+  'crop',
+  'precision',
+)
 
 # Largest entry of |S - S^T| over the largest of |S|.
 _SYMMETRY = 1e-3
@@ -62,16 +66,23 @@ def read_statistics(path: paths.Path) -> Sample:
   Raises:
     UserError: The file cannot be read, or holds no valid statistics.
   """
+  try:
+    return _read(path)
+  # The libraries raise many kinds of errors for a malformed file.
+  except Exception as error:
+    raise UserError(f'cannot read {path}: {reason(error)}') from error
+
+
+def _read(path: paths.Path) -> Sample:
   arrays = _read_pkl(path) if path.suffix == '.pkl' else _read_npz(path)
   for mean, covariance in _MEANS:
     if mean in arrays and covariance in arrays:
-      return _of_statistics(path, arrays, mean, covariance)
+      return _of_statistics(arrays, mean, covariance)
   for key in _FEATURES:
     if key in arrays:
-      return _of_features(path, arrays, key)
+      return _of_features(arrays, key)
   raise UserError(
-    f'{path} holds {", ".join(arrays) or "nothing"}; statistics are mu and'
-    ' sigma'
+    f'it holds {", ".join(arrays) or "nothing"}; statistics are mu and sigma'
   )
 
 
@@ -101,7 +112,7 @@ def write_statistics(
   if sample.logits is not None:
     arrays['logits'] = sample.logits
   facts = {**sample.facts, 'count': sample.count}
-  for name in _FACTS:
+  for name in (*_FACTS, 'count'):
     if facts.get(name) is not None:
       arrays[name] = np.array(facts[name])
   content = io.BytesIO()
@@ -110,43 +121,38 @@ def write_statistics(
 
 
 def _of_statistics(
-  path: paths.Path,
-  arrays: Mapping[str, np.ndarray],
-  mean: str,
-  covariance: str,
+  arrays: Mapping[str, np.ndarray], mean: str, covariance: str
 ) -> Sample:
   facts = {name: arrays[name].item() for name in _FACTS if name in arrays}
-  count = facts.pop('count', None)
+  count = int(arrays['count'].item()) if 'count' in arrays else None
   spatial = None
   if 'mu_s' in arrays and 'sigma_s' in arrays:
-    spatial = _gaussian(path, arrays, 'mu_s', 'sigma_s', count)
-  return Sample(
-    _gaussian(path, arrays, mean, covariance, count),
-    spatial,
-    features=arrays.get('pool_3'),
-    logits=arrays.get('logits'),
-    facts=facts,
+    spatial = _gaussian(arrays, 'mu_s', 'sigma_s', count)
+  features, logits = (
+    _matrix(arrays, name) if name in arrays else None
+    for name in ('pool_3', 'logits')
   )
+  gaussian = _gaussian(arrays, mean, covariance, count)
+  return Sample(gaussian, spatial, None, features, logits, facts)
 
 
-def _of_features(
-  path: paths.Path, arrays: Mapping[str, np.ndarray], key: str
-) -> Sample:
-  features = arrays[key]
+def _of_features(arrays: Mapping[str, np.ndarray], key: str) -> Sample:
+  features = _matrix(arrays, key)
+  logits = _matrix(arrays, 'logits') if 'logits' in arrays else None
+  return Sample(frechet.of_features(features), features=features, logits=logits)
+
+
+def _matrix(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+  """Returns features or logits, float32 [images, size]."""
+  features = np.asarray(arrays[key], np.float32)
   if features.ndim != 2 or not np.isfinite(features).all():
     raise UserError(
-      f'{key} in {path} is {features.shape}, or not finite; features are'
-      ' [images, size]'
+      f'{key} is {features.shape}, or not finite; it must be [images, size]'
     )
-  return Sample(
-    frechet.of_features(features),
-    features=features.astype(np.float32),
-    logits=arrays.get('logits'),
-  )
+  return features
 
 
 def _gaussian(
-  path: paths.Path,
   arrays: Mapping[str, np.ndarray],
   mean: str,
   covariance: str,
@@ -155,36 +161,31 @@ def _gaussian(
   mu, sigma = (
     np.asarray(arrays[key], np.float64) for key in (mean, covariance)
   )
-  if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+  if mu.ndim != 1 or not mu.size or sigma.shape != (len(mu), len(mu)):
     raise UserError(
-      f'{path}: {mean} is {mu.shape} and {covariance} is {sigma.shape}; they'
-      ' must be [size] and [size, size]'
+      f'{mean} is {mu.shape} and {covariance} is {sigma.shape}; they must be'
+      ' [size] and [size, size]'
     )
   if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
-    raise UserError(f'{path}: {mean} or {covariance} holds NaN or infinity')
+    raise UserError(f'{mean} or {covariance} holds NaN or infinity')
   largest = np.abs(sigma).max()
   if np.abs(sigma - sigma.T).max() > _SYMMETRY * largest:
-    raise UserError(f'{path}: {covariance} is not symmetric')
+    raise UserError(f'{covariance} is not symmetric')
   return Gaussian(mu, (sigma + sigma.T) / 2, count)
 
 
 def _read_npz(path: paths.Path) -> dict[str, np.ndarray]:
   """Reads all arrays but images."""
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      return {key: file[key] for key in file.files if key != 'arr_0'}
-  except (OSError, ValueError, zipfile.BadZipFile) as error:
-    raise UserError(f'cannot read {path}: {reason(error)}') from error
+  with np.load(path, allow_pickle=False) as file:
+    return {key: file[key] for key in file.files if key != 'arr_0'}
 
 
 def _read_pkl(path: paths.Path) -> dict[str, np.ndarray]:
   """Reads EDM2's file: {'fid': {'mu': ..., 'sigma': ...}, 'num_images': n}."""
-  content = io.BytesIO(paths.read_bytes(path))
-  try:
-    tree = array_pickle.read_arrays(content)
-  except ValueError as error:
-    raise UserError(f'cannot read {path}: {reason(error)}') from error
+  tree = array_pickle.read_arrays(io.BytesIO(paths.read_bytes(path)))
   arrays = tree.get('fid', tree)
+  if not isinstance(arrays, dict):
+    raise UserError('fid is not a dict of mu and sigma')
   if isinstance(tree.get('num_images'), int):
     arrays['count'] = np.array(tree['num_images'])
   return {n: x for n, x in arrays.items() if isinstance(x, np.ndarray)}

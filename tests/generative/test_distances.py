@@ -57,6 +57,15 @@ def test_frechet_distance_of_known_gaussians():
   assert frechet.frechet_distance(a, b) == pytest.approx(9 + 1 + 0 + 4)
 
 
+def test_frechet_distance_of_a_wide_spectrum():
+  """Of eigenvalues from 5 to 1e-9, as of real features."""
+  state = np.random.RandomState(0)
+  vectors, _ = np.linalg.qr(state.standard_normal((128, 128)))
+  covariance = (vectors * np.geomspace(5, 1e-9, 128)) @ vectors.T
+  one = Gaussian(np.zeros(128), (covariance + covariance.T) / 2)
+  assert abs(frechet.frechet_distance(one, one)) < 1e-10
+
+
 def test_frechet_distance_refuses_other_sizes():
   a, b = (Gaussian(np.zeros(n), np.eye(n)) for n in (2, 3))
   with pytest.raises(UserError, match='2 and 3 features'):

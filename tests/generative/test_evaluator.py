@@ -124,6 +124,11 @@ def test_reset_and_merge():
   other.update(IMAGES[40:])
   one.merge(other)
   assert_same(one.compute())
+  # Of samplers that share the images, each has only some.
+  whole, part = make(num_images=61), make(num_images=61)
+  part.update(IMAGES)
+  whole.merge(part)
+  assert_same(whole.compute())
 
 
 def test_without_a_reference_there_is_only_inception_score():
@@ -145,15 +150,13 @@ def test_default_metrics_are_those_that_both_sides_allow():
 
 
 @pytest.mark.parametrize(
-  ('rounding', 'expected'), [('round', 0), ('truncate', 1), ('none', 0.5)]
+  ('rounding', 'expected'), [('round', 100), ('truncate', 99), ('none', 99.6)]
 )
 def test_floats_are_rounded_as_asked(rounding, expected):
-  """127.5 (x + 1) is 99.5 more or less."""
-  x = jnp.array([[[(99.5 - expected + 0.01) / 127.5 - 1]]])
-  low = ValueRange(-1, 1, rounding).to_pixels(x)
-  assert low.shape == (1, 1, 3)
-  expected_pixel = {'round': 100, 'truncate': 98, 'none': 99.01}[rounding]
-  assert float(low[0, 0, 0]) == pytest.approx(expected_pixel, abs=1e-3)
+  x = jnp.array([[[99.6 / 127.5 - 1]]])
+  pixels = ValueRange(-1, 1, rounding).to_pixels(x)
+  assert pixels.shape == (1, 1, 3)
+  assert float(pixels[0, 0, 0]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_floats_give_the_values_of_their_pixels():
@@ -198,6 +201,12 @@ def test_nan_in_a_later_batch_is_refused():
 def test_a_likely_wrong_range_is_reported(capsys):
   make().update(IMAGES / np.float32(255))
   assert 'set value_range=(0, 1)' in capsys.readouterr().err
+  floats = IMAGES / np.float32(255) * 1.3 - 0.3
+  make(value_range=(0, 1)).update(floats)
+  assert 'set value_range=(-1, 1)' in capsys.readouterr().err
+  few_bright = np.where(IMAGES > 240, np.float32(250), np.float32(0))
+  with pytest.raises(UserError, match='from 0 to 250, are outside'):
+    make().update(few_bright)
 
 
 def test_few_images_are_reported(capsys):
@@ -228,7 +237,7 @@ def test_inside_a_jitted_function():
   assert distance == pytest.approx(EXPECTED['fid'], rel=1e-6)
 
 
-def test_a_process_takes_its_share_of_images_on_disk(monkeypatch, tmp_path):
+def test_a_process_takes_its_share_of_images_on_disk():
   """Rows are those of all images, so their order is known at the end."""
   collector = Collector(EXTRACTOR, keep=['features'])
   rows = np.array([[4], [0], [2], [6]])
@@ -238,11 +247,38 @@ def test_a_process_takes_its_share_of_images_on_disk(monkeypatch, tmp_path):
   np.testing.assert_allclose(features, features_of(IMAGES[:7:2]), atol=1e-5)
 
 
+def test_the_callers_array_may_be_filled_again():
+  """The devices read it later, and on CPUs share its memory."""
+  buffer = np.empty((20, *SHAPE), np.uint8)
+  evaluator = make()
+  for batch in in_batches(IMAGES[:60], 20):
+    buffer[:] = batch
+    evaluator.update(buffer)
+  assert evaluator.compute() == pytest.approx(values([IMAGES[:60]]), rel=1e-5)
+
+
+def test_other_features_see_floats():
+  """Arithmetic of bytes would wrap."""
+  seen = []
+
+  def function(variables, images):
+    seen.append(images.dtype)
+    return project(MATRIX, images - 128.0)
+
+  evaluator = generative.Evaluator(generative.custom('x', function), REAL)
+  evaluator.update(IMAGES)
+  evaluator.compute()
+  assert set(seen) == {jnp.dtype('float32')}
+
+
 def test_other_features_need_only_a_function(tmp_path):
   np.save(tmp_path / 'images.npy', IMAGES)
   other = generative.custom('projection', project, MATRIX)
   found = reference.read(
-    str(tmp_path / 'images.npy'), lambda: other, ['features'], batch_size=20
+    reference.open_side(str(tmp_path / 'images.npy')),
+    lambda: other,
+    ['features'],
+    batch_size=20,
   )
   assert found.facts['feature'] == 'projection'
   np.testing.assert_allclose(found.features, features_of(IMAGES), atol=1e-5)

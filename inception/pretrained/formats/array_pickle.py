@@ -13,7 +13,6 @@ from inception.pretrained.formats.torch_pickle import Machine, follow
 _MODULES = ('numpy.core', 'numpy._core')
 _EMPTY_ARRAYS = {f'{module}.multiarray._reconstruct' for module in _MODULES}
 _BUFFERS = {f'{module}.numeric._frombuffer' for module in _MODULES}
-_KINDS = 'biuf'  # Booleans, integers and floats.
 
 
 class _Unfinished:
@@ -64,11 +63,11 @@ def read_arrays(file: BinaryIO) -> dict[str, Any]:
   """
   try:
     tree = follow(_ArrayMachine({}), file)
+    return _finish(tree)
   except (IndexError, KeyError, TypeError, AttributeError) as error:
-    raise ValueError('the pickle is damaged') from error
-  if not isinstance(tree, dict):
-    raise ValueError('it holds no dict of arrays')
-  return _finish(tree)
+    raise ValueError(
+      'the pickle is damaged, or not a dict of arrays'
+    ) from error
 
 
 def _finish(tree: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +81,8 @@ def _finish(tree: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f'the array {name} is damaged')
       _, shape, dtype, is_fortran, data = value.state
       order = 'F' if is_fortran else 'C'
-      found[name] = _array(data, _dtype(dtype), shape, order)
+      if isinstance(data, bytes | bytearray):  # Others are of objects.
+        found[name] = _array(data, _dtype(dtype), shape, order)
     elif isinstance(value, np.ndarray | int | float | str):
       found[name] = value
   return found
@@ -93,8 +93,6 @@ def _dtype(unfinished: Any) -> np.dtype:
     raise ValueError('an array has no dtype')
   order = unfinished.state[1] if unfinished.state else '='
   dtype = np.dtype(unfinished.kind).newbyteorder(order)
-  if dtype.kind not in _KINDS:
-    raise ValueError(f'arrays of {dtype} are not supported')
   return dtype
 
 

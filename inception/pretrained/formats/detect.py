@@ -32,6 +32,8 @@ _DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 _ZIP = b'PK\x03\x04'
 _PICKLE = b'\x80'
+# The first value in a file of PyTorch before 1.6.
+_TORCH_MAGIC = b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 _FIRST_NODE = b'\n'  # Of a TensorFlow graph.
 # The last bytes of a TensorFlow checkpoint in format version 1.
 _TABLE = (0xDB4775248B80FB57).to_bytes(8, 'little')
@@ -75,7 +77,8 @@ def find_format(path: paths.Path) -> Format:
   if head.startswith(_ZIP):
     return _of_archive(path)
   if head.startswith(_PICKLE):
-    return _ARRAYS if b'numpy' in head else _TORCH
+    is_torch = _TORCH_MAGIC in head[:16] or b'numpy' not in head
+    return _TORCH if is_torch else _ARRAYS
   if tail == _TABLE:
     return _CHECKPOINT
   # The length of a JSON header, then the header.

@@ -111,8 +111,7 @@ def _unwrap(name: str, other: str, arrays: Arrays) -> Arrays:
 
 # The FID network has the names and shapes of torchvision's but pools
 # differently; only the number of classes distinguishes them.
-_FID = 'inception_v3_fid'
-_FID_CLASSES = architectures.get_architecture(_FID).num_classes
+_FID_CLASSES = architectures.get_architecture('inception_v3_fid').num_classes
 
 
 def _is_not_fid(num_classes: int) -> bool:
