@@ -72,10 +72,11 @@ class Metric:
     self, generated: Sample, real: Sample | None, choices: Choices
   ) -> str:
     """Returns what is lacking, as the end of a sentence; '' if nothing."""
-    lack = _lack(self.generated, generated, 'generated')
-    if lack := lack or self.lack_of_real(real, choices):
-      return lack
-    return self._few(generated, choices)
+    return (
+      self.lack_of_real(real, choices)
+      or _lack(self.generated, generated, 'generated')
+      or self._few(generated, choices)
+    )
 
   def lack_of_real(self, real: Sample | None, choices: Choices) -> str:
     """Returns what the real side lacks."""
