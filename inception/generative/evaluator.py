@@ -14,6 +14,9 @@ from collections.abc import Sequence
 import os
 from typing import Any
 
+import jax
+import numpy as np
+
 from inception import paths
 from inception.errors import UserError
 from inception.generative import (
@@ -131,6 +134,8 @@ class Evaluator:
     Raises:
       UserError: They are not images, or their values are far out of range.
     """
+    if not isinstance(images, jax.Array):
+      images = np.asarray(images)
     generator_images.check_shape(images)
     if self._collector.full:
       return

@@ -36,9 +36,10 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
   apart = a.mean - b.mean
   # The trace of that root is the nuclear norm of a product of roots. Squaring
   # the product instead would lose its small singular values to rounding.
-  product = _root(a.covariance).T @ _root(b.covariance)
-  both = np.linalg.svd(product, compute_uv=False)
-  traces = np.trace(a.covariance) + np.trace(b.covariance)
+  one, other = _root(a.covariance), _root(b.covariance)
+  both = np.linalg.svd(one.T @ other, compute_uv=False)
+  # Traces without what rounding made negative: equal sides are at zero.
+  traces = np.sum(one**2) + np.sum(other**2)
   return float(apart @ apart + traces - 2 * np.sum(both))
 
 

@@ -76,6 +76,7 @@ def test_arrays_of_a_pmap_and_of_a_mesh():
   sharding = jax.NamedSharding(mesh, jax.P('batch'))
   assert_same(values([jax.device_put(whole, sharding), rest]))
   assert_same(values([jnp.asarray(IMAGES)]))
+  assert_same(values([list(IMAGES)]))
 
 
 @pytest.mark.parametrize('form', ['host', 'mapped', 'sharded'])

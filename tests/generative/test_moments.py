@@ -133,6 +133,13 @@ def test_a_device_without_images_adds_nothing():
   assert_equal(moments.to_gaussian(across(stacked)), features)
 
 
+def test_a_sample_of_few_images_is_at_no_distance_from_itself():
+  """Rounding makes some eigenvalues of its covariance negative."""
+  few = moments.to_gaussian(in_batches(some_features(12), 7))
+  assert np.linalg.eigvalsh(few.covariance).min() < 0
+  assert abs(frechet.frechet_distance(few, few)) < 1e-10
+
+
 def test_features_far_from_zero():
   features = some_features(300, offset=100.0)
   assert_equal(moments.to_gaussian(in_batches(features, 32)), features)
