@@ -117,6 +117,30 @@ def _choose(
   return state.choice(len(features), count, replace=False)
 
 
+def standard_error(
+  generated: np.ndarray, real: np.ndarray | Gaussian, resamples: int
+) -> float:
+  """Returns the standard error of the distance, by resampling images.
+
+  Args:
+    generated: Features [images, size].
+    real: Features, or only their Gaussian, which is not resampled.
+    resamples: As in `bootstrap_error`.
+  """
+  if isinstance(real, Gaussian):
+    return bootstrap_error(
+      lambda x: frechet_distance(of_features(x), real),
+      generated,
+      resamples=resamples,
+    )
+  return bootstrap_error(
+    lambda x, y: frechet_distance(of_features(x), of_features(y)),
+    generated,
+    real,
+    resamples=resamples,
+  )
+
+
 def bootstrap_error(
   measure: Callable[..., float], *sides: Any, resamples: int
 ) -> float:

@@ -120,30 +120,18 @@ def _fid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
     counts = generated.count, real.count
     found['fid_bias'] = frechet.bias(generated.halves, counts)
   if choices.bootstrap and generated.features is not None:
-    found['fid_error'] = _fid_error(generated, real, choices)
+    # The images in ADM's file are not those of its statistics.
+    theirs: np.ndarray | Gaussian = real.gaussian
+    if real.features is not None and len(real.features) == real.count:
+      theirs = real.features
+    found['fid_error'] = frechet.standard_error(
+      generated.features, theirs, choices.bootstrap
+    )
   return found
 
 
 def _exceed_features(halves: Sequence[Gaussian]) -> bool:
   return all((half.count or 0) > half.mean.size for half in halves)
-
-
-def _fid_error(generated: Sample, real: Sample, choices: Choices) -> float:
-  assert generated.features is not None
-  of = frechet.of_features
-  # The images in ADM's file are not those of its statistics.
-  if real.features is None or len(real.features) != real.count:
-    return frechet.bootstrap_error(
-      lambda x: frechet.frechet_distance(of(x), real.gaussian),
-      generated.features,
-      resamples=choices.bootstrap,
-    )
-  return frechet.bootstrap_error(
-    lambda x, y: frechet.frechet_distance(of(x), of(y)),
-    generated.features,
-    real.features,
-    resamples=choices.bootstrap,
-  )
 
 
 def _sfid(generated: Sample, real: Sample, _: Choices) -> dict[str, float]:

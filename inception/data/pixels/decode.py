@@ -58,16 +58,15 @@ def background_of(
 
   None keeps their stored color.
   """
-  if config.background is not None:
-    return tuple(map(round, config.background)) or None
-  return None if eval_transform(config).as_stored else WHITE
+  default = () if eval_transform(config).as_stored else WHITE
+  color = default if config.background is None else config.background
+  return tuple(map(round, color)) or None
 
 
 def is_turned(config: ml_collections.ConfigDict) -> bool:
   """True if `config.data` turns images upright."""
-  if config.exif_orientation is not None:
-    return config.exif_orientation
-  return not eval_transform(config).as_stored
+  upright = config.exif_orientation
+  return not eval_transform(config).as_stored if upright is None else upright
 
 
 def inspect(data: Any, config: ml_collections.ConfigDict) -> Encoded:
