@@ -77,6 +77,8 @@ class Evaluator:
       self.extractor = weights
     else:
       self.extractor = extractor.load(weights, mode, precision)
+    if num_images is not None and num_images < 2:
+      raise UserError(f'num_images={num_images} must be at least 2')
     self._range = ValueRange(*value_range, rounding)
     self._num_images, self._choices = num_images, choices
     selection.wanted(metrics)
@@ -116,8 +118,10 @@ class Evaluator:
       batch_size: Images per batch, of all processes.
 
     Raises:
-      UserError: `num_images` is not set.
+      UserError: `num_images` is not set, or the batch is empty.
     """
+    if batch_size < 1:
+      raise UserError(f'batch_size={batch_size} must be at least 1')
     if self._num_images is None:
       raise UserError('num_images is not set, so any number of steps will do')
     return -(-self._num_images // batch_size)

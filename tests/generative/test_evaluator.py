@@ -111,6 +111,10 @@ def test_what_exceeds_num_images_is_ignored():
 
 
 def test_too_few_images_are_refused():
+  with pytest.raises(UserError, match='num_images=1 must be at least 2'):
+    make(num_images=1)
+  with pytest.raises(UserError, match='batch_size=0 must be at least 1'):
+    make(num_images=10).steps(0)
   evaluator = make(num_images=100)
   evaluator.update(IMAGES)
   with pytest.raises(UserError, match='num_images=100 .* but there are 61'):
