@@ -83,7 +83,10 @@ def custom(
   """
 
   def named(variables: Any, images: Array) -> Mapping[str, Array]:
-    return {name: function(variables, images)}
+    found = function(variables, images)
+    if jnp.ndim(found) != 2:
+      raise UserError(f'the function of {name} must return [batch, features]')
+    return {name: found}
 
   return Extractor(name, named, variables, main=name, facts={'feature': name})
 

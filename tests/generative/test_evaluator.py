@@ -276,6 +276,12 @@ def test_other_features_see_floats():
   assert set(seen) == {jnp.dtype('float32')}
 
 
+def test_other_features_of_a_wrong_shape_are_refused():
+  grid = generative.custom('grid', lambda _, images: images)
+  with pytest.raises(UserError, match='of grid must return .batch, features'):
+    generative.Evaluator(grid, REAL).update(IMAGES)
+
+
 def test_other_features_need_only_a_function(tmp_path):
   np.save(tmp_path / 'images.npy', IMAGES)
   other = generative.custom('projection', project, MATRIX)
