@@ -172,7 +172,7 @@ class Collector:
     """
     samples = self._samples()
     if not samples:
-      raise UserError('there are no images to measure')
+      raise UserError('no images were given')
     found = functools.reduce(merge_samples, samples)
     count = found.count or 0
     if self._num_images is not None and count < self._num_images:

@@ -94,7 +94,7 @@ class Metric:
     return '' if known is None else self.too_few(len(known), choices)
 
   def too_few(self, images: int, choices: Choices) -> str:
-    """Returns what is lacking of a side with so many images."""
+    """Returns what a side with this number of images lacks."""
     least = self.least(choices)
     if images >= least:
       return ''
