@@ -20,6 +20,7 @@ from inception.modules.convolution import cast, convolve
 from inception.modules.interpreter import part_at, put_at
 from inception.modules.options import Options
 from inception.modules.pending import Pending
+from inception.modules.relu import relu
 from inception.spec import shapes
 from inception.spec import vocabulary as v
 from inception.spec.words import Path, Plain, Shortcut, Unit, Word
@@ -95,7 +96,7 @@ class Floats:
     if word.gate:
       y = self.apply(word.gate, y)
     x = x + word.block.scale * y
-    x = nn.relu(x) if word.block.relu else x
+    x = relu(x) if word.block.relu else x
     return x if self.train else computed_once(x)
 
   def finish(self, word: Word, parts: Sequence[Array | Pending]) -> Array:
@@ -176,7 +177,7 @@ def computed_once(total: Any) -> Any:
 def _squeeze_excite(x: Array, params: Any, options: Options) -> Array:
   """Scales channels by a gate; SENet paper (Hu et al., 2018), section 3."""
   mean = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-  hidden = nn.relu(_dense(mean, params['Reduce'], options))
+  hidden = relu(_dense(mean, params['Reduce'], options))
   gate = nn.sigmoid(_dense(hidden, params['Expand'], options))
   return x * gate[:, None, None, :]
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from inception.modules.convolution import cast
 from inception.modules.options import Options
+from inception.modules.relu import relu
 from inception.modules.stage import run_block
 from inception.spec import scopes
 from inception.spec import vocabulary as v
@@ -210,7 +211,7 @@ class AuxClassifier(nn.Module):
         kernel_init=self.options.kernel_init,
         name='Hidden',
       )
-      x = nn.relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
+      x = relu(hidden(x.reshape(x.shape[0], -1))).astype(jnp.float32)
     x = Dropout(self.head.dropout, self.options.axis_name)(x, train, rows)
     return _classifier(self.num_classes)(x)
 

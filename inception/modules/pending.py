@@ -5,10 +5,11 @@ import dataclasses
 import itertools
 from typing import Any
 
-from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+
+from inception.modules.relu import relu
 
 Array = jax.Array
 
@@ -59,7 +60,7 @@ def finish(parts: Sequence[Pending], dtype: jnp.dtype) -> Array:
   if scales:
     x = x * jnp.concatenate(scales)
   x = x + jnp.concatenate([p.offset for p in parts])
-  return (nn.relu(x) if parts[0].relu else x).astype(dtype)
+  return (relu(x) if parts[0].relu else x).astype(dtype)
 
 
 def _concatenate_first(
