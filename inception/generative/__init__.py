@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
-  'Choices': 'measures',
+  'Choices': 'metric_choices',
   'Evaluator': 'evaluator',
   'Extractor': 'extractor',
   'Gaussian': 'moments',
@@ -35,7 +35,6 @@ _EXPORTS = {
   'monge_distance': 'sliced',
   'of_features': 'frechet',
   'open_images': 'image_sets',
-  'open_side': 'reference',
   'precision_recall': 'manifold',
   'prepare': 'modes',
   'read': 'reference',
@@ -43,6 +42,13 @@ _EXPORTS = {
   'to_gaussian': 'moments',
   'write_statistics': 'statistics_files',
 }
+
+
+__all__ = list(_EXPORTS)
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *_EXPORTS])
 
 
 def __getattr__(name: str) -> Any:

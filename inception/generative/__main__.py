@@ -10,6 +10,7 @@ height, width, 3], or tfds:NAME:SPLIT. The real side may be a file of statistics
 instead. Without it, IS is computed, and statistics are saved.
 """
 
+import os
 from typing import Any
 
 from absl import flags
@@ -78,11 +79,14 @@ def main() -> None:
   output = shared.output(
     'save_statistics', lambda path, name: outputs.resolve(path, name, ('.npz',))
   )
+  for name in ('generated', 'real'):
+    if output is not None and _is_same(values[name].value, output):
+      raise UserError(f'--save_statistics would overwrite --{name}={output}')
   if output is None and (values.save_features or values.float32_mean):
     raise UserError('there is no --save_statistics to store anything in')
   shared.use_compilation_cache()
   # Slow imports come after the flags.
-  from inception.generative import comparison, measures, statistics_files
+  from inception.generative import comparison, metric_choices, statistics_files
 
   compared = comparison.compare(
     where,
@@ -97,7 +101,7 @@ def main() -> None:
       crop=values.crop,
       batch_size=values.batch_size,
       keep_all=values.save_features,
-      choices=measures.Choices(
+      choices=metric_choices.Choices(
         values.is_order,
         subset_size=values.kid_subset_size,
         bootstrap=values.bootstrap,
@@ -115,11 +119,11 @@ def _print(report: dict[str, Any], output: paths.Path | None) -> None:
   """Prints values as a table, then facts."""
   scores, facts = report['scores'], report['facts']
   rows = [
-    (name, f'{score["value"]:.6g}', _deviation(score))
+    (name, f'{score["value"]:.6g}', _spread(score))
     for name, score in scores.items()
   ]
   if rows:
-    print(outputs.format_table(('metric', 'value', 'deviation'), rows))
+    print(outputs.format_table(('metric', 'value', 'spread'), rows))
   if left_out := report['left_out']:
     reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items())
     print(f'left out: {reasons}')
@@ -130,8 +134,19 @@ def _print(report: dict[str, Any], output: paths.Path | None) -> None:
     print(json_text.dump(report))
 
 
-def _deviation(score: dict[str, float]) -> str:
-  return f'{score["deviation"]:.3g}' if 'deviation' in score else ''
+def _spread(score: dict[str, float]) -> str:
+  """Returns how a value varies, such as '0.0123 standard error'."""
+  kinds = (name for name in score if name != 'value')
+  return ', '.join(
+    f'{score[name]:.3g} {name.replace("_", " ")}' for name in kinds
+  )
+
+
+def _is_same(where: str | None, output: paths.Path) -> bool:
+  """True if a side is the file to be written."""
+  if where is None or where.startswith('tfds:'):
+    return False
+  return os.path.realpath(paths.resolve(where)) == os.path.realpath(output)
 
 
 if __name__ == '__main__':

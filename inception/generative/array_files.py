@@ -83,13 +83,16 @@ class ArrayFile:
     except (ValueError, KeyError, OSError) as error:
       raise UserError(f'cannot read {self._path}: {reason(error)}') from error
     if is_fortran or dtype.hasobject:
-      raise UserError(f'{self._path} is not a plain array in C order')
+      raise UserError(
+        f'{self._path} is not a plain array in C order; save'
+        ' np.ascontiguousarray(images)'
+      )
     return shape, dtype
 
   @contextlib.contextmanager
   def _open(self) -> Iterator[Any]:
     try:
-      if self._path.suffix == _SUFFIX:
+      if self._path.suffix.lower() == _SUFFIX:
         with paths.open_file(self._path) as file:
           yield file
         return

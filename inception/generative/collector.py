@@ -1,6 +1,6 @@
 """Collects the features of a stream of images, and their statistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import Any
@@ -10,21 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from inception.errors import UserError
-from inception.generative import gathering, modes, moments
+from inception.generative import (
+  gathering,
+  generator_images,
+  modes,
+  moments,
+  update_programs,
+)
 from inception.generative.extractor import Extractor
-from inception.generative.generator_images import LocalBatch
+from inception.generative.generator_images import LocalBatch, ValueRange
 from inception.generative.sample import (
   LOGITS,
   SPATIAL,
   Sample,
   merge_samples,
 )
+from inception.generative.update_programs import MAIN
 from inception.processes import distributed
 from inception.processes.device_program import pmap
 
 Array = jax.Array
-
-_MAIN = 'main'  # Statistics of the extractor's main features.
 
 # Batches whose features may wait on the devices.
 _WAITING = 2
@@ -53,7 +58,7 @@ class Collector:
   def __init__(
     self,
     extractor: Extractor,
-    to_pixels: Callable[[Array], Array] = lambda x: x.astype(jnp.float32),
+    value_range: ValueRange = generator_images.PIXELS,
     keep: Sequence[str] = (),
     num_images: int | None = None,
   ):
@@ -61,13 +66,13 @@ class Collector:
 
     Args:
       extractor: Function from images to features.
-      to_pixels: Maps images to float32 pixels from 0 to 255, on the devices.
+      value_range: Of float images.
       keep: What to keep of every image: 'features', 'logits', or both.
       num_images: Images to count; those after them are ignored. None: all.
     """
     self.devices = jax.local_devices()
     self._extractor = extractor
-    self._to_pixels = to_pixels
+    self._value_range = value_range
     self._keep = tuple(keep)
     self._num_images = num_images
     self._variables = distributed.replicate(extractor.variables, self.devices)
@@ -93,7 +98,12 @@ class Collector:
 
   def take(self, batch: LocalBatch) -> None:
     """Takes a batch of images of one size, without waiting for the devices."""
-    self._update(self._prepare_batch(batch.images), batch)
+    run = update_programs.prepare(self._extractor.mode, self._value_range)
+    axes = None
+    if self._extractor.mode is not None:
+      mode = modes.find(self._extractor.mode)
+      axes = modes.resizes(mode, *batch.images.shape[2:4])
+    self._update(run(axes, batch.images), batch)
 
   def take_prepared(self, batch: LocalBatch) -> None:
     """Takes a batch of images from `prepare_one`."""
@@ -106,7 +116,12 @@ class Collector:
     self.seen += batch.total
     if self._state is None:
       self._state = self._empty(prepared)
-    self._state, kept = _step(self._extractor)(
+    step = update_programs.add(
+      self._extractor.function,
+      self._extractor.main,
+      tuple(self._extractor.options.items()),
+    )
+    self._state, kept = step(
       self._variables, self._state, prepared, rows.astype(np.int32)
     )
     if self._keep:
@@ -119,19 +134,6 @@ class Collector:
     kept = self._waiting.pop(0)
     self._kept.append(Kept(jax.tree.map(np.asarray, kept.arrays), kept.rows))
 
-  @functools.cached_property
-  def _prepare_batch(self) -> Callable[[Any], Any]:
-    if self._extractor.mode is None:
-      return pmap(self._to_pixels, {}, devices=self.devices)
-    mode = modes.find(self._extractor.mode)
-    run = pmap(
-      lambda axes, images: modes.apply(mode, axes, self._to_pixels(images)),
-      {},
-      in_axes=(None, 0),
-      devices=self.devices,
-    )
-    return lambda images: run(modes.resizes(mode, *images.shape[2:4]), images)
-
   def prepare_one(self, image: np.ndarray) -> Array:
     """Prepares one image, uint8 [height, width, 3], of any size."""
     assert self._extractor.mode is not None
@@ -141,7 +143,7 @@ class Collector:
     frame[0, :height, :width] = image
     mode = modes.find(self._extractor.mode)
     axes = modes.resizes(mode, height, width, padded)
-    return _apply(self._extractor.mode, axes, frame)[0]
+    return update_programs.resize(self._extractor.mode, axes, frame)[0]
 
   def _empty(self, prepared: Any) -> Any:
     """Returns the state before any image."""
@@ -150,7 +152,7 @@ class Collector:
       self._extractor.variables,
       jax.ShapeDtypeStruct(prepared.shape[1:], prepared.dtype),
     )
-    named = {_MAIN: self._extractor.main, SPATIAL: SPATIAL}
+    named = {MAIN: self._extractor.main, SPATIAL: SPATIAL}
     sizes = {n: found[of].shape[1] for n, of in named.items() if of in found}
 
     def halves(_: Array) -> Any:
@@ -193,12 +195,12 @@ class Collector:
       for name, state in self._state.items()
     }
     whole = {name: moments.combine(both) for name, both in halves.items()}
-    has_both = min(half.count or 0 for half in halves[_MAIN]) > 1
+    has_both = min(half.count or 0 for half in halves[MAIN]) > 1
     kept = {need: self._in_order(need) for need in self._keep}
     own = Sample(
-      whole[_MAIN],
+      whole[MAIN],
       whole.get(SPATIAL),
-      halves[_MAIN] if has_both else None,
+      halves[MAIN] if has_both else None,
       kept.get('features'),
       kept.get(LOGITS),
       dict(self._extractor.facts),
@@ -214,35 +216,3 @@ class Collector:
     features, rows = features[rows >= 0], rows[rows >= 0]
     order = np.argsort(gathering.gather_rows(rows))
     return gathering.gather_rows(features)[order]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(mode: str, axes: Any, images: Array) -> Array:
-  return modes.apply(modes.find(mode), axes, images)
-
-
-@functools.lru_cache(maxsize=4)
-def _step(extractor: Extractor) -> Any:
-  """Returns the program that adds a batch to the state; compiled once."""
-
-  def step(variables: Any, state: Any, images: Array, rows: Array) -> Any:
-    found = extractor.function(variables, images)
-    found = {**found, _MAIN: found[extractor.main]}
-    # The halves are the images of even and of odd rows.
-    masks = jnp.stack([(rows >= 0) & (rows % 2 == half) for half in range(2)])
-    state = {
-      name: jax.vmap(moments.add, (0, None, 0))(halves, found[name], masks)
-      for name, halves in state.items()
-    }
-    kept = {'features': found[_MAIN]}
-    if LOGITS in found:
-      kept[LOGITS] = found[LOGITS]
-    return state, kept
-
-  return pmap(
-    step,
-    extractor.options,
-    in_axes=(None, 0, 0, 0),
-    devices=jax.local_devices(),
-    donate_argnums=1,
-  )

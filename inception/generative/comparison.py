@@ -6,7 +6,7 @@ import functools
 from importlib import metadata
 from typing import Any
 
-from inception.errors import lookup, warn
+from inception.errors import UserError, lookup, warn
 from inception.generative import (
   extractor,
   measures,
@@ -14,19 +14,18 @@ from inception.generative import (
   reference,
   selection,
 )
-from inception.generative.evaluator import warn_of_few_images
 from inception.generative.extractor import Extractor
-from inception.generative.measures import Choices
+from inception.generative.metric_choices import Choices
 from inception.generative.reference import Side
 from inception.generative.sample import LOGITS, Sample
 from inception.modules.options import PRECISIONS
 
-# Values that are the deviation of another one.
-_DEVIATIONS = {
-  'fid_error': 'fid',
-  'is_std': 'is',
-  'kid_std': 'kid',
-  'kid_error': 'kid_of_all',
+# Values that say how another one varies, and how.
+_SPREADS = {
+  'fid_error': ('fid', 'standard_error'),
+  'is_std': ('is', 'std_of_splits'),
+  'kid_std': ('kid', 'std_of_subsets'),
+  'kid_error': ('kid_of_all', 'standard_error'),
 }
 
 
@@ -85,95 +84,128 @@ def compare(generated: str, real: str | None, options: Options) -> Compared:
       fit each other.
   """
   metrics, choices = options.metrics, options.choices
-  selection.wanted(metrics)
   modes.find(options.mode)
   lookup(PRECISIONS, options.precision, 'precision')
   # All that can be wrong with the sides is found before images are read.
-  one = reference.open_side(generated, options.crop, options.data_dir)
-  images = reference.check_count(one, options.num_images)
-  other = None
-  if real is not None:
-    other = reference.open_side(real, options.crop, options.data_dir)
+  one, other, images = _open(generated, real, options)
   load = functools.cache(
     lambda: extractor.load(options.weights, options.mode, options.precision)
   )
-  if other is not None:
-    _check_alike(one, other, load)
+  _check_alike(one, other, options.mode, load)
   known = None
   if other is not None:
-    known = reference.read_reference(other, load, metrics, options.batch_size)
-  selection.check(metrics, known, choices, images)
-  keep: tuple[str, ...] = ()
+    keep = selection.needs_of_real(metrics, choices)
+    known = reference.read_side(other, load, keep, None, options.batch_size)
+  selection.check(metrics, known, choices)
+  keep = ()
   if images is not None:
     keep = selection.needs(metrics, known, load(), choices)
-    if options.keep_all or choices.bootstrap:
+    if options.keep_all:
       keep = ('features', *((LOGITS,) if LOGITS in load().also else ()))
-  found = reference.read(one, load, keep, images, options.batch_size)
+  found = reference.read_side(one, load, keep, images, options.batch_size)
   names, left_out = selection.possible(found, known, choices)
   if metrics is not None:
     names, left_out = list(metrics), {}
-  _warn(found, known)
-  scores = measures.compute(names, found, known, choices)
-  facts = _facts(found, known, choices)
+  selection.warn_of_few_images(names, found, known)
+  if known is not None:
+    selection.warn_of_differences(found.facts, known.facts)
+  scores = _pair(measures.compute(names, found, known, choices))
+  facts = {
+    'generated': generated,
+    'real': real,
+    **_facts(found, known),
+    **(_choices(names, choices)),
+    'version': f'inception {metadata.version("inception-jax")}',
+  }
+  known_facts = {k: value for k, value in facts.items() if value is not None}
   return Compared(
-    found, {'scores': _pair(scores), 'left_out': left_out, 'facts': facts}
+    found, {'scores': scores, 'left_out': left_out, 'facts': known_facts}
   )
 
 
-def _check_alike(one: Side, other: Side, load: Callable[[], Extractor]) -> None:
-  """Checks that both sides are made alike."""
+def _open(
+  generated: str, real: str | None, options: Options
+) -> tuple[Side, Side | None, int | None]:
+  """Opens both sides; returns them and the number of images to generate."""
+  selection.check_counts(options.metrics, options.choices, None)
+  one = reference.open_side(generated, options.crop, options.data_dir)
+  if options.crop is not None and one.pictures is None:
+    raise UserError(f'{generated} holds statistics; crop is for images')
+  images = reference.number_of_images(one, options.num_images)
+  other, others = None, None
+  if real is not None:
+    other = reference.open_side(real, options.crop, options.data_dir)
+    others = reference.number_of_images(other)
+  selection.check_counts(options.metrics, options.choices, images, others)
+  return one, other, images
+
+
+def _check_alike(
+  one: Side, other: Side | None, mode: str, load: Callable[[], Extractor]
+) -> None:
+  """Checks that both sides are made alike, and in the mode of the run."""
+  sides = [side for side in (one, other) if side is not None]
+  for side in sides:
+    stated = side.statistics and side.statistics.facts.get('mode')
+    if stated not in (None, mode):
+      raise UserError(
+        f'the mode of {side.name} is {stated}, that of this run is {mode}'
+      )
+  if other is None and one.statistics is None:
+    return
   facts = [
     load().facts if side.statistics is None else side.statistics.facts
-    for side in (one, other)
+    for side in sides
   ]
-  if unknown := selection.check_alike(*facts):
+  if unknown := selection.check_alike(facts[0], facts[-1]):
     warn(f'the statistics do not state their {", ".join(unknown)}')
 
 
-def _warn(*sides: Sample | None) -> None:
-  known = [side for side in sides if side is not None]
-  warn_of_few_images(*known)
-  if precisions := {x.facts.get('precision', 'float32') for x in known} - {
-    'float32'
-  }:
-    warn(f'in {", ".join(precisions)}: not comparable with published values')
-  if {side.facts.get('is_jpeg') for side in known} >= {True, False}:
-    warn(
-      'one side is JPEGs and the other is not: FID also measures compression'
-    )
-
-
 def _pair(scores: dict[str, float]) -> dict[str, dict[str, float]]:
-  """Returns values with their deviations, by name."""
+  """Returns values with what says how they vary, by name."""
   pairs = {
     name: {'value': value}
     for name, value in scores.items()
-    if name not in _DEVIATIONS
+    if name not in _SPREADS
   }
-  for name, of in _DEVIATIONS.items():
+  for name, (of, kind) in _SPREADS.items():
     if name in scores:
-      pairs[of]['deviation'] = scores[name]
+      pairs[of][kind] = scores[name]
   return pairs
 
 
-def _facts(
-  generated: Sample, real: Sample | None, choices: Choices
-) -> dict[str, Any]:
-  """Returns what is needed to repeat a comparison."""
+def _facts(generated: Sample, real: Sample | None) -> dict[str, Any]:
+  """Returns what the sides were made with."""
+  own = generated.facts
   facts = {
     'generated_images': generated.count,
-    'mode': generated.facts.get('mode'),
-    'precision': generated.facts.get('precision'),
-    'weights_sha256': generated.facts.get('weights_sha256'),
-    'weights': generated.facts.get('weights_are'),
-    'crop': generated.facts.get('crop'),
-    'is_order': choices.is_order,
-    'version': f'inception {metadata.version("inception-jax")}',
+    'generated_statistics_sha256': own.get('statistics_sha256'),
+    'generated_images_for_features': own.get('images_for_features'),
+    'mode': own.get('mode'),
+    'precision': own.get('precision'),
+    'crop': own.get('crop'),
+    'weights_sha256': own.get('weights_sha256'),
+    'weights': own.get('weights_are'),
   }
   if real is not None:
-    facts['real_images'] = real.count
-    facts['real_images_for_features'] = real.facts.get('images_for_features')
-    facts['real_statistics_sha256'] = real.facts.get('statistics_sha256')
-  if (of := generated.facts.get('statistics_sha256')) is not None:
-    facts['generated_statistics_sha256'] = of
-  return {name: value for name, value in facts.items() if value is not None}
+    facts |= {
+      'real_images': real.count,
+      'real_statistics_sha256': real.facts.get('statistics_sha256'),
+      'real_images_for_features': real.facts.get('images_for_features'),
+      'real_precision': real.facts.get('precision'),
+      'real_crop': real.facts.get('crop'),
+    }
+  return facts
+
+
+def _choices(names: Sequence[str], choices: Choices) -> dict[str, Any]:
+  """Returns how metrics were computed, where there are several ways."""
+  facts: dict[str, Any] = {}
+  if 'is' in names:
+    facts['is_order'] = choices.is_order
+  if 'kid' in names:
+    facts['kid_subsets'] = choices.subsets
+    facts['kid_subset_size'] = choices.subset_size
+  if choices.bootstrap:
+    facts['bootstrap'] = choices.bootstrap
+  return facts

@@ -31,7 +31,7 @@ from inception.generative import (
 from inception.generative.collector import Collector
 from inception.generative.extractor import Extractor
 from inception.generative.generator_images import ValueRange
-from inception.generative.measures import Choices
+from inception.generative.metric_choices import DEFAULT, Choices
 from inception.generative.sample import Sample
 from inception.processes import distributed
 
@@ -50,14 +50,15 @@ class Evaluator:
     value_range: tuple[float, float] = (-1, 1),
     rounding: str = 'round',
     precision: str = 'float32',
-    choices: Choices = measures.DEFAULT,
+    choices: Choices = DEFAULT,
   ):
     """Loads the network and the reference.
 
     Args:
       weights: A folder or name of weights, see `load`; or an extractor.
-      reference: Real images or their statistics, see `open_side`; None computes
-        only IS.
+      reference: Real images or their statistics, as for `read`; None computes
+        only IS. Images are measured at once; a file of their statistics, with
+        features, saves that.
       num_images: Images to count; what exceeds them is ignored. None: all.
       metrics: Names in `METRICS`; None: all default ones that the images and
         the reference allow.
@@ -71,44 +72,38 @@ class Evaluator:
       UserError: The weights or the reference cannot be read, do not fit each
         other, or do not allow a metric; or a name is unknown.
     """
-    if isinstance(weights, Extractor):
-      if (mode, precision) != ('tf1', 'float32'):
-        raise UserError('mode and precision are those of the extractor')
-      self.extractor = weights
-    else:
-      self.extractor = extractor.load(weights, mode, precision)
     if num_images is not None and num_images < 2:
       raise UserError(f'num_images={num_images} must be at least 2')
     self._range = ValueRange(*value_range, rounding)
     self._num_images, self._choices = num_images, choices
-    selection.wanted(metrics)
-    self.reference = self._read(reference, metrics)
-    selection.check(metrics, self.reference, choices, num_images)
     self._metrics = metrics
+    selection.check_counts(metrics, choices, num_images)
+    self.extractor = _extractor(weights, mode, precision)
+    self.reference = self._read(reference)
+    selection.check(metrics, self.reference, choices)
     self._collector = Collector(
       self.extractor,
-      self._range.to_pixels,
+      self._range,
       selection.needs(metrics, self.reference, self.extractor, choices),
       num_images,
     )
     self._largest = 0
 
-  def _read(
-    self,
-    reference: paths.PathLike | Sample | None,
-    metrics: Sequence[str] | None,
-  ) -> Sample | None:
+  def _read(self, reference: paths.PathLike | Sample | None) -> Sample | None:
     """Reads the reference, and checks that it fits the extractor."""
     if reference is None:
       return None
     if not isinstance(reference, Sample):
       side = references.open_side(os.fspath(reference))
-      reference = references.read_reference(
-        side, lambda: self.extractor, metrics
+      reference = references.read_side(
+        side,
+        lambda: self.extractor,
+        selection.needs_of_real(self._metrics, self._choices),
       )
     unknown = selection.check_alike(self.extractor.facts, reference.facts)
     if unknown:
       distributed.warn(f'the reference does not state its {", ".join(unknown)}')
+    selection.warn_of_differences(self.extractor.facts, reference.facts)
     return reference
 
   def steps(self, batch_size: int) -> int:
@@ -159,15 +154,16 @@ class Evaluator:
         needs, or they hold NaN.
     """
     generated = self._collector.sample()
-    if self.reference is not None:
-      warn_of_few_images(generated, self.reference)
     names = self._metrics
     if names is None:
       names, _ = selection.possible(generated, self.reference, self._choices)
+    selection.warn_of_few_images(names, generated, self.reference)
     return measures.compute(names, generated, self.reference, self._choices)
 
   def merge(self, other: 'Evaluator') -> None:
     """Adds the images of another evaluator, as if they came after these.
+
+    `num_images` limits what each takes by itself, not their sum.
 
     Raises:
       UserError: It prepares images differently, or has other weights.
@@ -180,12 +176,11 @@ class Evaluator:
     self._collector.reset()
 
 
-def warn_of_few_images(*sides: Sample) -> None:
-  """Warns of a side with fewer images than features."""
-  for side in sides:
-    size = side.gaussian.mean.size
-    if side.count is not None and side.count <= size:
-      distributed.warn(
-        f'{side.count:,} images are fewer than {size:,} features: FID is far'
-        ' too large, and depends on their number'
-      )
+def _extractor(
+  weights: paths.PathLike | Extractor, mode: str, precision: str
+) -> Extractor:
+  if not isinstance(weights, Extractor):
+    return extractor.load(weights, mode, precision)
+  if (mode, precision) != ('tf1', 'float32'):
+    raise UserError('mode and precision are those of the extractor')
+  return weights

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 import hashlib
 from typing import Any
 
@@ -42,6 +43,10 @@ _POOLED = {
 }
 
 
+# From variables and images to features by name.
+Features = Callable[[Any, Array], Mapping[str, Array]]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extractor:
   """A function from images to features.
@@ -61,7 +66,7 @@ class Extractor:
   """
 
   name: str
-  function: Callable[[Any, Array], Mapping[str, Array]]
+  function: Features
   variables: Any = dataclasses.field(default=None, repr=False)
   main: str = 'pool3'
   also: tuple[str, ...] = ()
@@ -164,7 +169,7 @@ def of_variables(
   table = get_architecture(ARCHITECTURE)
   return Extractor(
     ARCHITECTURE,
-    lambda variables, images: _of_prepared(variables, images, precision),
+    _network(precision),
     jax.tree.map(jnp.asarray, variables),
     also=(SPATIAL, *(() if _classifier(variables) is None else (LOGITS,))),
     mode=mode,
@@ -177,6 +182,12 @@ def of_variables(
       **facts,
     },
   )
+
+
+@functools.cache
+def _network(precision: str) -> Features:
+  """Returns one function per precision, so that it is compiled once."""
+  return functools.partial(_of_prepared, precision=precision)
 
 
 def _of_prepared(

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from inception.errors import UserError
+from inception.generative import progress_lines
 from inception.generative.moments import Gaussian, combine
 
 # Chong and Forsyth, 2020, "Effectively unbiased FID and Inception Score",
 # section 4: 15 subsets, the smallest of 5,000 images.
 _SUBSETS = 15
 SMALLEST_SUBSET = 5000
+
+# Share of the largest eigenvalue that float32 may make negative.
+_NEGATIVE = 1e-4
 
 SEED = 2020  # torch-fidelity's default.
 
@@ -26,7 +30,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
   It is exact to rounding at any rank, as with fewer images than features.
 
   Raises:
-    UserError: The sizes differ.
+    UserError: The sizes differ, or a matrix is not a covariance.
   """
   if a.mean.shape != b.mean.shape:
     raise UserError(
@@ -46,6 +50,11 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 def _root(covariance: np.ndarray) -> np.ndarray:
   """Returns R with R R^T = S; eigenvalues that may be rounding become zero."""
   values, vectors = np.linalg.eigh(covariance)
+  if values.min() < -_NEGATIVE * np.abs(values).max():
+    raise UserError(
+      'a covariance has negative eigenvalues, so it is none: down to'
+      f' {values.min():.3g}, the largest is {values.max():.3g}'
+    )
   limit = values.size * np.finfo(np.float64).eps * values.max()
   return vectors * np.sqrt(np.where(values < limit, 0, values))
 
@@ -105,7 +114,7 @@ def frechet_infinity(
   sizes = np.linspace(smallest, len(features), _SUBSETS).astype(int)
   distances = [
     frechet_distance(of_features(features[_choose(state, features, n)]), real)
-    for n in sizes
+    for n in progress_lines.shown(sizes, 'fid_infinity', len(sizes))
   ]
   _, at_zero = np.polyfit(1 / sizes, distances, 1)
   return float(at_zero)
@@ -155,6 +164,6 @@ def bootstrap_error(
   state = np.random.RandomState(SEED)
   values = [
     measure(*(x[state.randint(len(x), size=len(x))] for x in sides))
-    for _ in range(resamples)
+    for _ in progress_lines.shown(range(resamples), 'bootstrap', resamples)
   ]
   return float(np.std(values, ddof=1))

@@ -57,13 +57,17 @@ class ValueRange:
   def to_pixels(self, images: Array) -> Array:
     """Returns float32 pixels from 0 to 255, with three channels.
 
+    Images with NaN or infinity become NaN, which `compute` refuses.
+
     Args:
       images: uint8 or floats, [..., 1 or 3].
     """
     pixels = images.astype(jnp.float32)
     if images.dtype != jnp.uint8:
       scaled = (pixels - self.low) * (255 / (self.high - self.low))
-      pixels = jnp.clip(ROUNDINGS[self.rounding](scaled), 0, 255)
+      clipped = jnp.clip(ROUNDINGS[self.rounding](scaled), 0, 255)
+      # Infinity would be clipped.
+      pixels = jnp.where(jnp.isfinite(pixels), clipped, jnp.nan)
     return jnp.broadcast_to(pixels, (*images.shape[:-1], 3))
 
   def check_first(self, images: Any) -> None:
@@ -99,6 +103,10 @@ class ValueRange:
         f'the first images have values down to {low:.3g}; if black is -1, set'
         ' value_range=(-1, 1)'
       )
+
+
+# For sides that are uint8.
+PIXELS = ValueRange(-1, 1)
 
 
 def check_shape(images: Any) -> None:

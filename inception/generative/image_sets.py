@@ -43,12 +43,14 @@ class ImageSet:
     count: Number of images.
     images: Yields those of some indices in order, uint8 [height, width, 3].
     is_jpeg: All are JPEGs; None if unknown, as of arrays.
+    skipped: Files beside them whose names do not end as a picture's.
   """
 
   name: str
   count: int
   images: Callable[[range], Iterator[np.ndarray]]
   is_jpeg: bool | None = None
+  skipped: Sequence[str] = ()
 
 
 def open_images(where: str, data_dir: str | None = None) -> ImageSet:
@@ -117,7 +119,7 @@ def decode(content: bytes) -> np.ndarray:
 
 
 def _folder(path: paths.Path) -> ImageSet:
-  names: list[str] = []
+  found: list[str] = []
   visited: set[str] = set()
   for folder, folders, files in paths.walk(path):
     # A link to a folder above would be followed without end.
@@ -125,8 +127,8 @@ def _folder(path: paths.Path) -> ImageSet:
       folders.clear()
       continue
     visited.add(os.path.realpath(folder))
-    names += [os.path.join(folder, name) for name in files if _is_picture(name)]
-  return _of_files(str(path), sorted(names), paths.read_bytes)
+    found += [os.path.join(folder, name) for name in files]
+  return _of_files(str(path), found, paths.read_bytes)
 
 
 def _archive(path: paths.Path) -> ImageSet:
@@ -134,22 +136,19 @@ def _archive(path: paths.Path) -> ImageSet:
     archive = zipfile.ZipFile(path)
   except (OSError, zipfile.BadZipFile) as error:
     raise UserError(f'cannot read {path}: {reason(error)}') from error
-  names = sorted(name for name in archive.namelist() if _is_picture(name))
-  return _of_files(str(path), names, archive.read)
-
-
-def _is_picture(name: str) -> bool:
-  base = os.path.basename(name)
-  suffix = os.path.splitext(base)[1].lower()
-  return suffix in _SUFFIXES and not base.startswith('.')
+  found = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+  return _of_files(str(path), found, archive.read)
 
 
 def _of_files(
-  where: str, names: Sequence[str], read: Callable[[str], bytes]
+  where: str, found: Sequence[str], read: Callable[[str], bytes]
 ) -> ImageSet:
+  found = sorted(x for x in found if not os.path.basename(x).startswith('.'))
+  suffix_of = {name: os.path.splitext(name)[1].lower() for name in found}
+  names = [name for name, suffix in suffix_of.items() if suffix in _SUFFIXES]
+  skipped = [name for name in found if suffix_of[name] not in _SUFFIXES]
   if not names:
     raise UserError(f'{where} holds no pictures')
-  suffixes = {os.path.splitext(name)[1].lower() for name in names}
 
   def images(indices: range) -> Iterator[np.ndarray]:
     """Decodes ahead, a few images per thread."""
@@ -162,7 +161,8 @@ def _of_files(
       while waiting:
         yield waiting.popleft().result()
 
-  return ImageSet(where, len(names), images, suffixes <= _JPEGS)
+  is_jpeg = all(suffix_of[name] in _JPEGS for name in names)
+  return ImageSet(where, len(names), images, is_jpeg, skipped)
 
 
 def _read(where: str, name: str, read: Callable[[str], bytes]) -> np.ndarray:

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import hashlib
 import itertools
+import os
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from inception import paths
-from inception.errors import UserError
+from inception.errors import UserError, are, count, some
 from inception.generative import (
   generator_images,
   image_sets,
-  selection,
+  progress_lines,
   statistics_files,
 )
 from inception.generative.collector import Collector
@@ -70,25 +70,44 @@ def open_side(
       if 'arr_0' not in statistics_files.keys_of(path):
         return Side(where, statistics)
   pictures = image_sets.open_images(where, data_dir)
+  if skipped := pictures.skipped:
+    distributed.warn(
+      f'{count(len(skipped), "file")} of {where} {are(len(skipped))} skipped,'
+      f' as the names are not those of pictures: {some(skipped)}'
+    )
   if crop is not None:
     pictures = image_sets.cropped(pictures, crop)
   return Side(where, statistics, pictures, crop)
 
 
-def read_reference(
-  side: Side,
-  extractor: Callable[[], Extractor],
-  metrics: Sequence[str] | None = None,
-  batch_size: int | None = None,
-) -> Sample:
-  """Returns the real side, with what metrics need; see `read`."""
-  wanted = selection.wanted(metrics).values()
-  is_kept = any(metric.real == 'features' for metric in wanted)
-  keep = ('features',) if is_kept else ()
-  return read(side, extractor, keep, batch_size=batch_size)
-
-
 def read(
+  where: paths.PathLike,
+  extractor: Extractor,
+  keep: Sequence[str] = (),
+  num_images: int | None = None,
+  batch_size: int | None = None,
+  crop: int | None = None,
+) -> Sample:
+  """Returns the statistics of images on disk, or of a file of statistics.
+
+  Args:
+    where: A folder or archive of pictures, an array of images, tfds:NAME:SPLIT
+      or a file of statistics: see `open_images` and `statistics_files`.
+    extractor: The function from images to features.
+    keep: What to keep of every image: 'features' and 'logits'.
+    num_images: Number of images to use, the first ones; None: all.
+    batch_size: Images per step, of all processes; None: 32 per device.
+    crop: Crop images to this side, see `adm_crop`.
+
+  Raises:
+    UserError: It cannot be read, or there are too few images.
+  """
+  side = open_side(os.fspath(where), crop)
+  images = number_of_images(side, num_images)
+  return read_side(side, lambda: extractor, keep, images, batch_size)
+
+
+def read_side(
   side: Side,
   extractor: Callable[[], Extractor],
   keep: Sequence[str] = (),
@@ -128,19 +147,24 @@ def read(
   )
 
 
-def check_count(side: Side, num_images: int | None) -> int | None:
-  """Returns the number of images to use of a side, if it holds images.
+def number_of_images(side: Side, num_images: int | None = None) -> int | None:
+  """Returns the number of images to read of a side; None of statistics.
+
+  Args:
+    side: The opened side.
+    num_images: Number of images to use, if not all.
 
   Raises:
-    UserError: There are fewer than `num_images`, or they are only statistics.
+    UserError: There are fewer than that, or than two; or the side is, or
+      states, statistics of another number.
   """
-  if side.pictures is None or side.statistics is not None:
-    if num_images is not None or side.crop is not None:
-      raise UserError(
-        f'{side.name} holds statistics; num_images and crop are for images'
-      )
+  if num_images is not None and side.statistics is not None:
+    raise UserError(f'{side.name} holds statistics; num_images is for images')
+  if side.pictures is None:
     return None
   total = side.pictures.count if num_images is None else num_images
+  if total < 2:
+    raise UserError(f'{side.name} holds one image; at least two are needed')
   if total > side.pictures.count:
     raise UserError(
       f'num_images={total:,} is more than the {side.pictures.count:,} images in'
@@ -171,8 +195,8 @@ def collect(
   if batch_size is not None:
     per_device = -(-batch_size // (processes * devices))
   indices = range(distributed.process_index(), total, processes)
-  images = tqdm.tqdm(
-    pictures.images(indices), pictures.name, len(indices), disable=None
+  images = progress_lines.shown(
+    pictures.images(indices), pictures.name, len(indices)
   )
   # Processes read different images, and one may be damaged.
   with distributed.agreed():

@@ -1,12 +1,14 @@
 """Which metrics to compute, and what to keep of images for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inception.errors import UserError, lookup
+from inception.errors import UserError, count, lookup
 from inception.generative.extractor import Extractor
-from inception.generative.measures import METRICS, Choices, Metric
+from inception.generative.measures import METRICS, Metric
+from inception.generative.metric_choices import Choices
 from inception.generative.sample import LOGITS, Sample
+from inception.processes import distributed
 
 
 def possible(
@@ -29,36 +31,56 @@ def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
   """Returns the metrics of some names; None: the default ones.
 
   Raises:
-    UserError: There is no such metric.
+    UserError: There is no such metric, or no name.
   """
+  if isinstance(names, str) or (names is not None and not names):
+    raise UserError(
+      f'metrics={names!r} must be names, such as fid or precision_recall'
+    )
   if names is not None:
     return {name: lookup(METRICS, name, 'metrics') for name in names}
   return {name: metric for name, metric in METRICS.items() if metric.is_default}
 
 
 def check(
-  names: Sequence[str] | None,
-  real: Sample | None,
-  choices: Choices,
-  images: int | None = None,
+  names: Sequence[str] | None, real: Sample | None, choices: Choices
 ) -> None:
-  """Checks that the sides allow metrics, before generated images are read.
-
-  Args:
-    names: Of metrics that were asked for.
-    real: The real side.
-    choices: How metrics are computed.
-    images: Number of generated images, if known.
+  """Checks that the real side allows the metrics that were asked for.
 
   Raises:
-    UserError: They do not.
+    UserError: It does not.
   """
-  for name, metric in wanted(names or ()).items():
+  for name, metric in wanted(names).items():
     lack = metric.lack_of_real(real, choices)
-    if not lack and images is not None:
-      lack = metric.too_few(images, choices)
-    if lack:
+    if lack and names is not None:
       raise UserError(f'{name} cannot be computed: {lack}')
+
+
+def check_counts(
+  names: Sequence[str] | None,
+  choices: Choices,
+  generated: int | None,
+  real: int | None = None,
+) -> None:
+  """Checks the numbers of images before these are read.
+
+  Args:
+    names: Of metrics that were asked for; None: any.
+    choices: How metrics are computed.
+    generated: Number of generated images; None if unknown.
+    real: Number of real images from which features come; None if unknown.
+
+  Raises:
+    UserError: A metric needs more.
+  """
+  for name, metric in wanted(names).items():
+    numbers = generated, real if metric.real == 'features' else None
+    for number in numbers:
+      lack = '' if number is None else metric.too_few(number, choices)
+      if lack and names is not None:
+        raise UserError(f'{name} cannot be computed: {lack}')
+  if choices.bootstrap and not {'fid', 'kid'} & wanted(names).keys():
+    raise UserError(f'bootstrap={choices.bootstrap} needs fid or kid')
 
 
 def needs(
@@ -85,7 +107,7 @@ def needs(
       for name, metric in metrics.items()
       if not metric.lack_of_real(real, choices)
     }
-  kept = []
+  kept = ['features'] if choices.bootstrap else []
   for name, metric in metrics.items():
     need = metric.generated
     if need in ('main', 'features') or need in of.also:
@@ -93,6 +115,15 @@ def needs(
     elif names is not None:
       raise UserError(f'{name} cannot be computed: {of.name} has no {need}')
   return tuple(need for need in ('features', LOGITS) if need in kept)
+
+
+def needs_of_real(
+  names: Sequence[str] | None, choices: Choices
+) -> tuple[str, ...]:
+  """Returns what to keep of every real image: 'features', or nothing."""
+  metrics = wanted(names).values()
+  is_kept = any(metric.real == 'features' for metric in metrics)
+  return ('features',) if is_kept or choices.bootstrap else ()
 
 
 def check_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -105,15 +136,57 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
   Raises:
     UserError: They state different modes, features or weights.
   """
-  unknown = []
-  for name in ('mode', 'feature', 'variables_sha256'):
+  unknown: list[str] = []
+  for name in ('feature', 'mode', 'variables_sha256'):
     pair = one.get(name), other.get(name)
     if None in pair:
-      # Features of one's own have no mode, on both sides.
-      unknown += [name] if pair != (None, None) else []
+      # Other networks' features have no mode, on both sides.
+      is_known = pair == (None, None) and not unknown
+      unknown += [] if is_known and name != 'feature' else [name]
     elif pair[0] != pair[1]:
       raise UserError(
         f'the two sides differ: {name} is {one[name]} for one and'
         f' {other[name]} for the other'
       )
   return unknown
+
+
+def warn_of_differences(
+  one: Mapping[str, Any], other: Mapping[str, Any]
+) -> None:
+  """Warns of what makes sides that may be compared unlike each other.
+
+  Args:
+    one: Facts of a side.
+    other: Facts of the other.
+  """
+  precisions = {facts.get('precision') or 'float32' for facts in (one, other)}
+  if precisions != {'float32'}:
+    distributed.warn(
+      f'features are in {" and ".join(sorted(precisions))}: not comparable with'
+      ' published values'
+    )
+  crops = one.get('crop'), other.get('crop')
+  if None not in crops and crops[0] != crops[1]:
+    distributed.warn(f'the sides are cropped to {crops[0]} and {crops[1]}')
+  if {one.get('is_jpeg'), other.get('is_jpeg')} == {True, False}:
+    distributed.warn(
+      'one side is JPEGs and the other is not: FID also measures compression'
+    )
+
+
+def warn_of_few_images(
+  names: Iterable[str], generated: Sample, real: Sample | None
+) -> None:
+  """Warns, if FID is measured, of a side with fewer images than features."""
+  if not {'fid', 'sfid', 'fid_infinity'}.intersection(names):
+    return
+  for side, which in ((generated, 'generated'), (real, 'real')):
+    if side is None or side.count is None:
+      continue
+    size = side.gaussian.mean.size
+    if side.count <= size:
+      distributed.warn(
+        f'{count(side.count, f"{which} image")} for {size:,} features: FID is'
+        ' far too large, and depends on the number of images'
+      )

@@ -46,7 +46,7 @@ _SYMMETRY = 1e-3
 
 def is_statistics(path: paths.Path) -> bool:
   """True if a file holds statistics or features, by its keys."""
-  if path.suffix == '.pkl':
+  if path.suffix.lower() == '.pkl':
     return True
   known = {key for pair in _MEANS for key in pair} | set(_FEATURES)
   return bool(known.intersection(keys_of(path)))
@@ -54,10 +54,10 @@ def is_statistics(path: paths.Path) -> bool:
 
 def keys_of(path: paths.Path) -> list[str]:
   """Returns the names of the arrays in an .npz file, none in other files."""
-  return array_files.keys(path) if path.suffix == '.npz' else []
+  return array_files.keys(path) if path.suffix.lower() == '.npz' else []
 
 
-def read_statistics(path: paths.Path) -> Sample:
+def read_statistics(path: paths.PathLike) -> Sample:
   """Reads statistics or features.
 
   Args:
@@ -66,6 +66,7 @@ def read_statistics(path: paths.Path) -> Sample:
   Raises:
     UserError: The file cannot be read, or holds no valid statistics.
   """
+  path = paths.resolve(path)
   try:
     return _read(path)
   # The libraries raise many kinds of errors for a malformed file.
@@ -74,7 +75,7 @@ def read_statistics(path: paths.Path) -> Sample:
 
 
 def _read(path: paths.Path) -> Sample:
-  arrays = _read_pkl(path) if path.suffix == '.pkl' else _read_npz(path)
+  arrays = _read_pkl(path) if path.suffix.lower() == '.pkl' else _read_npz(path)
   for mean, covariance in _MEANS:
     if mean in arrays and covariance in arrays:
       return _of_statistics(arrays, mean, covariance)
@@ -87,7 +88,7 @@ def _read(path: paths.Path) -> Sample:
 
 
 def write_statistics(
-  path: paths.Path, sample: Sample, single: bool = False
+  path: paths.PathLike, sample: Sample, single: bool = False
 ) -> None:
   """Writes statistics, and features if they were kept, as .npz.
 
@@ -117,7 +118,7 @@ def write_statistics(
       arrays[name] = np.array(facts[name])
   content = io.BytesIO()
   np.savez(content, **arrays)
-  paths.write_atomically(path, content.getvalue())
+  paths.write_atomically(paths.resolve(path), content.getvalue())
 
 
 def _of_statistics(
@@ -171,6 +172,8 @@ def _gaussian(
   largest = np.abs(sigma).max()
   if np.abs(sigma - sigma.T).max() > _SYMMETRY * largest:
     raise UserError(f'{covariance} is not symmetric')
+  if np.diagonal(sigma).min() < 0:
+    raise UserError(f'{covariance} has negative variances on its diagonal')
   return Gaussian(mu, (sigma + sigma.T) / 2, count)
 
 

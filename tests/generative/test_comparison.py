@@ -1,9 +1,7 @@
 """The command, its images, and its files of statistics."""
 
 import dataclasses
-import io
 import json
-import pickle
 import re
 import zipfile
 
@@ -11,17 +9,13 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from inception import generative, paths
-from inception.errors import UserError
+from inception import generative
 from inception.generative import (
   __main__,
   extractor,
-  image_sets,
-  statistics_files,
+  reference,
 )
-from inception.generative.sample import Sample
 from tests import test_odd_values
-from tests.generative import recipe
 from tests.generative.cheap import EXTRACTOR, features_of
 
 FACTS = {
@@ -134,7 +128,7 @@ def test_saved_statistics_can_be_merged(run, sides):
       f'--generated={folder}/{name}', f'--save_statistics={folder}/{name}.npz'
     )
   parts = [
-    generative.read_statistics(paths.resolve(folder / f'{name}.npz'))
+    generative.read_statistics(folder / f'{name}.npz')
     for name in ('generated', 'real')
   ]
   for order in (parts, parts[::-1]):
@@ -160,10 +154,41 @@ def test_numbers_of_images_and_their_errors(run, sides):
   assert scores['fid']['value'] == pytest.approx(
     fid(generated[:12], real), rel=1e-5
   )
-  assert scores['fid']['deviation'] > 0
-  assert scores['kid_of_all']['deviation'] > 0
+  assert scores['fid']['standard_error'] > 0
+  assert scores['kid_of_all']['standard_error'] > 0
   assert report['facts']['generated_images'] == 12
-  assert 'images are fewer' not in err
+  assert (report['facts']['bootstrap'], report['facts']['kid_subsets']) == (
+    20,
+    100,
+  )
+  assert 'far too large' not in err
+
+
+def test_files_that_are_no_pictures_are_counted(run, sides):
+  folder, *_ = sides
+  (folder / 'real' / 'labels.json').write_text('{}')
+  (folder / 'real' / '.hidden').write_text('')
+  _, err = run(f'--generated={folder}/real')
+  assert '1 file of' in err and 'labels.json' in err and 'hidden' not in err
+
+
+def test_statistics_made_differently_are_reported(run, tmp_path):
+  def write(name, **facts):
+    np.savez(tmp_path / name, mu=np.zeros(6), sigma=np.eye(6), **facts)
+
+  where = f'--generated={tmp_path}/a.npz', f'--real={tmp_path}/b.npz'
+  write('a', **FACTS, crop=6)
+  write('b', **{**FACTS, 'precision': 'bfloat16'}, crop=8)
+  report, err = run(*where)
+  assert 'the sides are cropped to 6 and 8' in err
+  assert 'features are in bfloat16 and float32: not comparable' in err
+  assert 'not state' not in err
+  facts = report['facts']
+  assert (facts['crop'], facts['real_crop']) == (6, 8)
+  write('a')
+  write('b')
+  _, err = run(*where)
+  assert 'do not state their feature, mode, variables_sha256' in err
 
 
 def test_jpegs_beside_other_pictures_are_reported(run, sides):
@@ -175,61 +200,112 @@ def test_jpegs_beside_other_pictures_are_reported(run, sides):
   assert 'FID also measures compression' in err
 
 
-def test_wrong_input_is_one_line(run, sides, tmp_path):
+@pytest.fixture
+def wrong(sides):
+  """A folder with inputs that are none, beside `generated` and `real`."""
   folder, *_ = sides
-  where = f'--generated={folder}/generated'
-  (tmp_path / 'none').mkdir()
-  (tmp_path / 'none' / 'notes.txt').write_text('')
-  bad = tmp_path / 'bad'
-  write_pictures(bad, 3, 4)
-  (bad / '002.png').write_bytes(b'no picture')
-  one = tmp_path / 'one'
-  write_pictures(one, 3, 1)
-  np.save(tmp_path / 'two.npy', np.zeros((4, 8, 8, 2), np.uint8))
-  np.save(tmp_path / 'float.npy', np.zeros((4, 8, 8, 3), np.float32))
-  np.savez(tmp_path / 'keys.npz', a=np.zeros(3), b=np.zeros(3))
-  np.savez(tmp_path / 'sizes.npz', mu=np.zeros(3), sigma=np.eye(3))
-  np.savez(
-    tmp_path / 'clean.npz', mu=np.zeros(6), sigma=np.eye(6), mode='clean'
-  )
-  np.savez(tmp_path / 'nan.npz', mu=np.zeros(6), sigma=np.eye(6) * np.nan)
-  np.savez(tmp_path / 'skew.npz', mu=np.zeros(6), sigma=np.tri(6))
-  for flags, message in (
-    (['--generated=nowhere'], 'nowhere does not exist'),
-    ([f'--generated={tmp_path}/none'], 'holds no pictures'),
-    (
-      [f'--generated={bad}'],
-      '002.png in .* is not a picture that Pillow can read',
-    ),
-    ([f'--generated={one}'], 'at least two images, not 1'),
-    ([f'--generated={tmp_path}/two.npy'], 'uint8 .4, 8, 8, 2.; images are'),
-    ([f'--generated={tmp_path}/float.npy'], 'float32 .4, 8, 8, 3.; images'),
-    (
-      [f'--generated={tmp_path}/keys.npz'],
-      'holds 2 arrays; store the images as arr_0',
-    ),
-    ([where, '--num_images=17'], 'num_images=17 is more than the 16 images'),
-    ([where, f'--real={tmp_path}/sizes.npz'], '6 and 3 features'),
-    ([where, f'--real={tmp_path}/clean.npz'], 'mode is tf1 .* clean'),
-    ([where, f'--real={tmp_path}/nan.npz'], 'sigma holds NaN'),
-    ([where, f'--real={tmp_path}/skew.npz'], 'sigma is not symmetric'),
-    ([where, '--metrics=fid'], 'there are no real images'),
-    ([where, '--metrics=lpips'], "metrics='lpips' is not one of fid, sfid"),
-    ([where, '--save_features'], 'there is no --save_statistics'),
-    ([where, '--save_statistics=a.txt'], 'must end in .npz'),
-    (
-      [where, f'--real={tmp_path}/sizes.npz', '--metrics=precision_recall'],
-      'real side is statistics, without features',
-    ),
-    (
-      [where, f'--real={folder}/real', '--metrics=kid'],
-      'needs 1,000 images of a side, not 20',
-    ),
-    (['--generated=tfds:digits'], 'is not tfds:NAME:SPLIT'),
+  (folder / 'none').mkdir()
+  (folder / 'none' / 'notes.txt').write_text('')
+  write_pictures(folder / 'bad', 3, 4)
+  (folder / 'bad' / '002.png').write_bytes(b'no picture')
+  write_pictures(folder / 'one', 3, 1)
+  np.save(folder / 'two.npy', np.zeros((4, 8, 8, 2), np.uint8))
+  np.save(folder / 'float.npy', np.zeros((4, 8, 8, 3), np.float32))
+  np.save(folder / 'order.npy', np.zeros((4, 8, 8, 3), np.uint8, 'F'))
+  np.savez(folder / 'keys.npz', a=np.zeros(3), b=np.zeros(3))
+  for name, size, sigma, facts in (
+    ('sizes', 3, np.eye(3), {}),
+    ('clean', 6, np.eye(6), {'mode': 'clean'}),
+    ('other', 6, np.eye(6), {'variables_sha256': 'xyz'}),
+    ('nan', 6, np.eye(6) * np.nan, {}),
+    ('skew', 6, np.tri(6), {}),
+    ('diagonal', 6, -np.eye(6), {}),
+    ('negative', 6, np.eye(6) - 0.5, {}),
   ):
-    error = run(*flags)
-    assert isinstance(error, str), flags
-    assert re.search(message, error), (flags, error)
+    path = folder / f'{name}.npz'
+    np.savez(path, mu=np.zeros(size), sigma=sigma, **facts)
+  return folder
+
+
+WRONG = (
+  ('nowhere', '', '', 'nowhere does not exist'),
+  ('none', '', '', 'holds no pictures'),
+  ('one', '', '', 'one holds one image; at least two'),
+  ('generated', 'one', '', 'one holds one image; at least two'),
+  ('two.npy', '', '', 'uint8 .4, 8, 8, 2.; images are'),
+  ('float.npy', '', '', 'float32 .4, 8, 8, 3.; images'),
+  ('order.npy', '', '', 'save np.ascontiguousarray'),
+  ('keys.npz', '', '', 'holds 2 arrays; store the images as arr_0'),
+  ('tfds:digits', '', '', 'is not tfds:NAME:SPLIT'),
+  ('clean.npz', 'clean.npz', '', 'is clean, that of this run is tf1'),
+  ('sizes.npz', 'sizes.npz', '--crop=64', 'crop is for images'),
+  ('sizes.npz', 'sizes.npz', '--num_images=9', 'num_images is for images'),
+  ('generated', 'clean.npz', '', 'clean, that of this run is tf1'),
+  ('generated', 'other.npz', '', 'variables_sha256 is def .* xyz'),
+  ('generated', 'nan.npz', '', 'sigma holds NaN'),
+  ('generated', 'skew.npz', '', 'sigma is not symmetric'),
+  ('generated', 'diagonal.npz', '', 'negative variances on its diagonal'),
+  (
+    *('generated', 'sizes.npz', '--metrics=precision_recall'),
+    'real side is statistics, without features',
+  ),
+  (
+    'generated',
+    'real',
+    '--metrics=kid',
+    'needs 1,000 images of a side, not 16',
+  ),
+  (
+    *('generated', 'real', '--metrics=kid --kid_subset_size=17'),
+    'needs 17 images of a side, not 16',
+  ),
+  ('real', 'generated', '--metrics=kid --kid_subset_size=17', 'not 16'),
+  ('generated', '', '--num_images=17', '17 is more than the 16 images'),
+  ('generated', '', '--metrics=fid', 'there are no real images'),
+  ('generated', '', '--metrics=', 'must be names, such as fid'),
+  ('generated', '', '--metrics=is --bootstrap=9', '=9 needs fid or kid'),
+  ('generated', '', '--metrics=lpips', "'lpips' is not one of fid, sfid"),
+  ('generated', '', '--save_features', 'there is no --save_statistics'),
+  ('generated', '', '--save_statistics=a.txt', 'must end in .npz'),
+  (
+    *('generated', 'sizes.npz', '--save_statistics={folder}/sizes.npz'),
+    'would overwrite --real',
+  ),
+)
+
+
+LATE = (
+  ('bad', '', '', '002.png in .* is not a picture that Pillow can read'),
+  ('generated', 'sizes.npz', '', '6 and 3 features'),
+  ('generated', 'negative.npz', '', 'negative eigenvalues'),
+)
+
+
+def test_wrong_input_is_one_line_before_images_are_read(
+  run, wrong, monkeypatch
+):
+  monkeypatch.setattr(reference, 'collect', lambda *_: pytest.fail('reads'))
+  check_refusals(run, wrong, WRONG)
+
+
+def test_what_only_the_images_show_is_one_line(run, wrong):
+  check_refusals(run, wrong, LATE)
+
+
+def check_refusals(run, wrong, cases):
+  before = sorted(wrong.iterdir())
+  for generated, real, flags, message in cases:
+    sides = [f'--generated={at(wrong, generated)}']
+    if real:
+      sides.append(f'--real={at(wrong, real)}')
+    error = run(*sides, *flags.format(folder=wrong).split())
+    assert isinstance(error, str), (sides, flags)
+    assert re.search(message, error), (sides, flags, error)
+  assert sorted(wrong.iterdir()) == before
+
+
+def at(folder, name):
+  return name if name.startswith('tfds:') else f'{folder}/{name}'
 
 
 def adm_file(folder, real):
@@ -260,148 +336,4 @@ def test_from_a_file_of_adm_images_give_features_only(run, sides):
   found = scores['precision']['value'], scores['recall']['value']
   assert found == expected
   assert report['facts']['real_images_for_features'] == 12
-  assert 'do not state their mode, feature, variables_sha256' in err
-
-
-FEATURES = recipe.features('files', 30, 6)
-
-
-def statistics():
-  gaussian = generative.of_features(FEATURES)
-  return gaussian.mean, gaussian.covariance
-
-
-@pytest.mark.parametrize(
-  'keys',
-  [
-    {'mu': 0, 'sigma': 1},
-    {'ref_mu': 0, 'ref_sigma': 1},
-    {'pool_3': FEATURES, 'logits': FEATURES},
-    {'feats': FEATURES},
-    {'reps': FEATURES},
-  ],
-)
-def test_files_of_others_are_read(tmp_path, keys):
-  path = paths.resolve(tmp_path / 'file.npz')
-  arrays = {
-    name: statistics()[value] if isinstance(value, int) else value
-    for name, value in keys.items()
-  }
-  np.savez(path, **arrays)
-  assert statistics_files.is_statistics(path)
-  found = generative.read_statistics(path).gaussian
-  np.testing.assert_allclose(found.mean, statistics()[0], rtol=1e-12)
-  np.testing.assert_allclose(found.covariance, statistics()[1], rtol=1e-12)
-
-
-@pytest.mark.parametrize('protocol', [2, 4, 5])
-def test_a_pickle_of_edm2_is_read(tmp_path, protocol):
-  path = paths.resolve(tmp_path / 'img512.pkl')
-  mu, sigma = statistics()
-  content = {
-    'num_images': 30,
-    'fid': {'mu': mu, 'sigma': sigma},
-    'fd_dinov2': {'mu': mu[:2], 'sigma': np.eye(2)},
-  }
-  path.write_bytes(pickle.dumps(content, protocol))
-  found = generative.read_statistics(path)
-  np.testing.assert_array_equal(found.gaussian.mean, mu)
-  np.testing.assert_array_equal(found.gaussian.covariance, sigma)
-  assert found.count == 30
-
-
-class _Harmful:
-  def __reduce__(self):
-    return exec, ('raise SystemExit("executed")',)
-
-
-def test_a_pickle_runs_nothing(tmp_path):
-  path = paths.resolve(tmp_path / 'harmful.pkl')
-  path.write_bytes(pickle.dumps({'fid': {'mu': _Harmful(), 'x': np.eye(2)}}))
-  with pytest.raises(
-    UserError, match='it holds x; statistics are mu and sigma'
-  ):
-    generative.read_statistics(path)
-
-
-def test_pytorch_fid_and_edm_read_our_file(tmp_path):
-  """Their few lines: np.load, then two keys."""
-  mu, sigma = statistics()
-  sample = Sample(generative.of_features(FEATURES))
-  path = paths.resolve(tmp_path / 'ours.npz')
-  generative.write_statistics(path, sample)
-  with np.load(path) as file:
-    m, s = file['mu'][:], file['sigma'][:]
-  np.testing.assert_array_equal(m, mu)
-  np.testing.assert_array_equal(s, sigma)
-
-
-def encoded(image, **how):
-  content = io.BytesIO()
-  image.save(content, **how)
-  return content.getvalue()
-
-
-@pytest.mark.parametrize(
-  'mode', ['RGB', 'RGBA', 'LA', 'L', 'P', 'I;16', '1', 'CMYK', 'turned']
-)
-def test_pictures_are_pillows_rgb(tmp_path, mode):
-  pixels = recipe.picture('modes', 33, 57)
-  image = Image.fromarray(pixels)
-  how = {'format': 'PNG'}
-  if mode == 'I;16':
-    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
-  elif mode in ('CMYK', 'turned'):
-    how = {'format': 'JPEG', 'quality': 90}
-    if mode == 'turned':
-      exif = Image.Exif()
-      exif[0x0112] = 6
-      how['exif'] = exif
-    else:
-      image = image.convert(mode)
-  else:
-    image = image.convert(mode)
-    if mode in ('RGBA', 'LA'):
-      image.putalpha(Image.fromarray(pixels[..., 1]))
-  (tmp_path / 'picture.png').write_bytes(encoded(image, **how))
-  (found,) = image_sets.open_images(str(tmp_path)).images(range(1))
-  with Image.open(tmp_path / 'picture.png') as file:
-    expected = np.asarray(file.convert('RGB'))
-  np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize('size', [(33, 57), (301, 450), (256, 256), (600, 64)])
-def test_the_crop_is_adms(size):
-  """Written as in ADM's image_datasets.py, center_crop_arr."""
-  pixels = recipe.picture('crop', *size)
-  side = 64
-  image = Image.fromarray(pixels)
-  while min(*image.size) >= 2 * side:
-    image = image.resize(
-      tuple(x // 2 for x in image.size), resample=Image.Resampling.BOX
-    )
-  scale = side / min(*image.size)
-  image = image.resize(
-    tuple(round(x * scale) for x in image.size),
-    resample=Image.Resampling.BICUBIC,
-  )
-  array = np.array(image)
-  y, x = ((length - side) // 2 for length in array.shape[:2])
-  expected = array[y : y + side, x : x + side]
-  np.testing.assert_array_equal(image_sets.adm_crop(pixels, side), expected)
-
-
-def test_a_split_of_tfds_is_read():
-  digits = image_sets.open_images('tfds:digits:test[:5]')
-  assert digits.count == 5
-  assert {x.shape for x in digits.images(range(5))} == {(8, 8, 3)}
-
-
-def test_an_array_that_is_cut_off_is_refused(tmp_path):
-  images = np.zeros((10, 8, 8, 3), np.uint8)
-  np.save(tmp_path / 'images.npy', images)
-  whole = (tmp_path / 'images.npy').read_bytes()
-  (tmp_path / 'images.npy').write_bytes(whole[:-1])
-  pictures = image_sets.open_images(str(tmp_path / 'images.npy'))
-  with pytest.raises(UserError, match='images.npy is cut off'):
-    list(pictures.images(range(10)))
+  assert 'do not state their feature, mode, variables_sha256' in err

@@ -1,8 +1,10 @@
 """Batches, devices and processes do not change the values of an evaluator."""
 
 import dataclasses
+import gc
 import json
 import subprocess
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ import pytest
 
 from inception import generative
 from inception.errors import UserError
-from inception.generative import frechet, reference
+from inception.generative import frechet
 from inception.generative.collector import Collector
 from inception.generative.generator_images import LocalBatch, ValueRange
 from tests import waiting, warm
@@ -194,11 +196,12 @@ def test_images_that_are_none_are_refused(images, message):
     make().update(images)
 
 
-def test_nan_in_a_later_batch_is_refused():
+@pytest.mark.parametrize('spoiled', [np.nan, np.inf, -np.inf])
+def test_nan_in_a_later_batch_is_refused(spoiled):
   evaluator = make()
   floats = IMAGES.astype(np.float32) / 127.5 - 1
   evaluator.update(floats)
-  evaluator.update(np.where(floats > 0.99, np.nan, floats))
+  evaluator.update(np.where(floats > 0.99, spoiled, floats))
   with pytest.raises(UserError, match='features are not finite'):
     evaluator.compute()
 
@@ -216,7 +219,41 @@ def test_a_likely_wrong_range_is_reported(capsys):
 
 def test_few_images_are_reported(capsys):
   values([IMAGES[:5]], metrics=['fid'])
-  assert '5 images are fewer than 6 features' in capsys.readouterr().err
+  said = '5 generated images for 6 features: FID is far too large'
+  assert said in capsys.readouterr().err
+  values([IMAGES[:5]], metrics=['mind'])
+  assert 'too large' not in capsys.readouterr().err
+
+
+def test_an_evaluator_is_not_kept():
+  """A program that held it would keep its variables and features for good."""
+  evaluator = make()
+  evaluator.update(IMAGES)
+  evaluator.compute()
+  kept = weakref.ref(evaluator._collector)
+  del evaluator
+  gc.collect()
+  assert kept() is None
+
+
+@pytest.mark.parametrize(
+  ('how', 'message'),
+  [
+    ({'metrics': 'fid'}, "metrics='fid' must be names"),
+    ({'choices': generative.Choices(bootstrap=9), 'metrics': ['is']}, 'or kid'),
+    ({'metrics': ['kid'], 'num_images': 99}, 'needs 1,000 images .* not 99'),
+  ],
+)
+def test_metrics_that_cannot_be_computed_are_refused(how, message):
+  with pytest.raises(UserError, match=message):
+    make(**how)
+
+
+def test_standard_errors_need_only_be_asked_for():
+  found = values(
+    [IMAGES], metrics=['fid'], choices=generative.Choices(bootstrap=9)
+  )
+  assert found.keys() >= {'fid', 'fid_error'}
 
 
 def test_sides_made_differently_are_refused():
@@ -285,11 +322,8 @@ def test_other_features_of_a_wrong_shape_are_refused():
 def test_other_features_need_only_a_function(tmp_path):
   np.save(tmp_path / 'images.npy', IMAGES)
   other = generative.custom('projection', project, MATRIX)
-  found = reference.read(
-    reference.open_side(str(tmp_path / 'images.npy')),
-    lambda: other,
-    ['features'],
-    batch_size=20,
+  found = generative.read(
+    tmp_path / 'images.npy', other, ['features'], batch_size=20
   )
   assert found.facts['feature'] == 'projection'
   np.testing.assert_allclose(found.features, features_of(IMAGES), atol=1e-5)
