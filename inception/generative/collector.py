@@ -155,11 +155,16 @@ class Collector:
     named = {MAIN: self._extractor.main, SPATIAL: SPATIAL}
     sizes = {n: found[of].shape[1] for n, of in named.items() if of in found}
 
-    def halves(_: Array) -> Any:
-      empty = {name: moments.empty(size) for name, size in sizes.items()}
-      return jax.tree.map(lambda x: jnp.stack([x, x]), empty)
+    def empty(_: Array) -> Any:
+      return {
+        name: jax.tree.map(
+          lambda x, parts=update_programs.PARTS[name]: jnp.stack([x] * parts),
+          moments.empty(size),
+        )
+        for name, size in sizes.items()
+      }
 
-    return pmap(halves, {}, devices=self.devices)(np.zeros(len(self.devices)))
+    return pmap(empty, {}, devices=self.devices)(np.zeros(len(self.devices)))
 
   def merge(self, other: 'Collector') -> None:
     """Adds the images of another collector, after those taken so far."""
@@ -190,17 +195,18 @@ class Collector:
       return self._merged
     while self._waiting:
       self._fetch()
-    halves = {
+    parts = {
       name: gathering.across_processes(state)
       for name, state in self._state.items()
     }
-    whole = {name: moments.combine(both) for name, both in halves.items()}
-    has_both = min(half.count or 0 for half in halves[MAIN]) > 1
+    whole = {name: moments.combine(some) for name, some in parts.items()}
+    one, other = parts[MAIN]
+    has_both = min(one.count or 0, other.count or 0) > 1
     kept = {need: self._in_order(need) for need in self._keep}
     own = Sample(
       whole[MAIN],
       whole.get(SPATIAL),
-      halves[MAIN] if has_both else None,
+      (one, other) if has_both else None,
       kept.get('features'),
       kept.get(LOGITS),
       dict(self._extractor.facts),

@@ -13,15 +13,15 @@ from inception.processes.device_program import pmap
 from inception.processes.distributed import AXIS
 
 
-def across_processes(state: Any) -> tuple[Gaussian, Gaussian]:
-  """Returns the Gaussians of two halves, of all devices and processes.
+def across_processes(state: Any) -> list[Gaussian]:
+  """Returns the Gaussian of each part, of all devices and processes.
 
   Args:
-    state: Moments with axes [local devices, 2] before their own.
+    state: Moments with axes [local devices, parts] before their own.
   """
   if distributed.process_count() > 1:
     summed = pmap(
-      lambda halves: jax.vmap(lambda x: moments.across(x, AXIS))(halves),
+      lambda parts: jax.vmap(lambda x: moments.across(x, AXIS))(parts),
       {},
       axis_name=AXIS,
       out_axes=None,
@@ -29,13 +29,12 @@ def across_processes(state: Any) -> tuple[Gaussian, Gaussian]:
     )
     state = jax.tree.map(lambda x: x[None], summed(state))
   host = jax.tree.map(np.asarray, state)
-  one, other = (
+  return [
     moments.combine_any(
       moments.parts(jax.tree.map(lambda x, i=i: x[:, i], host))
     )
-    for i in range(2)
-  )
-  return one, other
+    for i in range(host.count.shape[1])
+  ]
 
 
 def gather_rows(array: np.ndarray) -> np.ndarray:

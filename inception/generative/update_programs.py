@@ -12,12 +12,15 @@ import jax.numpy as jnp
 from inception.generative import modes, moments
 from inception.generative.extractor import Features
 from inception.generative.generator_images import ValueRange
-from inception.generative.sample import LOGITS
+from inception.generative.sample import LOGITS, SPATIAL
 from inception.processes.device_program import pmap
 
 Array = jax.Array
 
 MAIN = 'main'  # Statistics of the extractor's main features.
+
+# Into how many parts images are divided by row: two halves show FID's bias.
+PARTS = {MAIN: 2, SPATIAL: 1}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -44,11 +47,11 @@ def add(function: Features, main: str, options: tuple[Any, ...]) -> Any:
   def step(variables: Any, state: Any, images: Array, rows: Array) -> Any:
     found = function(variables, images)
     found = {**found, MAIN: found[main]}
-    # The halves are the images of even and of odd rows.
-    masks = jnp.stack([(rows >= 0) & (rows % 2 == half) for half in range(2)])
     state = {
-      name: jax.vmap(moments.add, (0, None, 0))(halves, found[name], masks)
-      for name, halves in state.items()
+      name: jax.vmap(moments.add, (0, None, 0))(
+        parts, found[name], _masks(rows, PARTS[name])
+      )
+      for name, parts in state.items()
     }
     kept = {'features': found[MAIN]}
     if LOGITS in found:
@@ -62,3 +65,8 @@ def add(function: Features, main: str, options: tuple[Any, ...]) -> Any:
     devices=jax.local_devices(),
     donate_argnums=1,
   )
+
+
+def _masks(rows: Array, parts: int) -> Array:
+  """Returns which images count for each part, [parts, batch]."""
+  return (rows >= 0) & (rows % parts == jnp.arange(parts)[:, None])
