@@ -229,7 +229,7 @@ def run(command, folder, **environment):
   # Short runs end within their warm-up; three class folders are not ImageNet;
   # a page compares few pictures.
   expected = re.compile(
-    'schedule.warmup_epochs|has 3 of the 1,000 classes|fewer than 2,048'
+    'schedule.warmup_epochs|has 3 of the 1,000 classes|for 2,048 features'
   )
   lines = result.stderr.splitlines()
   assert [line for line in lines if not expected.search(line)] == []
@@ -365,14 +365,16 @@ def test_commands_and_snippet_about_generated_images_run(folder):
   where = paths.resolve(folder / 'weights' / 'fid')
   checkpoint.write(where, imported.variables, config)
   run_page('generative', folder)
-  (block,) = pages.blocks(ROOT / 'docs' / 'generative.md', 'python')
-  printed = run([warm.python(), '-c', block.code], folder)
-  assert printed.startswith("{'is': ")
+  page = ROOT / 'docs' / 'generative-loops.md'
+  for block in pages.blocks(page, 'python'):
+    printed = run([warm.python(), '-c', block.code], folder)
+    pages.check_output(page, block, printed)
+    assert block.output or printed.startswith("{'is': ")
 
 
 def test_no_page_has_a_snippet_that_no_test_runs():
   with_snippets = {page.stem for page in PAGES if pages.blocks(page, 'python')}
   assert with_snippets == {
-    *('README', 'config', 'code', 'weights', 'generative'),
+    *('README', 'config', 'code', 'weights', 'generative-loops'),
     'own-pictures',  # tests/test_own_pictures.py
   }

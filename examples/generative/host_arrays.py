@@ -1,6 +1,6 @@
 """FID of pixels on the host, as in the code of MeanFlow.
 
-Run:  python -m examples.generative.host_arrays reference.npz
+Run:  python -m examples.generative.host_arrays reference.npz 50000
 """
 
 import sys
@@ -33,5 +33,8 @@ def evaluate(fid, parameters, key):
 
 
 if __name__ == '__main__':
-  evaluator = generative.Evaluator(reference=sys.argv[1], num_images=50_000)
+  _, reference, num_images = sys.argv
+  evaluator = generative.Evaluator(
+    reference=reference, num_images=int(num_images)
+  )
   print(evaluate(evaluator, jnp.float32(0.5), jax.random.key(0)))

@@ -1,6 +1,6 @@
 """FID of a pmapped sampler, as in the code of shortcut models.
 
-Run:  python -m examples.generative.pmapped reference.npz
+Run:  python -m examples.generative.pmapped reference.npz 50000
 """
 
 import sys
@@ -33,5 +33,8 @@ def evaluate(fid, parameters, key):
 
 
 if __name__ == '__main__':
-  evaluator = generative.Evaluator(reference=sys.argv[1], num_images=50_000)
+  _, reference, num_images = sys.argv
+  evaluator = generative.Evaluator(
+    reference=reference, num_images=int(num_images)
+  )
   print(evaluate(evaluator, jnp.float32(0.5), jax.random.key(0)))

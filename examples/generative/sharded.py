@@ -1,6 +1,6 @@
 """FID of a jitted sampler over a mesh of all devices of all processes.
 
-Run:  python -m examples.generative.sharded reference.npz
+Run:  python -m examples.generative.sharded reference.npz 50000
 """
 
 import functools
@@ -38,5 +38,8 @@ def evaluate(fid, parameters, key):
 
 
 if __name__ == '__main__':
-  evaluator = generative.Evaluator(reference=sys.argv[1], num_images=50_000)
+  _, reference, num_images = sys.argv
+  evaluator = generative.Evaluator(
+    reference=reference, num_images=int(num_images)
+  )
   print(evaluate(evaluator, jnp.float32(0.5), jax.random.key(0)))

@@ -337,3 +337,9 @@ def test_from_a_file_of_adm_images_give_features_only(run, sides):
   assert found == expected
   assert report['facts']['real_images_for_features'] == 12
   assert 'do not state their feature, mode, variables_sha256' in err
+  # Of a generated side as well, such as ADM's files of samples.
+  report, _ = run(f'--generated={folder}/adm.npz', f'--real={folder}/real')
+  assert report['scores']['fid']['value'] == pytest.approx(0, abs=1e-4)
+  score, _ = generative.inception_score(features_of(real[:12]) * 3)
+  assert report['scores']['is']['value'] == pytest.approx(score, rel=1e-5)
+  assert report['facts']['generated_images_for_features'] == 12
