@@ -43,7 +43,7 @@ _SEED = 0
 
 def define_flags() -> None:
   """Defines the flags of this command."""
-  flags.DEFINE_integer('batch_size', 16, 'Images per update.', lower_bound=1)
+  flags.DEFINE_integer('batch_size', 64, 'Images per update.', lower_bound=1)
   flags.DEFINE_integer('rounds', 5, 'Timed runs of each.', lower_bound=1)
   flags.DEFINE_string('plot', None, 'Picture to draw, such as a .png.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
