@@ -96,7 +96,7 @@ def compare(generated: str, real: str | None, options: Options) -> Compared:
   if other is not None:
     keep = selection.needs_of_real(metrics, choices)
     known = reference.read_side(other, load, keep, None, options.batch_size)
-  selection.check(metrics, known, choices)
+  selection.check(metrics, known, choices, images)
   keep = ()
   if images is not None:
     keep = selection.needs(metrics, known, load(), choices)

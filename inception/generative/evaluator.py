@@ -80,7 +80,7 @@ class Evaluator:
     selection.check_counts(metrics, choices, num_images)
     self.extractor = _extractor(weights, mode, precision)
     self.reference = self._read(reference)
-    selection.check(metrics, self.reference, choices)
+    selection.check(metrics, self.reference, choices, num_images)
     self._collector = Collector(
       self.extractor,
       self._range,

@@ -28,6 +28,7 @@ class Metric:
     real: What it needs of real images; empty if it does not need them.
     compute: Returns values by name, from both sides.
     least: Images that it needs of each side that it reads.
+    remedy: What helps if there are fewer; {images} is their number.
     is_default: It is among those computed if none are named.
   """
 
@@ -35,6 +36,7 @@ class Metric:
   real: str
   compute: Callable[[Sample, Sample, Choices], dict[str, float]]
   least: Callable[[Choices], int] = lambda _: 2
+  remedy: str = ''
   is_default: bool = True
 
   def lack(
@@ -42,32 +44,43 @@ class Metric:
   ) -> str:
     """Returns what is lacking, as the end of a sentence; '' if nothing."""
     return (
-      self.lack_of_real(real, choices)
+      self.lack_of_real(real)
       or _lack(self.generated, generated, 'generated')
-      or self._few(generated, choices)
+      or self.too_few([images_of(generated), images_of(real)], choices)
     )
 
-  def lack_of_real(self, real: Sample | None, choices: Choices) -> str:
-    """Returns what the real side lacks."""
+  def lack_of_real(self, real: Sample | None) -> str:
+    """Returns what the real side lacks, but for the number of its images."""
     if not self.real:
       return ''
     if real is None:
       return 'there are no real images'
-    lack = _lack(self.real, real, 'real')
-    if lack or self.real != 'features':
-      return lack
-    return self._few(real, choices)
+    return _lack(self.real, real, 'real')
 
-  def _few(self, side: Sample, choices: Choices) -> str:
-    known = side.features if side.features is not None else side.logits
-    return '' if known is None else self.too_few(len(known), choices)
+  def too_few(self, images: Sequence[int | None], choices: Choices) -> str:
+    """Returns what sides with these numbers of images lack.
 
-  def too_few(self, images: int, choices: Choices) -> str:
-    """Returns what a side with this number of images lacks."""
+    Args:
+      images: Of the generated and of the real side; None if unknown.
+      choices: How metrics are computed.
+    """
+    read = images if self.real == 'features' else images[:1]
+    fewest = min((count for count in read if count is not None), default=None)
     least = self.least(choices)
-    if images >= least:
+    if fewest is None or fewest >= least:
       return ''
-    return f'it needs {least:,} images of a side, not {images:,}'
+    return (
+      f'it needs {least:,} images of a side, not {fewest:,}'
+      f'{self.remedy.format(images=fewest)}'
+    )
+
+
+def images_of(side: Sample | None) -> int | None:
+  """Returns the number of images whose features are known."""
+  for known in (side.features, side.logits) if side is not None else ():
+    if known is not None:
+      return len(known)
+  return None
 
 
 def _lack(need: str, side: Sample, name: str) -> str:
@@ -177,7 +190,13 @@ METRICS = {
     _is,
     lambda choices: class_score.SPLITS if choices.is_order == 'shuffled' else 2,
   ),
-  'kid': Metric('features', 'features', _kid, lambda c: c.subset_size),
+  'kid': Metric(
+    'features',
+    'features',
+    _kid,
+    lambda choices: choices.subset_size,
+    '; the largest kid_subset_size is {images}',
+  ),
   'precision_recall': Metric(
     'features',
     'features',

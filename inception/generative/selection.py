@@ -5,7 +5,7 @@ from typing import Any
 
 from inception.errors import UserError, count, lookup
 from inception.generative.extractor import Extractor
-from inception.generative.measures import METRICS, Metric
+from inception.generative.measures import METRICS, Metric, images_of
 from inception.generative.metric_choices import Choices
 from inception.generative.sample import LOGITS, Sample
 from inception.processes import distributed
@@ -43,16 +43,26 @@ def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
 
 
 def check(
-  names: Sequence[str] | None, real: Sample | None, choices: Choices
+  names: Sequence[str] | None,
+  real: Sample | None,
+  choices: Choices,
+  images: int | None,
 ) -> None:
   """Checks that the real side allows the metrics that were asked for.
+
+  Args:
+    names: Of metrics that were asked for; None: any.
+    real: The real side.
+    choices: How metrics are computed.
+    images: Number of generated images; None if unknown.
 
   Raises:
     UserError: It does not.
   """
-  for name, metric in wanted(names).items():
-    lack = metric.lack_of_real(real, choices)
-    if lack and names is not None:
+  for name in names or ():
+    metric = METRICS[name]
+    lack = metric.lack_of_real(real)
+    if lack := lack or metric.too_few([images, images_of(real)], choices):
       raise UserError(f'{name} cannot be computed: {lack}')
 
 
@@ -74,11 +84,9 @@ def check_counts(
     UserError: A metric needs more.
   """
   for name, metric in wanted(names).items():
-    numbers = generated, real if metric.real == 'features' else None
-    for number in numbers:
-      lack = '' if number is None else metric.too_few(number, choices)
-      if lack and names is not None:
-        raise UserError(f'{name} cannot be computed: {lack}')
+    lack = metric.too_few([generated, real], choices)
+    if lack and names is not None:
+      raise UserError(f'{name} cannot be computed: {lack}')
   if choices.bootstrap and not {'fid', 'kid'} & wanted(names).keys():
     raise UserError(f'bootstrap={choices.bootstrap} needs fid or kid')
 
@@ -105,7 +113,7 @@ def needs(
     metrics = {
       name: metric
       for name, metric in metrics.items()
-      if not metric.lack_of_real(real, choices)
+      if not metric.lack_of_real(real)
     }
   kept = ['features'] if choices.bootstrap else []
   for name, metric in metrics.items():

@@ -253,7 +253,7 @@ WRONG = (
     'generated',
     'real',
     '--metrics=kid',
-    'needs 1,000 images of a side, not 16',
+    'not 16; the largest kid_subset_size is 16',
   ),
   (
     *('generated', 'real', '--metrics=kid --kid_subset_size=17'),

@@ -241,7 +241,8 @@ def test_an_evaluator_is_not_kept():
   [
     ({'metrics': 'fid'}, "metrics='fid' must be names"),
     ({'choices': generative.Choices(bootstrap=9), 'metrics': ['is']}, 'or kid'),
-    ({'metrics': ['kid'], 'num_images': 99}, 'needs 1,000 images .* not 99'),
+    ({'metrics': ['kid'], 'num_images': 9}, 'needs 1,000 images .* not 9'),
+    ({'metrics': ['kid'], 'num_images': 2000}, 'needs 1,000 images .* not 50'),
   ],
 )
 def test_metrics_that_cannot_be_computed_are_refused(how, message):
