@@ -10,7 +10,6 @@ import dataclasses
 import functools
 from typing import Any, Self
 
-from flax import linen as nn
 from flax import struct
 import jax
 from jax import lax
@@ -20,6 +19,7 @@ from inception.modules import floats, slices
 from inception.modules.convolution import convolve
 from inception.modules.interpreter import part_at, put_at
 from inception.modules.options import Options
+from inception.modules.relu import relu
 from inception.modules.rounding import LARGEST, quantize
 from inception.quantization import histogram
 from inception.spec import shapes
@@ -89,12 +89,12 @@ class Integers:
     match unit.conv:
       case v.SeparableConv():
         y = self._separable(unit.conv, params, x.real())
-        relu = True
+        is_linear = False
       case v.Conv():
         y = self._convolve(unit.conv, params, x)
-        relu = unit.conv.relu
+        is_linear = not unit.conv.relu
     y += params['bias']
-    return [Activation(nn.relu(y) if relu else y)]
+    return [Activation(y if is_linear else relu(y))]
 
   def apply(self, word: Plain, x: Activation) -> Activation:
     """Pools integers, and runs any other operation on real numbers."""
@@ -118,7 +118,7 @@ class Integers:
     if word.gate:
       residual = self.apply(word.gate, residual)
     total = x.real() + word.block.scale * residual.real()
-    return Activation(nn.relu(total) if word.block.relu else total)
+    return Activation(relu(total) if word.block.relu else total)
 
   def finish(self, word: Word, parts: Sequence[Activation]) -> Activation:
     """Rounds the parts that a word returned, and concatenates them."""
