@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 from typing import Any, BinaryIO
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -11,6 +12,16 @@ from inception import paths
 from inception.errors import UserError, reason
 
 _SUFFIX = '.npy'
+
+# Also of damaged, encrypted and unusually compressed archives.
+_UNREADABLE = (
+  OSError,
+  EOFError,
+  NotImplementedError,
+  RuntimeError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
 
 
 def keys(path: paths.Path) -> list[str]:
@@ -22,7 +33,7 @@ def keys(path: paths.Path) -> list[str]:
   try:
     with zipfile.ZipFile(path) as archive:
       return [name.removesuffix(_SUFFIX) for name in archive.namelist()]
-  except (OSError, zipfile.BadZipFile) as error:
+  except _UNREADABLE as error:
     raise UserError(f'cannot read {path}: {reason(error)}') from error
 
 
@@ -65,7 +76,7 @@ class ArrayFile:
   def _read(self, file: BinaryIO, size: int) -> bytes:
     try:
       content = file.read(size)
-    except (OSError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
       raise UserError(f'{self._path} is damaged: {reason(error)}') from error
     if len(content) < size:
       raise UserError(f'{self._path} is cut off; copy it again')
@@ -75,12 +86,14 @@ class ArrayFile:
     """Reads the header; leaves the file at the first element."""
     try:
       major, _ = np.lib.format.read_magic(file)
+      if major > 2:
+        raise ValueError(f'version {major} of .npy is for names of fields')
       read = {
         1: np.lib.format.read_array_header_1_0,
         2: np.lib.format.read_array_header_2_0,
       }[major]
       shape, is_fortran, dtype = read(file)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, *_UNREADABLE) as error:
       raise UserError(f'cannot read {self._path}: {reason(error)}') from error
     if is_fortran or dtype.hasobject:
       raise UserError(
@@ -101,7 +114,7 @@ class ArrayFile:
         archive.open(self._member(archive.namelist())) as member,
       ):
         yield member
-    except (OSError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
       raise UserError(f'cannot read {self._path}: {reason(error)}') from error
 
   def _member(self, names: list[str]) -> str:

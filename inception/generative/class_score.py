@@ -4,45 +4,51 @@ Salimans et al., 2016, "Improved techniques for training GANs", section 4. In
 float64, on the host, without a small constant in the logarithms.
 """
 
+import itertools
+
 import numpy as np
 
-from inception.errors import UserError
-from inception.generative.frechet import SEED
+from inception.errors import UserError, lookup
+from inception.generative.resampling import SEED
 
 SPLITS = 10  # torch-fidelity's, of shuffled images.
 SPLIT_SIZE = 5000  # ADM's, of images in order.
-ORDERS = ('shuffled', 'files')
+
+
+def _shuffled(logits: np.ndarray) -> list[np.ndarray]:
+  """Returns equal parts of the shuffled images, as torch-fidelity."""
+  count = len(logits)
+  if count < SPLITS:
+    raise UserError(f'is needs at least {SPLITS} images, not {count}')
+  logits = logits[np.random.RandomState(SEED).permutation(count)]
+  ends = [i * count // SPLITS for i in range(SPLITS + 1)]
+  return [logits[begin:end] for begin, end in itertools.pairwise(ends)]
+
+
+def _in_order(logits: np.ndarray) -> list[np.ndarray]:
+  """Returns parts in order, the last of what remains, as ADM's evaluator."""
+  starts = range(0, len(logits), SPLIT_SIZE)
+  return [logits[start : start + SPLIT_SIZE] for start in starts]
+
+
+# How images are divided into parts.
+ORDERS = {'shuffled': _shuffled, 'files': _in_order}
 
 
 def inception_score(
-  logits: np.ndarray,
-  order: str = 'shuffled',
-  splits: int = SPLITS,
-  split_size: int = SPLIT_SIZE,
+  logits: np.ndarray, order: str = 'shuffled'
 ) -> tuple[float, float]:
-  """Returns the mean of the score over splits, and its standard deviation.
+  """Returns the mean of the score over parts, and its standard deviation.
 
   Args:
     logits: [images, classes].
-    order: 'shuffled': `splits` equal parts of the shuffled images, as in
-      torch-fidelity. 'files': parts of `split_size` images in order, as in
-      ADM's evaluator; the last part is what remains.
-    splits: Number of parts of shuffled images.
-    split_size: Images per part of images in order.
+    order: A name in `ORDERS`.
 
   Raises:
-    UserError: There are fewer images than splits.
+    UserError: There are fewer images than parts, or no such order.
   """
-  count = len(logits)
-  if order == 'shuffled':
-    if count < splits:
-      raise UserError(f'is needs at least {splits} images, not {count}')
-    logits = logits[np.random.RandomState(SEED).permutation(count)]
-    ends = [(i + 1) * count // splits for i in range(splits)]
-  else:
-    ends = [*range(split_size, count, split_size), count]
-  parts = zip([0, *ends], ends)
-  scores = [_score(logits[begin:end]) for begin, end in parts]
+  parts = lookup(ORDERS, order, 'is_order')(logits)
+  scores = [_score(part) for part in parts]
   return float(np.mean(scores)), float(np.std(scores))
 
 

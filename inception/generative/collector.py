@@ -31,7 +31,7 @@ from inception.processes.device_program import pmap
 
 Array = jax.Array
 
-# Batches whose features may wait on the devices.
+# Batches that may wait on the devices.
 _WAITING = 2
 
 
@@ -40,10 +40,12 @@ class Kept:
   """Features of a batch that are kept: by name, [local devices, batch, size].
 
   Attributes:
+    last: An output of the batch, to wait for.
     arrays: By the name of the features.
     rows: Index of each image among all; -1 for one that does not count.
   """
 
+  last: Any
   arrays: dict[str, Any]
   rows: np.ndarray
 
@@ -87,7 +89,7 @@ class Collector:
     self._merged: list[Sample] = []
 
   @property
-  def resizes(self) -> bool:
+  def takes_any_size(self) -> bool:
     """True if images may have several sizes."""
     return self._extractor.mode is not None
 
@@ -97,7 +99,10 @@ class Collector:
     return self._num_images is not None and self.seen >= self._num_images
 
   def take(self, batch: LocalBatch) -> None:
-    """Takes a batch of images of one size, without waiting for the devices."""
+    """Takes a batch of images of one size.
+
+    Waits at most for the batch before the last two.
+    """
     run = update_programs.prepare(self._extractor.mode, self._value_range)
     axes = None
     if self._extractor.mode is not None:
@@ -124,15 +129,18 @@ class Collector:
     self._state, kept = step(
       self._variables, self._state, prepared, rows.astype(np.int32)
     )
-    if self._keep:
-      self._waiting.append(Kept({n: kept[n] for n in self._keep}, rows))
-      while len(self._waiting) > _WAITING:
-        self._fetch()
+    arrays = {name: kept[name] for name in self._keep}
+    self._waiting.append(Kept(kept['features'], arrays, rows))
+    while len(self._waiting) > _WAITING:
+      self._fetch()
 
   def _fetch(self) -> None:
-    """Moves the features of the oldest batch to the host."""
+    """Waits for the oldest batch; moves its features to the host."""
     kept = self._waiting.pop(0)
-    self._kept.append(Kept(jax.tree.map(np.asarray, kept.arrays), kept.rows))
+    jax.block_until_ready(kept.last)
+    if self._keep:
+      arrays = jax.tree.map(np.asarray, kept.arrays)
+      self._kept.append(Kept(None, arrays, kept.rows))
 
   def prepare_one(self, image: np.ndarray) -> Array:
     """Prepares one image, uint8 [height, width, 3], of any size."""
@@ -167,7 +175,15 @@ class Collector:
     return pmap(empty, {}, devices=self.devices)(np.zeros(len(self.devices)))
 
   def merge(self, other: 'Collector') -> None:
-    """Adds the images of another collector, after those taken so far."""
+    """Adds the images of another collector, after those taken so far.
+
+    Raises:
+      UserError: It reads float images differently, or does not keep the same.
+    """
+    if (self._value_range, self._keep) != (other._value_range, other._keep):
+      raise UserError(
+        'the two have other metrics, or another value_range or rounding'
+      )
     self._merged += other._samples()
 
   def sample(self) -> Sample:
@@ -181,6 +197,7 @@ class Collector:
     if not samples:
       raise UserError('no images were given')
     found = functools.reduce(merge_samples, samples)
+    moments.combine([found.gaussian])  # Checks it.
     count = found.count or 0
     if self._num_images is not None and count < self._num_images:
       raise UserError(
@@ -191,6 +208,7 @@ class Collector:
 
   def _samples(self) -> list[Sample]:
     """Returns the images taken, if any, and those merged."""
+    distributed.same_everywhere(str(self.seen), 'the number of images')
     if self._state is None:
       return self._merged
     while self._waiting:
@@ -199,14 +217,13 @@ class Collector:
       name: gathering.across_processes(state)
       for name, state in self._state.items()
     }
-    whole = {name: moments.combine(some) for name, some in parts.items()}
+    whole = {name: moments.combine_any(some) for name, some in parts.items()}
     one, other = parts[MAIN]
-    has_both = min(one.count or 0, other.count or 0) > 1
     kept = {need: self._in_order(need) for need in self._keep}
     own = Sample(
       whole[MAIN],
       whole.get(SPATIAL),
-      (one, other) if has_both else None,
+      (one, other),
       kept.get('features'),
       kept.get(LOGITS),
       dict(self._extractor.facts),

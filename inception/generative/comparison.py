@@ -1,4 +1,4 @@
-"""Compares two sides from disk, with a report that says options."""
+"""Compares two sides from disk; reports values and how they were made."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -20,7 +20,7 @@ from inception.generative.reference import Side
 from inception.generative.sample import LOGITS, Sample
 from inception.modules.options import PRECISIONS
 
-# Values that say how another one varies, and how.
+# Values that are the spread of another value, and its kind.
 _SPREADS = {
   'fid_error': ('fid', 'standard_error'),
   'is_std': ('is', 'std_of_splits'),
@@ -101,7 +101,7 @@ def compare(generated: str, real: str | None, options: Options) -> Compared:
   if images is not None:
     keep = selection.needs(metrics, known, load(), choices)
     if options.keep_all:
-      keep = ('features', *((LOGITS,) if LOGITS in load().also else ()))
+      keep = ('features', *((LOGITS,) if LOGITS in load().others else ()))
   found = reference.read_side(one, load, keep, images, options.batch_size)
   names, left_out = selection.possible(found, known, choices)
   if metrics is not None:
@@ -115,7 +115,7 @@ def compare(generated: str, real: str | None, options: Options) -> Compared:
     'real': real,
     **_facts(found, known),
     **(_choices(names, choices)),
-    'version': f'inception {metadata.version("inception-jax")}',
+    'version': _version(),
   }
   known_facts = {k: value for k, value in facts.items() if value is not None}
   return Compared(
@@ -127,15 +127,15 @@ def _open(
   generated: str, real: str | None, options: Options
 ) -> tuple[Side, Side | None, int | None]:
   """Opens both sides; returns them and the number of images to generate."""
-  selection.check_counts(options.metrics, options.choices, None)
+  selection.wanted(options.metrics)
   one = reference.open_side(generated, options.crop, options.data_dir)
-  if options.crop is not None and one.pictures is None:
-    raise UserError(f'{generated} holds statistics; crop is for images')
   images = reference.number_of_images(one, options.num_images)
   other, others = None, None
   if real is not None:
     other = reference.open_side(real, options.crop, options.data_dir)
     others = reference.number_of_images(other)
+  if options.crop is not None and images is None and others is None:
+    raise UserError(f'{generated} holds statistics; crop is for images')
   selection.check_counts(options.metrics, options.choices, images, others)
   return one, other, images
 
@@ -162,7 +162,7 @@ def _check_alike(
 
 
 def _pair(scores: dict[str, float]) -> dict[str, dict[str, float]]:
-  """Returns values with what says how they vary, by name."""
+  """Returns values with their spreads, by name."""
   pairs = {
     name: {'value': value}
     for name, value in scores.items()
@@ -209,3 +209,10 @@ def _choices(names: Sequence[str], choices: Choices) -> dict[str, Any]:
   if choices.bootstrap:
     facts['bootstrap'] = choices.bootstrap
   return facts
+
+
+def _version() -> str | None:
+  try:
+    return f'inception {metadata.version("inception-jax")}'
+  except metadata.PackageNotFoundError:  # In a clone that is not installed.
+    return None

@@ -6,8 +6,9 @@
     scores = fid.compute()
     fid.reset()
 
-`update` waits at most for the batch before the last two; `compute` gives every
-process the same values.
+`update` waits at most for the batch before the last two. With several
+processes, each makes an evaluator and calls its methods as often as the others
+do, and `compute` gives all of them the same values.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ class Evaluator:
       reference: Real images or their statistics, as for `read`; None computes
         only IS. Images are measured at once; a file of their statistics, with
         features, saves that.
-      num_images: Images to count; what exceeds them is ignored. None: all.
+      num_images: Images to count; later ones are ignored. None: all.
       metrics: Names in `METRICS`; None: all default ones that the images and
         the reference allow.
       mode: A name in `MODES`; not with an extractor.
@@ -94,7 +95,12 @@ class Evaluator:
     if reference is None:
       return None
     if not isinstance(reference, Sample):
-      side = references.open_side(os.fspath(reference))
+      with distributed.agreed():
+        side = references.open_side(os.fspath(reference))
+      if side.statistics is not None:
+        distributed.same_everywhere(
+          side.statistics.facts['statistics_sha256'], 'the reference'
+        )
       reference = references.read_side(
         side,
         lambda: self.extractor,
@@ -118,7 +124,7 @@ class Evaluator:
     if batch_size < 1:
       raise UserError(f'batch_size={batch_size} must be at least 1')
     if self._num_images is None:
-      raise UserError('num_images is not set, so any number of steps will do')
+      raise UserError('steps() needs num_images; give it to the Evaluator')
     return -(-self._num_images // batch_size)
 
   def update(self, images: Any) -> None:
@@ -142,7 +148,9 @@ class Evaluator:
       images, self._collector.devices, self._largest
     )
     if not self._collector.seen:
-      self._range.check_first(images)
+      # Each process checks its own images.
+      with distributed.agreed():
+        self._range.check_first(images)
     self._largest = max(self._largest, batch.rows.shape[1])
     self._collector.take(batch)
 

@@ -52,16 +52,15 @@ class Extractor:
   """A function from images to features.
 
   Attributes:
-    name: Of the network, for reports; another network's features are not
-      compared with these.
+    name: Name of the network, for messages.
     function: Maps `variables` and images to features, each float32 [batch,
       size], by name. Images are float32 as `mode` prepares them, or [batch,
       height, width, 3] from 0 to 255 if it is None.
     variables: First argument of `function`.
     main: Name of the features for all metrics but sFID and IS.
-    also: Names of the other features.
+    others: Names of the other features.
     mode: A name in `modes.MODES`, or None.
-    options: Of XLA's compiler.
+    options: Options of XLA's compiler.
     facts: What reports say of it, such as the hash of the weights.
   """
 
@@ -69,7 +68,7 @@ class Extractor:
   function: Features
   variables: Any = dataclasses.field(default=None, repr=False)
   main: str = 'pool3'
-  also: tuple[str, ...] = ()
+  others: tuple[str, ...] = ()
   mode: str | None = None
   options: dict[str, Any] = dataclasses.field(default_factory=dict)
   facts: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -83,7 +82,7 @@ def custom(
   Args:
     name: Of the features, for reports and statistics files.
     function: Maps `variables` and images, float32 [batch, height, width, 3]
-      from 0 to 255, to [batch, features]. It resizes and normalizes.
+      from 0 to 255, to floats [batch, features]. It resizes and normalizes.
     variables: First argument of `function`.
   """
 
@@ -91,7 +90,7 @@ def custom(
     found = function(variables, images)
     if jnp.ndim(found) != 2:
       raise UserError(f'the function of {name} must return [batch, features]')
-    return {name: found}
+    return {name: found.astype(jnp.float32)}
 
   return Extractor(name, named, variables, main=name, facts={'feature': name})
 
@@ -171,7 +170,7 @@ def of_variables(
     ARCHITECTURE,
     _network(precision),
     jax.tree.map(jnp.asarray, variables),
-    also=(SPATIAL, *(() if _classifier(variables) is None else (LOGITS,))),
+    others=(SPATIAL, *(() if _classifier(variables) is None else (LOGITS,))),
     mode=mode,
     options=compiler_options.for_network(table, modes.SIDE),
     facts={
@@ -226,8 +225,12 @@ def _classifier(variables: Any) -> Array | None:
 
 
 def _hash(variables: Any) -> str:
-  """Returns the SHA-256 of variables, the same from whichever file."""
+  """Returns the SHA-256 of variables, the same from whichever file.
+
+  Without the classifier, as some files have none.
+  """
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(variables):
+  params = {k: x for k, x in variables['params'].items() if k != 'Logits'}
+  for leaf in jax.tree.leaves({**variables, 'params': params}):
     digest.update(np.ascontiguousarray(leaf).tobytes())
   return digest.hexdigest()

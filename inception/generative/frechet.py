@@ -4,24 +4,16 @@ Heusel et al., 2017, "GANs trained by a two time-scale update rule converge to
 a local Nash equilibrium", equation 6. All in float64, on the host.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from inception.errors import UserError
-from inception.generative import progress_lines
+from inception.generative import progress_lines, resampling
 from inception.generative.moments import Gaussian, combine
 
 # Chong and Forsyth, 2020, "Effectively unbiased FID and Inception Score",
 # section 4: 15 subsets, the smallest of 5,000 images.
 _SUBSETS = 15
 SMALLEST_SUBSET = 5000
-
-# Share of the largest eigenvalue that float32 may make negative.
-_NEGATIVE = 1e-4
-
-SEED = 2020  # torch-fidelity's default.
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -40,23 +32,10 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
   apart = a.mean - b.mean
   # The trace of that root is the nuclear norm of a product of roots. Squaring
   # the product instead would lose its small singular values to rounding.
-  one, other = _root(a.covariance), _root(b.covariance)
-  both = np.linalg.svd(one.T @ other, compute_uv=False)
-  # Traces without what rounding made negative: equal sides are at zero.
-  traces = np.sum(one**2) + np.sum(other**2)
+  both = np.linalg.svd(a.root.T @ b.root, compute_uv=False)
+  # Traces of what the roots keep of the covariances: equal sides are at zero.
+  traces = np.sum(a.root**2) + np.sum(b.root**2)
   return float(apart @ apart + traces - 2 * np.sum(both))
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-  """Returns R with R R^T = S; eigenvalues that may be rounding become zero."""
-  values, vectors = np.linalg.eigh(covariance)
-  if values.min() < -_NEGATIVE * np.abs(values).max():
-    raise UserError(
-      'a covariance has negative eigenvalues, so it is none: down to'
-      f' {values.min():.3g}, the largest is {values.max():.3g}'
-    )
-  limit = values.size * np.finfo(np.float64).eps * values.max()
-  return vectors * np.sqrt(np.where(values < limit, 0, values))
 
 
 def of_features(features: np.ndarray) -> Gaussian:
@@ -110,20 +89,14 @@ def frechet_infinity(
       f'fid_infinity needs more than {smallest:,} generated images, not'
       f' {len(features):,}'
     )
-  state = np.random.RandomState(SEED)
+  state = np.random.RandomState(resampling.SEED)
   sizes = np.linspace(smallest, len(features), _SUBSETS).astype(int)
   distances = [
-    frechet_distance(of_features(features[_choose(state, features, n)]), real)
+    frechet_distance(of_features(resampling.choose(state, features, n)), real)
     for n in progress_lines.shown(sizes, 'fid_infinity', len(sizes))
   ]
   _, at_zero = np.polyfit(1 / sizes, distances, 1)
   return float(at_zero)
-
-
-def _choose(
-  state: np.random.RandomState, features: np.ndarray, count: int
-) -> np.ndarray:
-  return state.choice(len(features), count, replace=False)
 
 
 def standard_error(
@@ -134,36 +107,17 @@ def standard_error(
   Args:
     generated: Features [images, size].
     real: Features, or only their Gaussian, which is not resampled.
-    resamples: As in `bootstrap_error`.
+    resamples: As in `resampling.standard_error`.
   """
   if isinstance(real, Gaussian):
-    return bootstrap_error(
+    return resampling.standard_error(
       lambda x: frechet_distance(of_features(x), real),
       generated,
       resamples=resamples,
     )
-  return bootstrap_error(
+  return resampling.standard_error(
     lambda x, y: frechet_distance(of_features(x), of_features(y)),
     generated,
     real,
     resamples=resamples,
   )
-
-
-def bootstrap_error(
-  measure: Callable[..., float], *sides: Any, resamples: int
-) -> float:
-  """Returns the standard error of a measure, by resampling images.
-
-  Args:
-    measure: Function of the sides' features.
-    *sides: Features [images, size] of each side.
-    resamples: Number of times to draw as many images with replacement, at
-      least 2.
-  """
-  state = np.random.RandomState(SEED)
-  values = [
-    measure(*(x[state.randint(len(x), size=len(x))] for x in sides))
-    for _ in progress_lines.shown(range(resamples), 'bootstrap', resamples)
-  ]
-  return float(np.std(values, ddof=1))

@@ -31,7 +31,7 @@ def across_processes(state: Any) -> list[Gaussian]:
   host = jax.tree.map(np.asarray, state)
   return [
     moments.combine_any(
-      moments.parts(jax.tree.map(lambda x, i=i: x[:, i], host))
+      moments.gaussians(jax.tree.map(lambda x, i=i: x[:, i], host))
     )
     for i in range(host.count.shape[1])
   ]

@@ -1,4 +1,4 @@
-"""Images as generators return them: their pixels, and where they are."""
+"""Images as generators return them: from floats to pixels, and to devices."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -194,8 +194,11 @@ def _of_all_processes(
     rows.append((shard.index[0].start or 0) * per_row + np.arange(len(part)))
   total = images.shape[0] * per_row
   sizes = {len(part) for part in parts}
-  here = [part.device for part in parts]
-  if here == list(devices) and len(sizes) == 1:
+  # Meshes may have the devices in another order.
+  at = {part.device: i for i, part in enumerate(parts)}
+  if at.keys() == set(devices) and len(sizes) == 1:
+    order = [at[device] for device in devices]
+    parts, rows = [parts[i] for i in order], [rows[i] for i in order]
     shape = (len(parts), *parts[0].shape)
     sharding = distributed.split(np.zeros(len(parts)), devices).sharding
     joined = jax.make_array_from_single_device_arrays(

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inception.errors import UserError
-from inception.generative import blocks
-from inception.generative.frechet import SEED
+from inception.generative import blocks, resampling
 
 Array = jax.Array
 
@@ -51,12 +50,11 @@ def kernel_distance(
       f' is {least:,}'
     )
   generated, real = (x.astype(np.float64) for x in (generated, real))
-  state = np.random.RandomState(SEED)
+  state = np.random.RandomState(resampling.SEED)
   values = []
   for _ in range(subsets):
     parts = [
-      x[state.choice(len(x), subset_size, replace=False)]
-      for x in (generated, real)
+      resampling.choose(state, x, subset_size) for x in (generated, real)
     ]
     values.append(_unbiased(*parts))
   return float(np.mean(values)), float(np.std(values))

@@ -11,6 +11,7 @@ from inception.generative import (
   frechet,
   kernels,
   manifold,
+  resampling,
   sliced,
 )
 from inception.generative.metric_choices import DEFAULT, Choices
@@ -70,7 +71,7 @@ class Metric:
     if fewest is None or fewest >= least:
       return ''
     return (
-      f'it needs {least:,} images of a side, not {fewest:,}'
+      f'it needs {least:,} images per side, not {fewest:,}'
       f'{self.remedy.format(images=fewest)}'
     )
 
@@ -90,7 +91,7 @@ def _lack(need: str, side: Sample, name: str) -> str:
     case 'logits' if side.logits is None:
       return f'the {name} side has no logits'
     case 'spatial' if side.spatial is None:
-      return f'the {name} side has no statistics for it'
+      return f'the {name} side has no statistics for sFID, mu_s and sigma_s'
   return ''
 
 
@@ -101,13 +102,17 @@ def _fid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
   if generated.halves and _exceed_features(generated.halves):
     counts = generated.count, real.count
     found['fid_bias'] = frechet.bias(generated.halves, counts)
-  if choices.bootstrap and generated.features is not None:
-    # The images in ADM's file are not those of its statistics.
-    theirs: np.ndarray | Gaussian = real.gaussian
-    if real.features is not None and len(real.features) == real.count:
-      theirs = real.features
+  if choices.bootstrap:
+    if generated.own_features is None:
+      raise UserError(
+        'bootstrap needs the features of all generated images; save them with'
+        ' --save_features'
+      )
+    theirs = real.own_features
     found['fid_error'] = frechet.standard_error(
-      generated.features, theirs, choices.bootstrap
+      generated.own_features,
+      real.gaussian if theirs is None else theirs,
+      choices.bootstrap,
     )
   return found
 
@@ -140,7 +145,7 @@ def _kid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
     'kid_of_all': kernels.kernel_distance_of_all(*pair),
   }
   if choices.bootstrap:
-    found['kid_error'] = frechet.bootstrap_error(
+    found['kid_error'] = resampling.standard_error(
       kernels.kernel_distance_of_all,
       *pair,
       resamples=choices.bootstrap,

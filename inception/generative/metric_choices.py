@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from inception.errors import UserError
+from inception.errors import UserError, lookup
 from inception.generative import class_score, frechet, kernels
 
 
@@ -28,9 +28,7 @@ class Choices:
   bootstrap: int = 0
 
   def __post_init__(self) -> None:
-    if self.is_order not in class_score.ORDERS:
-      known = ', '.join(class_score.ORDERS)
-      raise UserError(f'is_order={self.is_order!r} is not one of {known}')
+    lookup(class_score.ORDERS, self.is_order, 'is_order')
     for name, least in (
       ('subsets', 1),
       ('subset_size', 2),

@@ -25,6 +25,9 @@ from inception.errors import UserError
 
 Array = jax.Array
 
+# Share of the largest eigenvalue that float32 may make negative.
+_NEGATIVE = 1e-4
+
 
 @struct.dataclass
 class Moments:
@@ -35,8 +38,8 @@ class Moments:
     shift: s, float32 [size]; zeros until there are images.
     total: Sum of x - s, float32 [size].
     products: Sum of (x - s)(x - s)^T, float32 [size, size].
-    total_error: What rounding took from `total`.
-    products_error: What rounding took from `products`.
+    total_error: Rounding error of `total`.
+    products_error: Rounding error of `products`.
   """
 
   count: Array
@@ -60,6 +63,23 @@ class Gaussian:
   mean: np.ndarray
   covariance: np.ndarray
   count: int | None = None
+
+  @functools.cached_property
+  def root(self) -> np.ndarray:
+    """R with R R^T = covariance; eigenvalues that may be rounding are zero.
+
+    Raises:
+      UserError: The matrix is not a covariance.
+    """
+    values, vectors = np.linalg.eigh(self.covariance)
+    largest = np.abs(values).max()
+    if values.min() < -_NEGATIVE * largest:
+      raise UserError(
+        'the matrix is not a covariance: its eigenvalues go from'
+        f' {values.min():.3g} to {values.max():.3g}'
+      )
+    limit = values.size * np.finfo(np.float64).eps * values.max()
+    return vectors * np.sqrt(np.where(values < limit, 0, values))
 
 
 def empty(size: int) -> Moments:
@@ -120,10 +140,10 @@ def to_gaussian(moments: Moments) -> Gaussian:
   Raises:
     UserError: There are fewer than two images, or features are not finite.
   """
-  return combine(parts(moments))
+  return combine(gaussians(moments))
 
 
-def parts(moments: Moments) -> list[Gaussian]:
+def gaussians(moments: Moments) -> list[Gaussian]:
   """Returns the Gaussian of each index of the axes before those of `Moments`.
 
   Without images, mean and covariance are zero.
@@ -185,7 +205,7 @@ def _gaussian(moments: Any) -> Gaussian:
 
 
 def _about(moments: Moments, shift: Array) -> Moments:
-  """Returns the same moments about another shift."""
+  """Returns the same moments about a different shift."""
   moved = jnp.where(moments.count > 0, moments.shift - shift, 0)
   crossed = jnp.outer(moments.total, moved)
   squared = moments.count * jnp.outer(moved, moved)
@@ -195,7 +215,7 @@ def _about(moments: Moments, shift: Array) -> Moments:
     total=moments.count * moved,
     products=crossed + crossed.T + squared,
     total_error=jnp.zeros_like(moved),
-    products_error=moments.products_error * 0,
+    products_error=jnp.zeros_like(moments.products_error),
   )
   return dataclasses.replace(_sum(moments, correction), shift=shift)
 

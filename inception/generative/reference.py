@@ -164,7 +164,7 @@ def number_of_images(side: Side, num_images: int | None = None) -> int | None:
     return None
   total = side.pictures.count if num_images is None else num_images
   if total < 2:
-    raise UserError(f'{side.name} holds one image; at least two are needed')
+    raise UserError(f'{side.name}: at least two images are needed, not {total}')
   if total > side.pictures.count:
     raise UserError(
       f'num_images={total:,} is more than the {side.pictures.count:,} images in'
@@ -221,7 +221,7 @@ def _take_all(
     shape = shape or image.shape
     if image.shape == shape and image.size < _LARGE:
       return item
-    if not collector.resizes:
+    if not collector.takes_any_size:
       raise UserError(
         f'{name} has images of several sizes, or large ones, but these features'
         ' need small images of one size: give a --crop'

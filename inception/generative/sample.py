@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from inception.generative.moments import Gaussian, combine
+from inception.generative.moments import Gaussian, combine, combine_any
 
-# Names of features beside the main ones.
+# Names of other features than the main ones.
 SPATIAL, LOGITS = 'spatial', 'logits'
 
 
@@ -21,7 +21,7 @@ class Sample:
     halves: As `gaussian`, of two halves of the images; None if unknown.
     features: float32 [images, size], in order; None if unknown.
     logits: float32 [images, classes], in order; None if unknown.
-    facts: What is known of their making: `mode`, `weights_sha256`, `crop`, ...
+    facts: How they were made: `mode`, `weights_sha256`, `crop`, ...
   """
 
   gaussian: Gaussian
@@ -35,6 +35,16 @@ class Sample:
   def count(self) -> int | None:
     """Number of images; None if unknown."""
     return self.gaussian.count
+
+  @property
+  def own_features(self) -> np.ndarray | None:
+    """The features, if they are of the same images as the statistics.
+
+    ADM's files have statistics of a whole set, and only some of its images.
+    """
+    if self.features is None or len(self.features) != self.count:
+      return None
+    return self.features
 
 
 def merge_samples(a: Sample, b: Sample) -> Sample:
@@ -51,7 +61,7 @@ def merge_samples(a: Sample, b: Sample) -> Sample:
   if a.spatial and b.spatial:
     spatial = combine([a.spatial, b.spatial])
   if a.halves and b.halves:
-    one, other = (combine([*pair]) for pair in zip(a.halves, b.halves))
+    one, other = (combine_any(pair) for pair in zip(a.halves, b.halves))
     halves = one, other
   return dataclasses.replace(
     a,

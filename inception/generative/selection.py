@@ -83,9 +83,8 @@ def check_counts(
   Raises:
     UserError: A metric needs more.
   """
-  for name, metric in wanted(names).items():
-    lack = metric.too_few([generated, real], choices)
-    if lack and names is not None:
+  for name, metric in wanted(names).items() if names is not None else ():
+    if lack := metric.too_few([generated, real], choices):
       raise UserError(f'{name} cannot be computed: {lack}')
   if choices.bootstrap and not {'fid', 'kid'} & wanted(names).keys():
     raise UserError(f'bootstrap={choices.bootstrap} needs fid or kid')
@@ -118,7 +117,7 @@ def needs(
   kept = ['features'] if choices.bootstrap else []
   for name, metric in metrics.items():
     need = metric.generated
-    if need in ('main', 'features') or need in of.also:
+    if need in ('main', 'features') or need in of.others:
       kept.append(need)
     elif names is not None:
       raise UserError(f'{name} cannot be computed: {of.name} has no {need}')
@@ -144,19 +143,25 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
   Raises:
     UserError: They state different modes, features or weights.
   """
-  unknown: list[str] = []
-  for name in ('feature', 'mode', 'variables_sha256'):
+  names = {
+    'feature': 'features',
+    'mode': 'mode',
+    'variables_sha256': 'weights',
+  }
+  for name, word in names.items():
     pair = one.get(name), other.get(name)
-    if None in pair:
-      # Other networks' features have no mode, on both sides.
-      is_known = pair == (None, None) and not unknown
-      unknown += [] if is_known and name != 'feature' else [name]
-    elif pair[0] != pair[1]:
+    if None not in pair and pair[0] != pair[1]:
       raise UserError(
-        f'the two sides differ: {name} is {one[name]} for one and'
-        f' {other[name]} for the other'
+        f'the {word} of the two sides differ: {pair[0]} and {pair[1]}'
       )
-  return unknown
+  # Features of one's own have neither a mode nor weights, on both sides.
+  have_names = 'feature' in one and 'feature' in other
+  return [
+    word
+    for name, word in names.items()
+    if (one.get(name) is None) != (other.get(name) is None)
+    or (one.get(name) is None and not have_names)
+  ]
 
 
 def warn_of_differences(

@@ -6,7 +6,7 @@ evaluation". In float64, on the host.
 
 import numpy as np
 
-from inception.generative.frechet import SEED
+from inception.generative.resampling import SEED
 
 _DIRECTIONS = 1000
 _AT_A_TIME = 100  # Directions projected on together: 40 MB for 50,000 images.
@@ -28,7 +28,9 @@ def monge_distance(
   state = np.random.RandomState(SEED)
   count = min(len(generated), len(real))
   sides = [
-    x if len(x) == count else x[state.permutation(len(x))[:count]]
+    (x if len(x) == count else x[state.permutation(len(x))[:count]]).astype(
+      np.float64
+    )
     for x in (generated, real)
   ]
   size = generated.shape[1]
@@ -37,6 +39,6 @@ def monge_distance(
   squares = 0.0
   for start in range(0, directions, _AT_A_TIME):
     part = units[start : start + _AT_A_TIME].T
-    a, b = (np.sort(x.astype(np.float64) @ part, axis=0) for x in sides)
+    a, b = (np.sort(x @ part, axis=0) for x in sides)
     squares += float(np.sum((a - b) ** 2))
   return 3 * size * squares / (count * directions)

@@ -28,7 +28,7 @@ from inception.generative.sample import Sample
 from inception.pretrained.formats import array_pickle
 
 _MEANS = ('mu', 'sigma'), ('ref_mu', 'ref_sigma')
-_FEATURES = ('pool_3', 'feats', 'reps', 'pool3')
+_FEATURES = ('pool_3', 'feats', 'reps')
 
 # Facts that our files state.
 _FACTS = (
@@ -38,6 +38,7 @@ _FACTS = (
   'weights_sha256',
   'crop',
   'precision',
+  'is_jpeg',
 )
 
 # Largest entry of |S - S^T| over the largest of |S|.
@@ -116,9 +117,8 @@ def write_statistics(
   for name in (*_FACTS, 'count'):
     if facts.get(name) is not None:
       arrays[name] = np.array(facts[name])
-  content = io.BytesIO()
-  np.savez(content, **arrays)
-  paths.write_atomically(paths.resolve(path), content.getvalue())
+  with paths.replace(paths.resolve(path)) as file:
+    np.savez(file, **arrays)
 
 
 def _of_statistics(

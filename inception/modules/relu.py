@@ -1,4 +1,4 @@
-"""ReLU that keeps NaN on every device."""
+"""ReLU that keeps NaN, on CPUs too."""
 
 import jax
 from jax import lax
@@ -9,10 +9,10 @@ Array = jax.Array
 
 @jax.custom_jvp
 def relu(x: Array) -> Array:
-  """Returns max(x, 0), and NaN of NaN; the gradient at 0 is 0."""
-  # On CPUs, XLA joins a maximum to the convolution before it, and lets oneDNN
+  """Returns max(x, 0); NaN stays NaN, and the gradient at 0 is 0."""
+  # On CPUs, XLA fuses a maximum with the convolution before it, and lets oneDNN
   # compute both, which returns 0 for NaN: a network whose weights or images
-  # hold NaN would give finite logits. It does not know this form.
+  # hold NaN would give finite logits. XLA does not recognize this form.
   return lax.platform_dependent(
     x,
     cpu=lambda x: jnp.where(x <= 0, jnp.zeros_like(x), x),

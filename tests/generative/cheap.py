@@ -1,7 +1,10 @@
 """A network that is cheap to compile, images, and a reference for them."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from inception import generative
 from inception.generative import frechet
@@ -46,3 +49,24 @@ REAL = generative.Sample(
   frechet.of_features(_REAL[:, :3] ** 2),
   features=_REAL,
 )
+
+
+def make(**how):
+  return generative.Evaluator(EXTRACTOR, REAL, **{'metrics': METRICS, **how})
+
+
+def values(batches, **how):
+  evaluator = make(**how)
+  for batch in batches:
+    evaluator.update(batch)
+  return evaluator.compute()
+
+
+@functools.cache
+def expected():
+  """The values of all images, in one batch."""
+  return values([IMAGES])
+
+
+def assert_expected(found):
+  assert found == pytest.approx(expected(), rel=1e-5)

@@ -2,8 +2,8 @@
 
 Run:  python -m tests.generative.processes COORDINATOR PROCESSES ID FORM
 
-FORM is how the images are given: host, mapped or sharded. Prints the values as
-JSON.
+FORM is how the images are given: a name in `FORMS`. Prints the values as JSON,
+or the error.
 """
 
 import json
@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 import numpy as np
 
 from inception import generative
+from inception.errors import UserError
 from inception.processes.session import session
 from tests.generative import cheap
 
@@ -38,21 +39,44 @@ def sharded(images):
   )
 
 
-FORMS = {'host': share, 'mapped': mapped, 'sharded': sharded}
+def uneven(images):
+  return share(images)[jax.process_index() :]
+
+
+def spoiled(images):
+  """Holds NaN in the last process only."""
+  floats = share(images) / np.float32(127.5) - 1
+  return np.full_like(floats, np.nan) if jax.process_index() else floats
+
+
+FORMS = {
+  'host': share,
+  'mapped': mapped,
+  'sharded': sharded,
+  'uneven': uneven,
+  'spoiled': spoiled,
+}
+
+
+def evaluate(form):
+  evaluator = generative.Evaluator(
+    cheap.EXTRACTOR, cheap.REAL, len(cheap.IMAGES), metrics=cheap.METRICS
+  )
+  padding = -len(cheap.IMAGES) % BATCH
+  images = np.concatenate([cheap.IMAGES, cheap.IMAGES[:padding]])
+  for step in range(evaluator.steps(BATCH)):
+    batch = images[step * BATCH : (step + 1) * BATCH]
+    evaluator.update(FORMS[form](batch))
+  return evaluator.compute()
 
 
 def main():
   coordinator, count, index, form = sys.argv[1:]
   with session(coordinator, int(count), int(index), 60.0):
-    evaluator = generative.Evaluator(
-      cheap.EXTRACTOR, cheap.REAL, len(cheap.IMAGES), metrics=cheap.METRICS
-    )
-    padding = -len(cheap.IMAGES) % BATCH
-    images = np.concatenate([cheap.IMAGES, cheap.IMAGES[:padding]])
-    for step in range(evaluator.steps(BATCH)):
-      batch = images[step * BATCH : (step + 1) * BATCH]
-      evaluator.update(FORMS[form](batch))
-    print(json.dumps(evaluator.compute()))
+    try:
+      print(json.dumps(evaluate(form)))
+    except UserError as error:
+      print(json.dumps(str(error)))
 
 
 if __name__ == '__main__':

@@ -13,6 +13,8 @@ from inception import generative
 from inception.generative import (
   __main__,
   extractor,
+  measures,
+  modes,
   reference,
 )
 from tests import test_odd_values
@@ -164,7 +166,31 @@ def test_numbers_of_images_and_their_errors(run, sides):
   assert 'far too large' not in err
 
 
-def test_files_that_are_no_pictures_are_counted(run, sides):
+def test_bootstrap_needs_features(run, sides):
+  folder, *_ = sides
+  saved = f'{folder}/saved.npz'
+  run(f'--generated={folder}/generated', f'--save_statistics={saved}')
+  error = run(f'--generated={saved}', f'--real={folder}/real', '--bootstrap=9')
+  assert 'bootstrap needs the features of all generated images' in error
+
+
+def test_crops_are_for_the_side_with_images(run, wrong):
+  """The other side may be statistics."""
+  error = run(
+    f'--generated={wrong}/sizes.npz', f'--real={wrong}/bad', '--crop=8'
+  )
+  assert '002.png' in error
+
+
+def test_help_names_what_there_is():
+  _, out, _ = test_odd_values.run(__main__, ['--help'])
+  names = (*measures.METRICS, *modes.MODES, extractor.PUBLISHED)
+  assert [name for name in names if name not in out] == []
+  defaults = [name for name, x in measures.METRICS.items() if x.is_default]
+  assert defaults == list(measures.METRICS)[:5]
+
+
+def test_skipped_files_are_reported(run, sides):
   folder, *_ = sides
   (folder / 'real' / 'labels.json').write_text('{}')
   (folder / 'real' / '.hidden').write_text('')
@@ -188,7 +214,7 @@ def test_statistics_made_differently_are_reported(run, tmp_path):
   write('a')
   write('b')
   _, err = run(*where)
-  assert 'do not state their feature, mode, variables_sha256' in err
+  assert 'do not state their features, mode, weights' in err
 
 
 def test_jpegs_beside_other_pictures_are_reported(run, sides):
@@ -198,11 +224,18 @@ def test_jpegs_beside_other_pictures_are_reported(run, sides):
     f'--generated={folder}/generated', f'--real={folder}/jpeg', '--metrics=fid'
   )
   assert 'FID also measures compression' in err
+  # Statistics remember it.
+  saved = f'{folder}/jpeg.npz'
+  run(f'--generated={folder}/jpeg', f'--save_statistics={saved}')
+  _, err = run(
+    f'--generated={folder}/generated', f'--real={saved}', '--metrics=fid'
+  )
+  assert 'FID also measures compression' in err
 
 
 @pytest.fixture
 def wrong(sides):
-  """A folder with inputs that are none, beside `generated` and `real`."""
+  """A folder with invalid inputs, beside `generated` and `real`."""
   folder, *_ = sides
   (folder / 'none').mkdir()
   (folder / 'none' / 'notes.txt').write_text('')
@@ -230,8 +263,8 @@ def wrong(sides):
 WRONG = (
   ('nowhere', '', '', 'nowhere does not exist'),
   ('none', '', '', 'holds no pictures'),
-  ('one', '', '', 'one holds one image; at least two'),
-  ('generated', 'one', '', 'one holds one image; at least two'),
+  ('one', '', '', 'one: at least two images are needed, not 1'),
+  ('generated', 'one', '', 'one: at least two images are needed, not 1'),
   ('two.npy', '', '', 'uint8 .4, 8, 8, 2.; images are'),
   ('float.npy', '', '', 'float32 .4, 8, 8, 3.; images'),
   ('order.npy', '', '', 'save np.ascontiguousarray'),
@@ -241,7 +274,12 @@ WRONG = (
   ('sizes.npz', 'sizes.npz', '--crop=64', 'crop is for images'),
   ('sizes.npz', 'sizes.npz', '--num_images=9', 'num_images is for images'),
   ('generated', 'clean.npz', '', 'clean, that of this run is tf1'),
-  ('generated', 'other.npz', '', 'variables_sha256 is def .* xyz'),
+  (
+    'generated',
+    'other.npz',
+    '',
+    'weights of the two sides differ: def and xyz',
+  ),
   ('generated', 'nan.npz', '', 'sigma holds NaN'),
   ('generated', 'skew.npz', '', 'sigma is not symmetric'),
   ('generated', 'diagonal.npz', '', 'negative variances on its diagonal'),
@@ -257,7 +295,7 @@ WRONG = (
   ),
   (
     *('generated', 'real', '--metrics=kid --kid_subset_size=17'),
-    'needs 17 images of a side, not 16',
+    'needs 17 images per side, not 16',
   ),
   ('real', 'generated', '--metrics=kid --kid_subset_size=17', 'not 16'),
   ('generated', '', '--num_images=17', '17 is more than the 16 images'),
@@ -277,7 +315,7 @@ WRONG = (
 LATE = (
   ('bad', '', '', '002.png in .* is not a picture that Pillow can read'),
   ('generated', 'sizes.npz', '', '6 and 3 features'),
-  ('generated', 'negative.npz', '', 'negative eigenvalues'),
+  ('generated', 'negative.npz', '', 'not a covariance: its eigenvalues'),
 )
 
 
@@ -336,7 +374,7 @@ def test_from_a_file_of_adm_images_give_features_only(run, sides):
   found = scores['precision']['value'], scores['recall']['value']
   assert found == expected
   assert report['facts']['real_images_for_features'] == 12
-  assert 'do not state their feature, mode, variables_sha256' in err
+  assert 'do not state their features, mode, weights' in err
   # Of a generated side as well, such as ADM's files of samples.
   report, _ = run(f'--generated={folder}/adm.npz', f'--real={folder}/real')
   assert report['scores']['fid']['value'] == pytest.approx(0, abs=1e-4)

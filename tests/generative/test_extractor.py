@@ -7,6 +7,7 @@ import pickle
 from flax import traverse_util
 import jax
 import numpy as np
+from PIL import Image
 import pytest
 import safetensors.numpy
 from skimage import data
@@ -76,18 +77,49 @@ def test_features_equal_those_of_the_evaluators(network, mode):
   assert min(abs(own / other - 1) for other in others) > 1e-4
 
 
-def test_features_are_those_of_prepared_images(network, imported):
+def test_features_prepare_images_in_the_mode(imported):
   image = jax.device_put(data.chelsea()[None], jax.devices()[0])
-  shapes = jax.eval_shape(generative.features, imported.variables, image)
-  assert {n: x.shape for n, x in shapes.items()} == {
+  prepared = jax.jit(modes.prepare, static_argnums=1)(image, 'clean')
+  seen = []
+
+  def of_prepared(variables, images, precision):
+    del variables, precision
+    seen.append(images)
+    return {}
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(extractor, '_of_prepared', of_prepared)
+    generative.features(imported.variables, image, 'clean')
+  np.testing.assert_allclose(seen[0], prepared, atol=1e-5)
+  found = jax.eval_shape(generative.features, imported.variables, image)
+  assert {n: x.shape for n, x in found.items()} == {
     **{name: (1, size) for name, size in SIZES.items()},
     'logits': (1, 1008),
   }
 
 
+def test_pictures_of_any_size_are_prepared_alike(tmp_path):
+  """One at a time, padded, where sizes differ; in batches where they do not."""
+  state = np.random.RandomState(0)
+  sizes = [(20, 30), (20, 30), (33, 17), (20, 30), (64, 40), (7, 9), (20, 30)]
+  pictures = [state.randint(0, 256, (*s, 3)).astype(np.uint8) for s in sizes]
+  for i, pixels in enumerate(pictures):
+    Image.fromarray(pixels).save(tmp_path / f'{i}.png')
+  means = extractor.Extractor(
+    'means',
+    lambda _, x: {'means': x[:, ::50, ::50].reshape(len(x), -1)},
+    main='means',
+    mode='tf1',
+  )
+  found = generative.read(tmp_path, means, ['features'], batch_size=4)
+  prepared = [modes.prepare(x[None]) for x in pictures]
+  expected = [x[0, ::50, ::50].reshape(-1) for x in prepared]
+  np.testing.assert_allclose(found.features, expected, atol=1e-5)
+
+
 def test_weights_are_loaded_from_a_folder(imported, tmp_path):
   found = generative.load(folder_of(imported, tmp_path / 'fid'), mode='clean')
-  assert found.also == ('spatial', 'logits') and found.main == 'pool3'
+  assert found.others == ('spatial', 'logits') and found.main == 'pool3'
   assert found.facts['weights_sha256'] == 'abc'
   assert found.facts['weights_are'] == 'not the published weights'
   assert (found.facts['mode'], found.facts['precision']) == ('clean', 'float32')
@@ -103,7 +135,10 @@ def test_weights_without_a_classifier_have_no_logits(imported, tmp_path):
     imported, num_classes=0, variables={**variables, 'params': params}
   )
   found = generative.load(folder_of(headless, tmp_path / 'fid'))
-  assert found.also == ('spatial',)
+  assert found.others == ('spatial',)
+  # FID needs no classifier, so these are the same weights.
+  whole = extractor.of_variables(imported.variables)
+  assert found.facts['variables_sha256'] == whole.facts['variables_sha256']
   shapes = jax.eval_shape(
     found.function, found.variables, np.zeros((2, 299, 299, 3), np.float32)
   )

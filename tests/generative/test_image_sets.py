@@ -80,3 +80,14 @@ def test_an_array_that_is_cut_off_is_refused(tmp_path):
   pictures = image_sets.open_images(str(tmp_path / 'images.npy'))
   with pytest.raises(UserError, match='images.npy is cut off'):
     list(pictures.images(range(10)))
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+  images = np.random.RandomState(0).randint(0, 9, (50, 8, 8, 3))
+  np.savez_compressed(tmp_path / 'images.npz', arr_0=images.astype(np.uint8))
+  content = bytearray((tmp_path / 'images.npz').read_bytes())
+  content[400:600] = bytes(200)
+  (tmp_path / 'images.npz').write_bytes(content)
+  with pytest.raises(UserError, match='images.npz'):
+    pictures = image_sets.open_images(str(tmp_path / 'images.npz'))
+    list(pictures.images(range(50)))
