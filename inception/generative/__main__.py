@@ -67,7 +67,7 @@ def define_flags() -> None:
   flags.DEFINE_bool(
     'float32_mean', False, 'Store the mean in float32, as ADM does.'
   )
-  shared.define_batch_size(32, 'Images per step.')
+  shared.define_batch_size(None, 'Images per step; by default 32 per device.')
   flags.DEFINE_string('precision', 'float32', 'float32, bfloat16 or float16.')
   flags.DEFINE_bool('json', False, 'Print one JSON object as the last line.')
 

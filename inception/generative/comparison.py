@@ -41,7 +41,7 @@ class Options:
     precision: A name in `PRECISIONS`.
     num_images: Generated images to use; None: all.
     crop: Side to crop pictures to; None: not cropped.
-    batch_size: Images per step.
+    batch_size: Images per step; None: 32 per device.
     keep_all: Keep features and logits of generated images in any case.
     choices: How metrics are computed.
   """
@@ -53,7 +53,7 @@ class Options:
   precision: str
   num_images: int | None
   crop: int | None
-  batch_size: int
+  batch_size: int | None
   keep_all: bool
   choices: Choices
 
