@@ -83,7 +83,7 @@ def compare(generated: str, real: str | None, options: Options) -> Compared:
     UserError: A side cannot be read or lacks something, or the sides do not
       fit each other.
   """
-  metrics, choices = options.metrics, options.choices
+  metrics, choices = selection.listed(options.metrics), options.choices
   modes.find(options.mode)
   lookup(PRECISIONS, options.precision, 'precision')
   # All that can be wrong with the sides is found before images are read.
@@ -127,7 +127,6 @@ def _open(
   generated: str, real: str | None, options: Options
 ) -> tuple[Side, Side | None, int | None]:
   """Opens both sides; returns them and the number of images to generate."""
-  selection.wanted(options.metrics)
   one = reference.open_side(generated, options.crop, options.data_dir)
   images = reference.number_of_images(one, options.num_images)
   other, others = None, None
@@ -136,8 +135,22 @@ def _open(
     others = reference.number_of_images(other)
   if options.crop is not None and images is None and others is None:
     raise UserError(f'{generated} holds statistics; crop is for images')
+  if one.pictures is None:
+    assert one.statistics is not None
+    _check_statistics(one.statistics, options)
   selection.check_counts(options.metrics, options.choices, images, others)
   return one, other, images
+
+
+def _check_statistics(generated: Sample, options: Options) -> None:
+  """Checks that statistics of generated images have what is asked of them."""
+  for name in options.metrics or ():
+    if lack := measures.METRICS[name].lack_of_generated(generated):
+      raise UserError(f'{name} cannot be computed: {lack}')
+  if options.keep_all and generated.features is None:
+    raise UserError(
+      'the generated side is statistics without features: none can be saved'
+    )
 
 
 def _check_alike(
@@ -183,8 +196,9 @@ def _facts(generated: Sample, real: Sample | None) -> dict[str, Any]:
     'generated_images_for_features': own.get('images_for_features'),
     'mode': own.get('mode'),
     'precision': own.get('precision'),
-    'crop': own.get('crop'),
+    'crop': own.get('crop') or None,
     'weights_sha256': own.get('weights_sha256'),
+    'variables_sha256': own.get('variables_sha256'),
     'weights': own.get('weights_are'),
   }
   if real is not None:
@@ -193,7 +207,7 @@ def _facts(generated: Sample, real: Sample | None) -> dict[str, Any]:
       'real_statistics_sha256': real.facts.get('statistics_sha256'),
       'real_images_for_features': real.facts.get('images_for_features'),
       'real_precision': real.facts.get('precision'),
-      'real_crop': real.facts.get('crop'),
+      'real_crop': real.facts.get('crop') or None,
     }
   return facts
 

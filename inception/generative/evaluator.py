@@ -21,6 +21,7 @@ import numpy as np
 from inception import paths
 from inception.errors import UserError
 from inception.generative import (
+  callers_mesh,
   extractor,
   generator_images,
   measures,
@@ -31,7 +32,6 @@ from inception.generative import (
 )
 from inception.generative.collector import Collector
 from inception.generative.extractor import Extractor
-from inception.generative.generator_images import ValueRange
 from inception.generative.metric_choices import DEFAULT, Choices
 from inception.generative.sample import Sample
 from inception.processes import distributed
@@ -40,6 +40,7 @@ from inception.processes import distributed
 class Evaluator:
   """Takes batches of generated images, and compares them with real ones."""
 
+  @callers_mesh.ignored
   def __init__(
     self,
     weights: paths.PathLike | Extractor = extractor.PUBLISHED,
@@ -73,19 +74,25 @@ class Evaluator:
       UserError: The weights or the reference cannot be read, do not fit each
         other, or do not allow a metric; or a name is unknown.
     """
-    if num_images is not None and num_images < 2:
-      raise UserError(f'num_images={num_images} must be at least 2')
-    self._range = ValueRange(*value_range, rounding)
+    if num_images is not None and not (
+      isinstance(num_images, int) and num_images >= 2
+    ):
+      raise UserError(
+        f'num_images={num_images!r} must be a whole number of at least 2'
+      )
+    if not isinstance(choices, Choices):
+      raise UserError('choices must be generative.Choices(...)')
+    self._range = generator_images.value_range(value_range, rounding)
     self._num_images, self._choices = num_images, choices
-    self._metrics = metrics
-    selection.check_counts(metrics, choices, num_images)
+    self._metrics = selection.listed(metrics)
+    selection.check_counts(self._metrics, choices, num_images)
     self.extractor = _extractor(weights, mode, precision)
     self.reference = self._read(reference)
-    selection.check(metrics, self.reference, choices, num_images)
+    selection.check(self._metrics, self.reference, choices, num_images)
     self._collector = Collector(
       self.extractor,
       self._range,
-      selection.needs(metrics, self.reference, self.extractor, choices),
+      selection.needs(self._metrics, self.reference, self.extractor, choices),
       num_images,
     )
     self._largest = 0
@@ -95,6 +102,11 @@ class Evaluator:
     if reference is None:
       return None
     if not isinstance(reference, Sample):
+      if not isinstance(reference, str | os.PathLike):
+        raise UserError(
+          f'reference is a {type(reference).__name__}; give a path, or a Sample'
+          ' as generative.read and of_features return them'
+        )
       with distributed.agreed():
         side = references.open_side(os.fspath(reference))
       if side.statistics is not None:
@@ -121,12 +133,15 @@ class Evaluator:
     Raises:
       UserError: `num_images` is not set, or the batch is empty.
     """
-    if batch_size < 1:
-      raise UserError(f'batch_size={batch_size} must be at least 1')
+    if not isinstance(batch_size, int) or batch_size < 1:
+      raise UserError(
+        f'batch_size={batch_size!r} must be a whole number of at least 1'
+      )
     if self._num_images is None:
       raise UserError('steps() needs num_images; give it to the Evaluator')
     return -(-self._num_images // batch_size)
 
+  @callers_mesh.ignored
   def update(self, images: Any) -> None:
     """Adds a batch of images.
 
@@ -154,6 +169,7 @@ class Evaluator:
     self._largest = max(self._largest, batch.rows.shape[1])
     self._collector.take(batch)
 
+  @callers_mesh.ignored
   def compute(self) -> dict[str, float]:
     """Returns the values of all metrics, such as {'fid': 3.94, ...}.
 
@@ -162,12 +178,13 @@ class Evaluator:
         needs, or they hold NaN.
     """
     generated = self._collector.sample()
-    names = self._metrics
+    names: Sequence[str] | None = self._metrics
     if names is None:
       names, _ = selection.possible(generated, self.reference, self._choices)
     selection.warn_of_few_images(names, generated, self.reference)
     return measures.compute(names, generated, self.reference, self._choices)
 
+  @callers_mesh.ignored
   def merge(self, other: 'Evaluator') -> None:
     """Adds the images of another evaluator, as if they came after these.
 
@@ -176,7 +193,11 @@ class Evaluator:
     Raises:
       UserError: It prepares images differently, or has other weights.
     """
-    selection.check_alike(self.extractor.facts, other.extractor.facts)
+    if not isinstance(other, Evaluator) or other is self:
+      raise UserError('merge takes another Evaluator')
+    one, two = self.extractor.facts, other.extractor.facts
+    selection.check_alike(one, two)
+    selection.warn_of_differences(one, two)
     self._collector.merge(other._collector)
 
   def reset(self) -> None:
@@ -188,6 +209,11 @@ def _extractor(
   weights: paths.PathLike | Extractor, mode: str, precision: str
 ) -> Extractor:
   if not isinstance(weights, Extractor):
+    if not isinstance(weights, str | os.PathLike):
+      raise UserError(
+        f'weights is a {type(weights).__name__}; give a folder, a name, or an'
+        ' extractor, such as generative.custom returns'
+      )
     return extractor.load(weights, mode, precision)
   if (mode, precision) != ('tf1', 'float32'):
     raise UserError('mode and precision are those of the extractor')

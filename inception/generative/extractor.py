@@ -84,12 +84,21 @@ def custom(
     function: Maps `variables` and images, float32 [batch, height, width, 3]
       from 0 to 255, to floats [batch, features]. It resizes and normalizes.
     variables: First argument of `function`.
+
+  Raises:
+    UserError: The name is taken; later, when images come, the function returns
+      something else.
   """
+  if name in (SPATIAL, LOGITS):
+    raise UserError(f'the name {name} is taken; choose another one')
 
   def named(variables: Any, images: Array) -> Mapping[str, Array]:
     found = function(variables, images)
-    if jnp.ndim(found) != 2:
-      raise UserError(f'the function of {name} must return [batch, features]')
+    if jnp.ndim(found) != 2 or len(found) != len(images):
+      raise UserError(
+        f'the function of {name} must return [batch, features], not'
+        f' {jnp.shape(found)} for {len(images)} images'
+      )
     return {name: found.astype(jnp.float32)}
 
   return Extractor(name, named, variables, main=name, facts={'feature': name})
@@ -110,7 +119,14 @@ def features(
     float32 arrays: `pool3` [batch, 2048]; `spatial` [batch, 2023], for sFID;
     `64`, `192` and `768`; and, if the weights have a classifier, `logits`
     [batch, 1008] without the bias.
+
+  Raises:
+    UserError: The images have another shape, or a name is unknown.
   """
+  if isinstance(variables, Extractor):
+    raise UserError('give the variables of the extractor, extractor.variables')
+  if images.ndim != 4 or images.shape[-1] != 3:
+    raise UserError(f'images {images.shape} are not [batch, height, width, 3]')
   return _of_prepared(variables, modes.prepare(images, mode), precision)
 
 

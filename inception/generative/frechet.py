@@ -24,6 +24,11 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
   Raises:
     UserError: The sizes differ, or a matrix is not a covariance.
   """
+  for side in (a, b):
+    if not isinstance(side, Gaussian):
+      raise UserError(
+        f'a {type(side).__name__} is not a Gaussian, as sample.gaussian is'
+      )
   if a.mean.shape != b.mean.shape:
     raise UserError(
       f'the two sides have {a.mean.size} and {b.mean.size} features: they are'

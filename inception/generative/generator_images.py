@@ -78,15 +78,16 @@ class ValueRange:
     """
     if images.dtype == jnp.uint8 or not images.size:
       return
-    if isinstance(images, jax.Array):  # Those of one device are enough.
+    if isinstance(images, jax.Array):  # Those of a device are enough.
       if not (shards := images.addressable_shards):
         return
       images = shards[0].data
-    if not jnp.all(jnp.isfinite(images)):
+    values = np.asarray(images, np.float32)
+    if not np.isfinite(values).all():
       raise UserError('the generated images hold NaN or infinity')
-    low, high = float(images.min()), float(images.max())
+    low, high = float(values.min()), float(values.max())
     width = self.high - self.low
-    outside = jnp.mean((images < self.low) | (images > self.high))
+    outside = np.mean((values < self.low) | (values > self.high))
     # A generator at the start of its training may exceed the range.
     if outside > 0.5 or high > self.high + _FAR * width:
       raise UserError(
@@ -109,6 +110,18 @@ class ValueRange:
 PIXELS = ValueRange(-1, 1)
 
 
+def value_range(limits: Any, rounding: str) -> ValueRange:
+  """Returns the range from black to full intensity.
+
+  Raises:
+    UserError: It or the rounding is unknown.
+  """
+  if not isinstance(limits, Sequence) or len(limits) != 2:
+    raise UserError(f'value_range={limits!r} is not (-1, 1) or (0, 1)')
+  low, high = limits
+  return ValueRange(low, high, rounding)
+
+
 def check_shape(images: Any) -> None:
   """Checks the shape and dtype of a batch of generated images.
 
@@ -116,7 +129,7 @@ def check_shape(images: Any) -> None:
     UserError: They are not images.
   """
   shape, dtype = images.shape, images.dtype
-  if len(shape) not in (4, 5) or shape[-1] not in (1, 3):
+  if len(shape) not in (4, 5) or shape[-1] not in (1, 3) or 0 in shape:
     raise UserError(
       f'images of shape {tuple(shape)} are not [batch, height, width, 3], nor'
       ' [devices, batch, height, width, 3], with 1 or 3 channels'

@@ -53,7 +53,7 @@ class ImageSet:
   skipped: Sequence[str] = ()
 
 
-def open_images(where: str, data_dir: str | None = None) -> ImageSet:
+def open_images(where: paths.PathLike, data_dir: str | None = None) -> ImageSet:
   """Opens a folder, a zip archive, an array or a split of a TFDS data set.
 
   Args:
@@ -65,6 +65,7 @@ def open_images(where: str, data_dir: str | None = None) -> ImageSet:
   Raises:
     UserError: It does not exist, or holds no images.
   """
+  where = os.fspath(where)
   if where.startswith('tfds:'):
     return _tfds(where, data_dir)
   path = paths.resolve(where)
@@ -126,6 +127,7 @@ def _folder(path: paths.Path) -> ImageSet:
     if os.path.realpath(folder) in visited:
       folders.clear()
       continue
+    folders[:] = [name for name in folders if not name.startswith('.')]
     visited.add(os.path.realpath(folder))
     found += [os.path.join(folder, name) for name in files]
   return _of_files(str(path), found, paths.read_bytes)
@@ -143,6 +145,7 @@ def _archive(path: paths.Path) -> ImageSet:
 def _of_files(
   where: str, found: Sequence[str], read: Callable[[str], bytes]
 ) -> ImageSet:
+  # Hidden ones, such as those of file managers, are no one's data.
   found = sorted(x for x in found if not os.path.basename(x).startswith('.'))
   suffix_of = {name: os.path.splitext(name)[1].lower() for name in found}
   names = [name for name, suffix in suffix_of.items() if suffix in _SUFFIXES]
@@ -171,9 +174,15 @@ def _read(where: str, name: str, read: Callable[[str], bytes]) -> np.ndarray:
   # Pillow's decoders raise many kinds of errors.
   except Exception as error:
     raise UserError(
-      f'{name} in {where} is not a picture that Pillow can read:'
-      f' {reason(error)}; remove or replace it'
+      f'{name} in {where} is not a picture that Pillow can read'
+      f'{_why(error)}; remove or replace it'
     ) from error
+
+
+def _why(error: Exception) -> str:
+  """Returns the cause, unless it only names an object in memory."""
+  text = reason(error)
+  return '' if '<_io' in text else f': {text}'
 
 
 def _array(path: paths.Path) -> ImageSet:

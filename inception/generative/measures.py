@@ -46,9 +46,13 @@ class Metric:
     """Returns what is lacking, as the end of a sentence; '' if nothing."""
     return (
       self.lack_of_real(real)
-      or _lack(self.generated, generated, 'generated')
+      or self.lack_of_generated(generated)
       or self.too_few([images_of(generated), images_of(real)], choices)
     )
+
+  def lack_of_generated(self, generated: Sample) -> str:
+    """Returns what the generated side lacks, but for images."""
+    return _lack(self.generated, generated, 'generated')
 
   def lack_of_real(self, real: Sample | None) -> str:
     """Returns what the real side lacks, but for the number of its images."""
@@ -142,7 +146,7 @@ def _kid(generated: Sample, real: Sample, choices: Choices) -> dict[str, float]:
   found = {
     'kid': mean,
     'kid_std': deviation,
-    'kid_of_all': kernels.kernel_distance_of_all(*pair),
+    'kid_of_all': float(kernels.kernel_distance_of_all(*pair)),
   }
   if choices.bootstrap:
     found['kid_error'] = resampling.standard_error(

@@ -27,6 +27,7 @@ Array = jax.Array
 
 # Share of the largest eigenvalue that float32 may make negative.
 _NEGATIVE = 1e-4
+_ROUNDING = 1e-7  # Of a product of features in float32.
 
 
 @struct.dataclass
@@ -66,18 +67,24 @@ class Gaussian:
 
   @functools.cached_property
   def root(self) -> np.ndarray:
-    """R with R R^T = covariance; eigenvalues that may be rounding are zero.
+    """R with R R^T = covariance.
+
+    Eigenvalues that only rounding makes differ from zero are zero, as there are
+    no more others than images but one.
 
     Raises:
       UserError: The matrix is not a covariance.
     """
     values, vectors = np.linalg.eigh(self.covariance)
-    largest = np.abs(values).max()
-    if values.min() < -_NEGATIVE * largest:
+    largest, mean = np.abs(values).max(), np.abs(self.mean).max()
+    # Sums in float32 round relative to the squares of the features.
+    if values.min() < -max(_NEGATIVE * largest, _ROUNDING * mean**2):
       raise UserError(
         'the matrix is not a covariance: its eigenvalues go from'
         f' {values.min():.3g} to {values.max():.3g}'
       )
+    if self.count is not None:
+      values[: max(0, len(values) - (self.count - 1))] = 0
     limit = values.size * np.finfo(np.float64).eps * values.max()
     return vectors * np.sqrt(np.where(values < limit, 0, values))
 
@@ -100,10 +107,19 @@ def add(
     moments: Moments so far.
     features: Floats [batch, size].
     mask: bool [batch], True for the rows that count; None: all.
+
+  Raises:
+    UserError: The shapes do not fit each other.
   """
   rows = features.astype(jnp.float32)
   if mask is None:
     mask = jnp.ones(rows.shape[:1], bool)
+  (size,) = moments.shift.shape
+  if rows.ndim != 2 or rows.shape[1] != size or mask.shape != rows.shape[:1]:
+    raise UserError(
+      f'features {rows.shape} and a mask {mask.shape} are not [batch, {size}]'
+      ' and [batch]'
+    )
   count = jnp.sum(mask, dtype=jnp.int32)
   # `where` also keeps NaN in masked rows out.
   mean = jnp.sum(jnp.where(mask[:, None], rows, 0), 0) / jnp.maximum(count, 1)
@@ -171,7 +187,8 @@ def combine(parts: Sequence[Gaussian]) -> Gaussian:
     )
   if not np.isfinite(total.covariance).all():
     raise UserError(
-      'features are not finite: the images or the weights hold NaN'
+      'features are not finite, or too large: look for NaN in the images and'
+      ' the weights'
     )
   return total
 

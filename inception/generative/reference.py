@@ -1,6 +1,6 @@
 """Sides of a comparison from disk: images, features or statistics."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import hashlib
 import itertools
@@ -13,15 +13,17 @@ import numpy as np
 from inception import paths
 from inception.errors import UserError, are, count, some
 from inception.generative import (
+  callers_mesh,
   generator_images,
   image_sets,
   progress_lines,
+  selection,
   statistics_files,
 )
 from inception.generative.collector import Collector
 from inception.generative.extractor import Extractor
 from inception.generative.image_sets import ImageSet
-from inception.generative.sample import Sample
+from inception.generative.sample import LOGITS, Sample
 from inception.processes import distributed
 
 _PER_DEVICE = 32  # Images per step.
@@ -80,6 +82,7 @@ def open_side(
   return Side(where, statistics, pictures, crop)
 
 
+@callers_mesh.ignored
 def read(
   where: paths.PathLike,
   extractor: Extractor,
@@ -102,9 +105,19 @@ def read(
   Raises:
     UserError: It cannot be read, or there are too few images.
   """
+  if isinstance(keep, str) or not {'features', LOGITS}.issuperset(keep):
+    raise UserError(f"keep={keep!r} may have 'features' and 'logits'")
   side = open_side(os.fspath(where), crop)
+  if side.statistics is not None:
+    selection.check_alike(extractor.facts, side.statistics.facts)
   images = number_of_images(side, num_images)
-  return read_side(side, lambda: extractor, keep, images, batch_size)
+  if crop is not None and images is None:
+    raise UserError(f'{where} holds statistics; crop is for images')
+  found = read_side(side, lambda: extractor, keep, images, batch_size)
+  for name in keep:
+    if getattr(found, name) is None:
+      raise UserError(f'{where} holds statistics without {name}')
+  return found
 
 
 def read_side(
@@ -136,7 +149,7 @@ def read_side(
     assert statistics is not None
     return statistics
   found = collect(side.pictures, extractor(), keep, num_images, batch_size)
-  found.facts.update(crop=side.crop, is_jpeg=side.pictures.is_jpeg)
+  found.facts.update(crop=side.crop or 0, is_jpeg=side.pictures.is_jpeg)
   if statistics is None:
     return found
   return dataclasses.replace(
@@ -163,7 +176,7 @@ def number_of_images(side: Side, num_images: int | None = None) -> int | None:
   if side.pictures is None:
     return None
   total = side.pictures.count if num_images is None else num_images
-  if total < 2:
+  if not isinstance(total, int) or total < 2:
     raise UserError(f'{side.name}: at least two images are needed, not {total}')
   if total > side.pictures.count:
     raise UserError(
@@ -195,13 +208,26 @@ def collect(
   if batch_size is not None:
     per_device = -(-batch_size // (processes * devices))
   indices = range(distributed.process_index(), total, processes)
+  sizes: set[tuple[int, ...]] = set()
   images = progress_lines.shown(
-    pictures.images(indices), pictures.name, len(indices)
+    _noting_sizes(pictures.images(indices), sizes), pictures.name, len(indices)
   )
   # Processes read different images, and one may be damaged.
   with distributed.agreed():
     _take_all(collector, zip(indices, images), per_device, pictures.name)
-  return collector.sample()
+  found = collector.sample()
+  if len(sizes) == 1 and len(set(*sizes)) == 1:
+    found.facts['image_size'] = f'{min(*sizes)}'
+  return found
+
+
+def _noting_sizes(
+  images: Iterable[np.ndarray], sizes: set[tuple[int, ...]]
+) -> Iterator[np.ndarray]:
+  """Yields images; adds the height and width of each to `sizes`."""
+  for image in images:
+    sizes.add(image.shape[:2])
+    yield image
 
 
 def _take_all(

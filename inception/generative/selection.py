@@ -27,18 +27,30 @@ def possible(
   return names, {name: lack for name, lack in lacks.items() if lack}
 
 
-def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
-  """Returns the metrics of some names; None: the default ones.
+def listed(names: Iterable[str] | None) -> tuple[str, ...] | None:
+  """Returns names of metrics as a tuple.
 
   Raises:
-    UserError: There is no such metric, or no name.
+    UserError: They are not names, or one is unknown.
   """
-  if isinstance(names, str) or (names is not None and not names):
+  if names is None:
+    return None
+  if isinstance(names, str) or not isinstance(names, Iterable):
     raise UserError(
-      f'metrics={names!r} must be names, such as fid or precision_recall'
+      f'metrics={names!r} must be a list of names, such as fid and kid'
     )
+  found = tuple(names)
+  if not found:
+    raise UserError('metrics is empty; name some, such as fid and kid')
+  for name in found:
+    lookup(METRICS, name, 'metrics')
+  return found
+
+
+def wanted(names: Sequence[str] | None) -> dict[str, Metric]:
+  """Returns the metrics of some names; None: the default ones."""
   if names is not None:
-    return {name: lookup(METRICS, name, 'metrics') for name in names}
+    return {name: METRICS[name] for name in names}
   return {name: metric for name, metric in METRICS.items() if metric.is_default}
 
 
@@ -180,8 +192,10 @@ def warn_of_differences(
       ' published values'
     )
   crops = one.get('crop'), other.get('crop')
-  if None not in crops and crops[0] != crops[1]:
-    distributed.warn(f'the sides are cropped to {crops[0]} and {crops[1]}')
+  is_alike = crops[0] == crops[1] or one.get('image_size') == f'{crops[1]}'
+  if None not in crops and not is_alike:
+    words = [f'to {crop} pixels' if crop else 'not at all' for crop in crops]
+    distributed.warn(f'one side is cropped {words[0]}, the other {words[1]}')
   if {one.get('is_jpeg'), other.get('is_jpeg')} == {True, False}:
     distributed.warn(
       'one side is JPEGs and the other is not: FID also measures compression'

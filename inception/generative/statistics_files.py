@@ -39,6 +39,7 @@ _FACTS = (
   'crop',
   'precision',
   'is_jpeg',
+  'image_size',
 )
 
 # Largest entry of |S - S^T| over the largest of |S|.
@@ -68,6 +69,8 @@ def read_statistics(path: paths.PathLike) -> Sample:
     UserError: The file cannot be read, or holds no valid statistics.
   """
   path = paths.resolve(path)
+  if path.suffix.lower() not in ('.npz', '.pkl'):
+    raise UserError(f'{path} is not a file of statistics, .npz or .pkl')
   try:
     return _read(path)
   # The libraries raise many kinds of errors for a malformed file.
@@ -101,6 +104,13 @@ def write_statistics(
   Raises:
     UserError: The file cannot be written.
   """
+  path = paths.resolve(path)
+  if path.suffix != '.npz':
+    raise UserError(f'{path} must end in .npz')
+  if not isinstance(sample, Sample):
+    raise UserError(
+      f'a {type(sample).__name__} cannot be written; give a Sample'
+    )
   dtype = np.float32 if single else np.float64
   arrays: dict[str, Any] = {
     'mu': sample.gaussian.mean.astype(dtype),
@@ -117,7 +127,7 @@ def write_statistics(
   for name in (*_FACTS, 'count'):
     if facts.get(name) is not None:
       arrays[name] = np.array(facts[name])
-  with paths.replace(paths.resolve(path)) as file:
+  with paths.replace(path) as file:
     np.savez(file, **arrays)
 
 
@@ -134,13 +144,29 @@ def _of_statistics(
     for name in ('pool_3', 'logits')
   )
   gaussian = _gaussian(arrays, mean, covariance, count)
+  _check_rows(features, logits, count)
   return Sample(gaussian, spatial, None, features, logits, facts)
 
 
 def _of_features(arrays: Mapping[str, np.ndarray], key: str) -> Sample:
   features = _matrix(arrays, key)
   logits = _matrix(arrays, 'logits') if 'logits' in arrays else None
+  _check_rows(features, logits, None)
   return Sample(frechet.of_features(features), features=features, logits=logits)
+
+
+def _check_rows(
+  features: np.ndarray | None, logits: np.ndarray | None, count: int | None
+) -> None:
+  """Checks that all are of the same number of images."""
+  counts = {len(x) for x in (features, logits) if x is not None}
+  if count is not None and counts:
+    counts.add(count)
+  if len(counts) > 1:
+    raise UserError(
+      'count, features and logits are of different numbers of images:'
+      f' {", ".join(map(str, sorted(counts)))}'
+    )
 
 
 def _matrix(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
@@ -159,6 +185,8 @@ def _gaussian(
   covariance: str,
   count: int | None,
 ) -> Gaussian:
+  if any(np.iscomplexobj(arrays[key]) for key in (mean, covariance)):
+    raise UserError(f'{mean} or {covariance} is complex')
   mu, sigma = (
     np.asarray(arrays[key], np.float64) for key in (mean, covariance)
   )

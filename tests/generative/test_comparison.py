@@ -194,7 +194,9 @@ def test_skipped_files_are_reported(run, sides):
   folder, *_ = sides
   (folder / 'real' / 'labels.json').write_text('{}')
   (folder / 'real' / '.hidden').write_text('')
-  _, err = run(f'--generated={folder}/real')
+  write_pictures(folder / 'real' / '.thumbnails', 1, 12)
+  report, err = run(f'--generated={folder}/real')
+  assert report['facts']['generated_images'] == 20
   assert '1 file of' in err and 'labels.json' in err and 'hidden' not in err
 
 
@@ -206,9 +208,15 @@ def test_statistics_made_differently_are_reported(run, tmp_path):
   write('a', **FACTS, crop=6)
   write('b', **{**FACTS, 'precision': 'bfloat16'}, crop=8)
   report, err = run(*where)
-  assert 'the sides are cropped to 6 and 8' in err
+  assert 'one side is cropped to 6 pixels, the other to 8 pixels' in err
   assert 'features are in bfloat16 and float32: not comparable' in err
   assert 'not state' not in err
+  # Images of 6 x 6 pixels need no crop to 6.
+  for size, words in (('5', 'cropped not at all, the other to 6'), ('6', '')):
+    write('a', **FACTS, crop=0, image_size=size)
+    write('b', **FACTS, crop=6, image_size='6')
+    _, err = run(*where)
+    assert words in err and ('cropped' in err) == bool(words)
   facts = report['facts']
   assert (facts['crop'], facts['real_crop']) == (6, 8)
   write('a')
@@ -298,9 +306,21 @@ WRONG = (
     'needs 17 images per side, not 16',
   ),
   ('real', 'generated', '--metrics=kid --kid_subset_size=17', 'not 16'),
+  (
+    *('clean.npz', '', '--mode=clean --metrics=is'),
+    'generated side has no logits',
+  ),
+  (
+    *('sizes.npz', 'sizes.npz', '--metrics=kid'),
+    'generated side is statistics, without features',
+  ),
+  (
+    *('sizes.npz', 'real', '--save_features --save_statistics={folder}/x.npz'),
+    'statistics without features: none can be saved',
+  ),
   ('generated', '', '--num_images=17', '17 is more than the 16 images'),
   ('generated', '', '--metrics=fid', 'there are no real images'),
-  ('generated', '', '--metrics=', 'must be names, such as fid'),
+  ('generated', '', '--metrics=', 'metrics is empty; name some'),
   ('generated', '', '--metrics=is --bootstrap=9', '=9 needs fid or kid'),
   ('generated', '', '--metrics=lpips', "'lpips' is not one of fid, sfid"),
   ('generated', '', '--save_features', 'there is no --save_statistics'),

@@ -35,7 +35,7 @@ def test_other_features_see_floats():
 
 def test_other_features_of_a_wrong_shape_are_refused():
   grid = generative.custom('grid', lambda _, images: images)
-  with pytest.raises(UserError, match='of grid must return .batch, features'):
+  with pytest.raises(UserError, match='of grid must return .batch, features.'):
     generative.Evaluator(grid, REAL).update(IMAGES)
 
 
@@ -47,3 +47,28 @@ def test_other_features_need_only_a_function(tmp_path):
   )
   assert found.facts['feature'] == 'projection'
   np.testing.assert_allclose(found.features, features_of(IMAGES), atol=1e-5)
+
+
+def test_one_row_for_all_images_is_refused():
+  row = generative.custom('row', lambda _, images: images.mean((0, 1, 2))[None])
+  with pytest.raises(UserError, match='not .1, 3. for 16 images'):
+    generative.Evaluator(row, REAL).update(IMAGES)
+
+
+def test_names_with_a_meaning_are_refused():
+  with pytest.raises(UserError, match='the name spatial is taken'):
+    generative.custom('spatial', project)
+
+
+def test_reading_checks_what_a_file_says(tmp_path):
+  other = generative.custom('other', project, MATRIX)
+  np.save(tmp_path / 'images.npy', IMAGES)
+  found = generative.read(tmp_path / 'images.npy', other)
+  generative.write_statistics(tmp_path / 'other.npz', found)
+  mine = generative.custom('mine', project, MATRIX)
+  with pytest.raises(UserError, match='features of the two sides differ'):
+    generative.read(tmp_path / 'other.npz', mine)
+  with pytest.raises(UserError, match='statistics without features'):
+    generative.read(tmp_path / 'other.npz', other, ['features'])
+  with pytest.raises(UserError, match="keep='features' may have"):
+    generative.read(tmp_path / 'images.npy', other, 'features')

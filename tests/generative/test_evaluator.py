@@ -16,6 +16,7 @@ from tests.generative.cheap import (
   EXTRACTOR,
   IMAGES,
   MATRIX,
+  METRICS,
   REAL,
   SHAPE,
   SIZE,
@@ -78,9 +79,9 @@ def test_what_exceeds_num_images_is_ignored():
 
 
 def test_too_few_images_are_refused():
-  with pytest.raises(UserError, match='num_images=1 must be at least 2'):
+  with pytest.raises(UserError, match='num_images=1 must be a whole'):
     make(num_images=1)
-  with pytest.raises(UserError, match='batch_size=0 must be at least 1'):
+  with pytest.raises(UserError, match='batch_size=0 must be a whole'):
     make(num_images=10).steps(0)
   evaluator = make(num_images=100)
   evaluator.update(IMAGES)
@@ -167,6 +168,23 @@ def test_few_images_are_reported(capsys):
   assert 'too large' not in capsys.readouterr().err
 
 
+def test_the_callers_mesh_does_not_matter():
+  """Also not for images that are sharded over it."""
+  mesh = jax.make_mesh((4,), ('batch',))
+  with jax.set_mesh(mesh):
+    images = jax.device_put(
+      IMAGES[:56], jax.NamedSharding(mesh, jax.P('batch'))
+    )
+    floats = jax.jit(lambda x: x / jnp.float32(127.5) - 1)(images)
+    assert_expected(values([floats, IMAGES[56:]], metrics=iter(METRICS)))
+
+
+@pytest.mark.parametrize('reference', [IMAGES, REAL.gaussian, EXTRACTOR])
+def test_a_reference_of_another_kind_is_refused(reference):
+  with pytest.raises(UserError, match='give a path, or a Sample'):
+    generative.Evaluator(EXTRACTOR, reference)
+
+
 def test_an_evaluator_is_not_kept():
   """A program that held it would keep its variables and features for good."""
   evaluator = make()
@@ -181,7 +199,11 @@ def test_an_evaluator_is_not_kept():
 @pytest.mark.parametrize(
   ('how', 'message'),
   [
-    ({'metrics': 'fid'}, "metrics='fid' must be names"),
+    ({'metrics': 'fid'}, "metrics='fid' must be a list of names"),
+    ({'metrics': 5}, 'metrics=5 must be a list of names'),
+    ({'choices': {'bootstrap': 3}}, 'choices must be generative.Choices'),
+    ({'value_range': 5}, 'value_range=5 is not'),
+    ({'num_images': '20'}, "num_images='20' must be a whole number"),
     ({'choices': generative.Choices(bootstrap=9), 'metrics': ['is']}, 'or kid'),
     (
       {'metrics': ['kid'], 'num_images': 9},

@@ -165,3 +165,37 @@ def test_statistics_without_a_count_cannot_be_merged():
   one = moments.Gaussian(np.zeros(2), np.eye(2))
   with pytest.raises(UserError, match='only if they state their count'):
     moments.combine([one, one])
+
+
+@pytest.mark.parametrize(
+  ('features', 'mask'),
+  [
+    (np.zeros((4, 1)), None),
+    (np.zeros(6), None),
+    (np.zeros((4, 6)), np.ones(1, bool)),
+  ],
+)
+def test_shapes_that_would_broadcast_are_refused(features, mask):
+  with pytest.raises(UserError, match='are not .batch, 6. and .batch.'):
+    moments.add(moments.empty(6), jnp.asarray(features), mask)
+
+
+def test_few_streamed_images_give_the_distance_of_their_features():
+  """Rounding of sums adds no eigenvalues to a singular covariance."""
+  x, y = (recipe.features(f'few/{name}', 20, 512) + 3 for name in 'ab')
+  streamed = [
+    moments.to_gaussian(moments.add(moments.empty(512), jnp.asarray(side)))
+    for side in (x, y)
+  ]
+  exact = frechet.frechet_distance(*map(frechet.of_features, (x, y)))
+  found = frechet.frechet_distance(*streamed)
+  assert found == pytest.approx(exact, rel=1e-6)
+
+
+def test_images_that_are_all_alike_have_a_distance():
+  same = jnp.full((5, 6), 54.3)
+  state = moments.empty(6)
+  for _ in range(7):
+    state = moments.add(state, same * (1 + 1e-7))
+  gaussian = moments.to_gaussian(state)
+  assert frechet.frechet_distance(gaussian, gaussian) < 1e-3

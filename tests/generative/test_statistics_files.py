@@ -82,3 +82,28 @@ def test_pytorch_fid_and_edm_read_our_file(tmp_path):
     m, s = file['mu'][:], file['sigma'][:]
   np.testing.assert_array_equal(m, mu)
   np.testing.assert_array_equal(s, sigma)
+
+
+@pytest.mark.parametrize(
+  ('more', 'message'),
+  [
+    ({'count': 20, 'pool_3': FEATURES}, 'of different numbers of images'),
+    ({'pool_3': FEATURES, 'logits': FEATURES[:5]}, 'of different numbers'),
+    ({'sigma': np.eye(6) * 1j}, 'is complex'),
+  ],
+)
+def test_contradictions_in_a_file_are_refused(tmp_path, more, message):
+  mu, sigma = statistics()
+  np.savez(tmp_path / 'file.npz', **{'mu': mu, 'sigma': sigma, **more})
+  with pytest.raises(UserError, match=message):
+    generative.read_statistics(tmp_path / 'file.npz')
+
+
+def test_a_sample_is_written_as_npz(tmp_path):
+  sample = Sample(generative.of_features(FEATURES))
+  with pytest.raises(UserError, match='must end in .npz'):
+    generative.write_statistics(tmp_path / 'file', sample)
+  with pytest.raises(UserError, match='a Gaussian cannot be written'):
+    generative.write_statistics(tmp_path / 'file.npz', sample.gaussian)
+  with pytest.raises(UserError, match='as sample.gaussian is'):
+    generative.frechet_distance(sample, sample)
