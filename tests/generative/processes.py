@@ -1,12 +1,13 @@
 """Evaluates the images of test_evaluator.py in several processes.
 
-Run:  python -m tests.generative.processes COORDINATOR PROCESSES ID FORM
+Run:  python -m tests.generative.processes COORDINATOR PROCESSES ID FORM FOLDER
 
-FORM is how the images are given: a name in `FORMS`. Prints the values as JSON,
-or the error.
+FORM is how the images are given: a name in `FORMS`. Writes the values, or the
+error, as FOLDER/ID.json: Gloo prints in the middle of other output.
 """
 
 import json
+import pathlib
 import sys
 
 import jax
@@ -71,12 +72,13 @@ def evaluate(form):
 
 
 def main():
-  coordinator, count, index, form = sys.argv[1:]
+  coordinator, count, index, form, folder = sys.argv[1:]
   with session(coordinator, int(count), int(index), 60.0):
     try:
-      print(json.dumps(evaluate(form)))
+      found = evaluate(form)
     except UserError as error:
-      print(json.dumps(str(error)))
+      found = str(error)
+    pathlib.Path(folder, f'{index}.json').write_text(json.dumps(found))
 
 
 if __name__ == '__main__':

@@ -20,35 +20,38 @@ from tests.generative.cheap import (
 )
 
 
-def in_two_processes(form):
-  """Returns what each process prints; see processes.py."""
-  coordinator = f'localhost:{waiting.free_port()}'
-  started = [
-    subprocess.Popen(
-      [
-        *(warm.python(), '-m', 'tests.generative.processes'),
-        *(coordinator, '2', str(index), form),
-      ],
-      cwd=warm.ROOT,
-      env=waiting.environment(devices=2),
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for index in range(2)
-  ]
-  printed = []
-  for code, out, err in waiting.finish(started):
-    assert code == 0, err
-    # Gloo prints lines of its own, at any time.
-    (line,) = (line for line in out.splitlines() if line[:1] in ('{', '"'))
-    printed.append(json.loads(line))
-  return printed
+@pytest.fixture
+def in_two_processes(python, tmp_path):
+  """Returns a function to what each process computes; see processes.py."""
+  del python
+
+  def run(form):
+    coordinator = f'localhost:{waiting.free_port()}'
+    started = [
+      subprocess.Popen(
+        [
+          *(warm.python(), '-m', 'tests.generative.processes'),
+          *(coordinator, '2', str(index), form, str(tmp_path)),
+        ],
+        cwd=warm.ROOT,
+        env=waiting.environment(devices=2),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+      for index in range(2)
+    ]
+    for code, _, err in waiting.finish(started):
+      assert code == 0, err
+    return [
+      json.loads((tmp_path / f'{index}.json').read_text()) for index in range(2)
+    ]
+
+  return run
 
 
 @pytest.mark.parametrize('form', ['host', 'mapped', 'sharded'])
-def test_two_processes_compute_the_same(python, form):
-  del python
+def test_two_processes_compute_the_same(in_two_processes, form):
   for found in in_two_processes(form):
     assert_expected(found)
 
@@ -58,9 +61,8 @@ def test_two_processes_compute_the_same(python, form):
   [('uneven', 'number of images differs'), ('spoiled', 'hold NaN')],
 )
 def test_what_is_wrong_in_one_process_is_an_error_in_both(
-  python, form, message
+  in_two_processes, form, message
 ):
-  del python
   for error in in_two_processes(form):
     assert message in error
 
