@@ -10,6 +10,8 @@ VERSION := $(shell cat .python-version)
 PIP_INSTALL := -m pip install --disable-pip-version-check
 # Draws the page of a sweep; sweep engines are for `make test-all` only.
 PLOTLY := $(shell grep -o '^plotly[^ ]*' requirements-sweeps.txt)
+# Checks exported graphs; the other runtimes are for `make test-all` only.
+ONNX := $(shell grep -o '^onnx>[^ ]*' requirements-export.txt)
 
 # XLA allocates and frees arrays in every step. Huge pages make that cheaper: a
 # step on CPUs is up to a tenth faster. See docs/speed-of-training.md.
@@ -86,12 +88,12 @@ $(VENV)/sweeps: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
 	$(call install,4,'.[sweeps]')
 
 $(VENV)/development: $(VENV)/pyvenv.cfg pyproject.toml requirements.txt \
-  requirements-dev.txt requirements-sweeps.txt
-	$(call install,3,'.[dev]' '$(PLOTLY)')
+  requirements-dev.txt requirements-sweeps.txt requirements-export.txt
+	$(call install,3,'.[dev]' '$(PLOTLY)' '$(ONNX)')
 
-# Sweep engines and trackers.
+# Sweep engines, trackers, and runtimes of exported files.
 $(VENV)/everything: $(VENV)/development requirements-trackers.txt
-	$(call install,4,'.[dev$(comma)sweeps$(comma)trackers]')
+	$(call install,4,'.[dev$(comma)sweeps$(comma)trackers$(comma)export]')
 
 $(VENV)/libtpu: $(VENV)/pyvenv.cfg requirements-tpu.txt
 	rm -rf $@

@@ -262,7 +262,7 @@ def test_every_page_with_commands_is_run():
   with_commands = {page.stem for page in PAGES if pages.blocks(page, 'sh')}
   assert with_commands == {
     *('config', 'sweeps', 'data', 'evaluation'),
-    *('README', 'weights', 'imagenet', 'resuming', 'generative'),
+    *('README', 'weights', 'imagenet', 'resuming', 'generative', 'export'),
     'own-pictures',  # tests/test_own_pictures.py
   }
 
@@ -372,9 +372,22 @@ def test_commands_and_snippet_about_generated_images_run(folder):
     assert block.output or printed.startswith("{'is': ")
 
 
+@pytest.mark.slow
+def test_commands_and_snippet_about_export_run(folder, runs):
+  pytest.importorskip('onnxruntime')
+  del runs
+  page = ROOT / 'docs' / 'export.md'
+  install, export = pages.blocks(page, 'sh')
+  assert install.code.startswith('pip install')
+  result = start(['bash', '-euc', export.code], folder)
+  assert result.returncode == 0, result.stderr
+  (block,) = pages.blocks(page, 'python')
+  assert run([warm.python(), '-c', block.code], folder).startswith("['")
+
+
 def test_no_page_has_a_snippet_that_no_test_runs():
   with_snippets = {page.stem for page in PAGES if pages.blocks(page, 'python')}
   assert with_snippets == {
-    *('README', 'config', 'code', 'weights', 'generative-loops'),
+    *('README', 'config', 'code', 'weights', 'generative-loops', 'export'),
     'own-pictures',  # tests/test_own_pictures.py
   }

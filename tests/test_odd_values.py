@@ -26,6 +26,7 @@ COMMANDS = {
   'eval': '--workdir={run} --num_processes=1',
   'inception.checkpoints.verify': '--workdir={run}',
   'inception.data.prepare': '--dataset=folder --data_dir={images}',
+  'inception.export.__main__': '--workdir={run} --output={new}.onnx',
   'inception.generative.__main__': '--generated={images} --weights={run}',
   'inception.data.show': '--config={tiny} --config.data.dataset=none',
   'inception.evaluation.cascade': '--a={run} --b={run} --share=0.5 --images=4',

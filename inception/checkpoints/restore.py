@@ -24,11 +24,13 @@ class Loaded:
     variables: {'params', 'batch_stats'}, from the moving average if there is
       one; and 'scales' for a quantized network.
     config: Config of the run or of the import.
+    scores: Results of the evaluation at that step in training, if any.
   """
 
   step: int
   variables: dict[str, Any]
   config: ml_collections.ConfigDict
+  scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
@@ -48,6 +50,7 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
     loaded = choose.load_first_good(
       checkpoints, choose.candidates(checkpoints, step)
     )
+    scores = checkpoints.scores.of(loaded.step) or {}
   averaged = loaded.state.get('ema') or loaded.state
   variables = {
     'params': averaged['params'],
@@ -55,7 +58,7 @@ def load_variables(folder: paths.Path, step: str = 'latest') -> Loaded:
   }
   if 'scales' in loaded.state:
     variables['scales'] = loaded.state['scales']
-  return Loaded(loaded.step, variables, loaded.config)
+  return Loaded(loaded.step, variables, loaded.config, scores)
 
 
 def load_config(folder: paths.Path) -> ml_collections.ConfigDict:

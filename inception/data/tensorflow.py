@@ -6,6 +6,7 @@ TensorFlow is initialized it is too late.
 """
 
 import os
+from typing import Any
 
 # Drop C++ log messages; real errors are raised. TF_CPP_MIN_LOG_LEVEL=0 shows
 # them. JAX sets it to 1 if imported first.
@@ -23,4 +24,11 @@ with standard_error_closed():
 for _kind in ('GPU', 'TPU'):
   tf.config.set_visible_devices([], _kind)
 
-__all__ = ['downloader', 'tf', 'tfds']
+__all__ = ['downloader', 'litert_schema', 'tf', 'tfds']
+
+
+def litert_schema() -> Any:
+  """Returns the module that reads and writes the parts of LiteRT files."""
+  from tensorflow.lite.python import schema_py_generated
+
+  return schema_py_generated

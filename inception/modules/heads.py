@@ -18,7 +18,7 @@ Array = jax.Array
 ATTENTION_HEADS = 8
 
 # Powers of zero have no gradient.
-_SMALLEST = 1e-6
+SMALLEST = 1e-6
 
 # Small, so that an untrained network gives every class nearly the same
 # probability: the first loss is ln(classes).
@@ -75,7 +75,7 @@ class GeneralizedMeanPool(nn.Module):
   def __call__(self, x: Array) -> Array:
     """Pools [batch, height, width, channels] to float32 [batch, channels]."""
     exponent = self.param('exponent', nn.initializers.constant(3.0), ())
-    positive = jnp.maximum(x.astype(jnp.float32), _SMALLEST)
+    positive = jnp.maximum(x.astype(jnp.float32), SMALLEST)
     mean = jnp.mean(positive**exponent, axis=(1, 2))
     return mean ** (1 / exponent)
 

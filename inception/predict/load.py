@@ -50,11 +50,16 @@ class Pretrained:
     model: The Flax module.
     variables: {'params', 'batch_stats'}, and 'scales' in int8.
     config: Config of the run or of the import.
+    step: Training steps taken; 0 for imported weights.
+    top1: Fraction of right classes when it was evaluated in training; None if
+      it was not.
   """
 
   model: Model
   variables: dict[str, Any] = dataclasses.field(repr=False)
   config: ml_collections.ConfigDict = dataclasses.field(repr=False)
+  step: int = 0
+  top1: float | None = None
 
   def __call__(self, images: Array, *, endpoints: bool = False) -> Outputs:
     """Classifies images as `read` returns them; see `Network.__call__`.
@@ -244,4 +249,6 @@ def load_pretrained(
   variables = jax.tree.map(jnp.asarray, loaded.variables)
   if isinstance(model, QuantizedNetwork):
     warn_of_wrong_integers(folder, model, variables, config.data.image_size)
-  return Pretrained(model, variables, loaded.config)
+  return Pretrained(
+    model, variables, loaded.config, loaded.step, loaded.scores.get('top1')
+  )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from inception.modules.network import Network
 from inception.spec import transforms
@@ -64,8 +64,10 @@ def _fold_layer(
 ) -> dict[str, Any]:
   """Folds one convolution: `kernel` [..., out] and perhaps a depthwise one."""
   norm = params.get('BatchNorm', {})  # Empty without scale and bias.
-  factor = norm.get('scale', 1.0) * jax.lax.rsqrt(stats['var'] + epsilon)
+  # In NumPy, as JAX would compile a program for each shape.
+  params, norm, stats = jax.tree.map(np.asarray, (params, norm, stats))
+  factor = norm.get('scale', np.float32(1)) / np.sqrt(stats['var'] + epsilon)
   layer = {name: leaf for name, leaf in params.items() if name != 'BatchNorm'}
   layer['kernel'] = params['kernel'] * factor
-  layer['bias'] = norm.get('bias', 0.0) - stats['mean'] * factor
-  return jax.tree.map(jnp.asarray, layer)
+  layer['bias'] = norm.get('bias', np.float32(0)) - stats['mean'] * factor
+  return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), layer)

@@ -30,13 +30,21 @@ def normalize(images: Array, config: ml_collections.ConfigDict) -> Array:
   Returns:
     float32 (pixel - mean) / std, with the channels in the network's order.
   """
+  mean, std, order = normalization(config)
+  return ((images.astype(jnp.float32) - mean) / std)[..., order]
+
+
+def normalization(
+  config: ml_collections.ConfigDict,
+) -> tuple[np.ndarray, np.ndarray, slice]:
+  """Returns mean and std of pixels, float32 [3], and the order of channels."""
   transform = eval_transforms.eval_transform(config)
   order = lookup(
     eval_transforms.CHANNEL_ORDERS, config.channel_order, 'data.channel_order'
   )
-  mean = jnp.array(config.mean or transform.mean, jnp.float32)
-  std = jnp.array(config.std or transform.std, jnp.float32)
-  return ((images.astype(jnp.float32) - mean) / std)[..., order]
+  mean = np.array(config.mean or transform.mean, np.float32)
+  std = np.array(config.std or transform.std, np.float32)
+  return mean, std, order
 
 
 def prefetch(

@@ -1,0 +1,50 @@
+"""What travels in an exported file: where it came from, and how to feed it."""
+
+from importlib import metadata
+import json
+
+from inception.checkpoints import arrays
+from inception.data.pixels.eval_transforms import eval_transform
+from inception.export.request import Request
+from inception.predict.load import Pretrained
+
+
+def facts(network: Pretrained, request: Request) -> dict[str, str]:
+  """Returns facts by name; what is not text is JSON.
+
+  `mean` and `std` are those of pixels from 0 to 255; `eval_transform` is the
+  name of how images are cropped and resized, see data/pixels/eval_transforms.
+  """
+  config, data = network.config, network.config.data
+  transform = eval_transform(data)
+  known = {
+    'project': 'inception-jax',
+    'version': _version(),
+    'architecture': config.model.architecture,
+    'weights_digest': arrays.digest(arrays.flatten(network.variables)),
+    'step': network.step,
+    'top1': network.top1,
+    'precision': request.precision,
+    'input': request.input,
+    'image_size': request.image_size,
+    'mean': list(data.mean or transform.mean),
+    'std': list(data.std or transform.std),
+    'channel_order': data.channel_order,
+    'eval_transform': data.eval_transform,
+    'crop_pct': transform.crop_pct,
+    'interpolation': transform.interpolation,
+    'class_names': list(network.class_names),
+    **{f'weights_{k}': x for k, x in config.get('provenance', {}).items()},
+  }
+  return {
+    name: value if isinstance(value, str) else json.dumps(value)
+    for name, value in known.items()
+    if value is not None
+  }
+
+
+def _version() -> str | None:
+  try:
+    return metadata.version('inception-jax')
+  except metadata.PackageNotFoundError:  # In a clone that is not installed.
+    return None
