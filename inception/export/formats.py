@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
-import importlib
+import importlib.util
 from typing import Any
 
 from inception import paths
@@ -19,25 +19,32 @@ class Format:
     bounds: Allowed difference from the network, as in `running.Comparison`, by
       precision.
     options: Fields of `Request` that only this format has.
+    packages: What writing needs beside the project's own dependencies.
+    runtime: What running needs.
   """
 
   suffix: str
   module: str
   bounds: Mapping[str, float]
   options: tuple[str, ...] = ()
+  packages: tuple[str, ...] = ()
+  runtime: tuple[str, ...] = ()
 
-  def load(self) -> Any:
+  def load(self, runs: bool) -> Any:
     """Imports the module of the format.
+
+    Args:
+      runs: Files will be run, too.
 
     Raises:
       UserError: A package is missing.
     """
-    try:
-      return importlib.import_module(f'inception.export.{self.module}')
-    except ModuleNotFoundError as error:
-      raise UserError(
-        f'{error.name} is not installed; run pip install -e ".[export]"'
-      ) from error
+    for package in (*self.packages, *(self.runtime if runs else ())):
+      if importlib.util.find_spec(package) is None:
+        raise UserError(
+          f"{package} is not installed; run pip install -e '.[export]'"
+        )
+    return importlib.import_module(f'inception.export.{self.module}')
 
 
 # float32 differs by rounding only. In int8, a number may be rounded to its
@@ -48,9 +55,15 @@ FORMATS = {
     'onnx_file',
     {'float32': 2e-6, 'float16': 5e-3, 'int8': 0.15},
     ('activations',),
+    ('onnx',),
+    ('onnxruntime',),
   ),
   'litert': Format(
-    '.tflite', 'litert_file', {'float32': 1e-5, 'float16': 5e-3, 'int8': 0.15}
+    '.tflite',
+    'litert_file',
+    {'float32': 1e-5, 'float16': 5e-3, 'int8': 0.15},
+    packages=('flatbuffers',),
+    runtime=('ai_edge_litert',),
   ),
   'saved_model': Format('', 'tensorflow_file', {'float32': 1e-5}),
   'stablehlo': Format(

@@ -79,8 +79,8 @@ def write(
   )
   chosen = formats.find(format, file, request.precision)
   check(network, request)
-  _refuse_options(request, chosen)
-  module = chosen.load()
+  _check_options(request, chosen)
+  module = chosen.load(runs=check_images > 0)
   facts = card.facts(network, request)
   comparison, images = None, ''
   # Written beside, and renamed.
@@ -105,8 +105,8 @@ def _new(path: paths.PathLike) -> paths.Path:
   return file
 
 
-def _refuse_options(request: Request, chosen: Format) -> None:
-  """Raises if a field is set that only another format has."""
+def _check_options(request: Request, chosen: Format) -> None:
+  """Raises if a field is set that only another format or precision has."""
   for name, other in formats.FORMATS.items():
     for option in other.options:
       is_set = getattr(request, option) is not None
@@ -114,6 +114,13 @@ def _refuse_options(request: Request, chosen: Format) -> None:
         raise UserError(f'{option} is an option of {name} only')
   if request.activations is not None and request.precision != 'int8':
     raise UserError('activations is an option of int8 only')
+  has_platforms = 'platforms' in chosen.options
+  is_for_gpus = has_platforms and 'cuda' in (request.platforms or ('cuda',))
+  if request.precision == 'int8' and is_for_gpus:
+    warn(
+      'XLA has computed some int8 convolutions wrongly on GPUs: compare before'
+      ' you rely on this file there'
+    )
 
 
 def _refuse_difference(
@@ -129,7 +136,7 @@ def _refuse_difference(
     return
   stages = tuple(stage.name for stage in network.model.architecture.stages)
   every = dataclasses.replace(request, outputs=stages)
-  module = chosen.load()
+  module = chosen.load(runs=True)
   with tempfile.TemporaryDirectory() as folder:
     path = paths.Path(folder) / f'stages{chosen.suffix}'
     module.save(network, every, {}, path)

@@ -6,8 +6,10 @@ import onnx.reference
 from onnx.reference.op_run import OpRun
 
 from inception.config import default
-from inception.export import onnx_file
+from inception.data.tensorflow import tf
+from inception.export import onnx_file, walk
 from inception.export.request import Request
+from inception.export.tensorflow_target import TensorFlowTarget
 from inception.predict.load import Pretrained
 from tests.variables import random_variables
 
@@ -55,3 +57,13 @@ def run_onnx(network, images, **how):
   evaluator = onnx.reference.ReferenceEvaluator(model, new_ops=[LRN])
   found = evaluator.run(None, {'images': images})
   return dict(zip(request.outputs, found))
+
+
+def run_tensorflow(network, images):
+  """Runs the operations of TensorFlow one by one; returns all outputs."""
+  target = TensorFlowTarget()
+  x = target.images(tf.constant(images))
+  outputs = walk.walk(
+    network.model, network.variables, target, x, images.shape[1]
+  )
+  return {name: tensor.value.numpy() for name, tensor in outputs.items()}

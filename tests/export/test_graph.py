@@ -12,7 +12,7 @@ from inception.modules.create import create_model
 from inception.quantization import int8
 from inception.quantization.quantize import Calibration, quantize
 from inception.spec import vocabulary as v
-from tests.export.files import network_of, run_onnx
+from tests.export.files import network_of, run_onnx, run_tensorflow
 from tests.modules.interpreter import evaluate, noise
 from tests.tables import PIECES
 
@@ -29,8 +29,9 @@ def check(table, size=None, most=2e-6, **fields):
   network = network_of(model, size)
   images = noise(size, 2)
   right = np.asarray(evaluate(model, network.variables, images))
-  found = run_onnx(network, images)['logits']
-  np.testing.assert_allclose(found, right, atol=most * np.abs(right).max())
+  for run in (run_onnx, run_tensorflow):
+    found = run(network, images)['logits']
+    np.testing.assert_allclose(found, right, atol=most * np.abs(right).max())
 
 
 # Residual and repeated blocks, bottlenecks, both kinds of normalization.
@@ -151,6 +152,9 @@ def test_int8_computes_with_the_same_scales(activations, fields):
   found = run_onnx(network, images, precision='int8', activations=activations)[
     'logits'
   ]
+  if activations == 'signed':
+    other = run_tensorflow(network, images)['logits']
+    np.testing.assert_allclose(found, other, atol=0.02 * np.abs(found).max())
   right = np.asarray(evaluate(network.model, variables, images))
   floats = np.asarray(evaluate(model, float_network.variables, images))
   largest = np.abs(right).max()

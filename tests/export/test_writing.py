@@ -1,6 +1,7 @@
 """Files are compared before they are written; nothing invalid is written."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,7 +12,14 @@ import pytest
 
 from inception import export, paths
 from inception.errors import UserError
-from inception.export import card, onnx_file, running, stablehlo_file, writing
+from inception.export import (
+  card,
+  formats,
+  onnx_file,
+  running,
+  stablehlo_file,
+  writing,
+)
 from inception.export.onnx_target import OnnxTarget
 from inception.export.request import Request
 from inception.modules.create import create_model
@@ -125,6 +133,9 @@ def test_a_wrong_file_is_not_written(network, tmp_path, monkeypatch):
       zip(names, evaluator.run(None, {'images': images}))
     )
 
+  # Here, onnx itself runs it.
+  without_runtime = dataclasses.replace(formats.FORMATS['onnx'], runtime=())
+  monkeypatch.setitem(formats.FORMATS, 'onnx', without_runtime)
   monkeypatch.setattr(OnnxTarget, 'concatenate', reversed_order)
   monkeypatch.setattr(onnx_file, 'open_file', open_file)
   with pytest.raises(
@@ -170,6 +181,20 @@ def test_small_images_are_refused(tmp_path):
   network = network_of(create_model(PIECES['inception_v3-Conv2d_1a_3x3']), 59)
   with pytest.raises(UserError, match='=9 is too small: .*; the smallest is'):
     export.write(network, tmp_path / 'a.onnx', image_size=9)
+
+
+def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
+  found = importlib.util.find_spec
+  monkeypatch.setattr(
+    importlib.util,
+    'find_spec',
+    lambda name: None if name == 'onnxruntime' else found(name),
+  )
+  with pytest.raises(
+    UserError, match=r"onnxruntime is not installed; run pip install -e '.\[ex"
+  ):
+    export.write(network, tmp_path / 'a.onnx')
+  export.write(network, tmp_path / 'a.onnx', check_images=0)
 
 
 def test_quantized_weights_stay_int8(quantized, tmp_path):
