@@ -38,26 +38,18 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
   Returns:
     Its description, as fields of a result, and a function that runs it once.
   """
-  real = 'float32' if precision == 'int8' else precision
-  model = create_model(architecture, precision=real)
-  size = model.architecture.input_size
+  network, variables = random_weights(architecture, precision)
+  size = network.architecture.input_size
   generator = np.random.default_rng(0)
   images = generator.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
-  variables = _random_variables(model, images)
-  if precision == 'int8':
-    calibration = Calibration(method='max')
-    variables = quantize(
-      model, variables, [jnp.asarray(images[:1])], calibration
-    )
-    network: Any = int8.make_quantized(model)
-  else:
-    network, variables = fold_batch_norm(model, variables)
+  if precision != 'int8':
+    network, variables = fold_batch_norm(network, variables)
 
   def apply(variables: Any, images: jax.Array) -> jax.Array:
     return network.apply(variables, images).logits
 
   options = compiler_options.for_network(
-    model.architecture, size, integers=precision == 'int8'
+    network.architecture, size, integers=precision == 'int8'
   )
   return _compile(
     Predictor(apply, options),
@@ -65,8 +57,23 @@ def random_network(architecture: str, precision: str, rows: int) -> Timed:
     images,
     architecture=architecture,
     precision=precision,
-    **_cost(architecture, size, model.num_classes),
+    **_cost(architecture, size, network.num_classes),
   )
+
+
+def random_weights(architecture: str, precision: str) -> tuple[Any, Any]:
+  """Returns a network and random weights for it, which int8 calibrates."""
+  real = 'float32' if precision == 'int8' else precision
+  model = create_model(architecture, precision=real)
+  size = model.architecture.input_size
+  generator = np.random.default_rng(0)
+  image = generator.uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
+  variables = _random_variables(model, image)
+  if precision != 'int8':
+    return model, variables
+  calibration = Calibration(method='max')
+  quantized = quantize(model, variables, [jnp.asarray(image)], calibration)
+  return int8.make_quantized(model), quantized
 
 
 def trained_network(workdir: str, precision: str, rows: int) -> Timed:

@@ -184,6 +184,20 @@ def _compiled(time: Callable[[Any, str, int, int], Run | None]) -> Any:
   return time_compiled
 
 
+def _exported(name: str) -> Make:
+  """Returns a function of exported.py, which imports TensorFlow."""
+
+  def peer(
+    architecture: str, precision: str, rows: int, size: int
+  ) -> Run | None:
+    from benchmarks import exported
+
+    make: Make = getattr(exported, name)
+    return make(architecture, precision, rows, size)
+
+  return peer
+
+
 _TORCHVISION_PACKAGES = ('torch', 'torchvision')
 
 # By name: the packages that each needs, and how to make it. PyTorch networks
@@ -202,6 +216,12 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
     'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch)),
     'keras': (('keras',), keras),
     'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
+    'exported_onnx': (('onnxruntime', 'onnx'), _exported('onnxruntime')),
+    'exported_onnx_unsigned': (
+      ('onnxruntime', 'onnx'),
+      _exported('onnxruntime_unsigned'),
+    ),
+    'exported_litert': (('ai_edge_litert',), _exported('litert')),
   },
   'training': {
     'torchvision': (

@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from benchmarks import peers
 from inception import architectures, export, paths
 from inception.architectures import make_table
 from inception.data.tensorflow import litert_schema
@@ -86,3 +87,20 @@ def test_files_run_without_this_project(finished, name, tmp_path):
   subprocess.run([warm.python(), '-I', '-c', script], cwd=tmp_path, check=True)
   if name == 'a.tflite':
     assert facts_of(path)['step'] == '6'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('peer', 'precision'),
+  [
+    ('exported_onnx', 'float32'),
+    ('exported_onnx_unsigned', 'int8'),
+    ('exported_litert', 'int8'),
+  ],
+)
+def test_benchmarks_run_exported_files(peer, precision):
+  make = peers.installed()[peer]
+  run = make('tiny', precision, 3, 16)
+  (logits,) = run().values() if peer == 'exported_litert' else run()
+  assert logits.shape == (3, 1000)
+  assert make('tiny', 'bfloat16', 3, 16) is None

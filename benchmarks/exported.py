@@ -1,0 +1,81 @@
+"""Our exported files in other runtimes, timed next to the network itself."""
+
+import os
+import tempfile
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import networks
+from inception import paths
+from inception.config import default
+from inception.export.request import Request
+from inception.predict.load import Pretrained
+
+
+def onnxruntime(
+  architecture: str, precision: str, rows: int, size: int, **how: Any
+) -> Any:
+  """ONNX Runtime; int8 with signed activations."""
+  import onnxruntime as package
+
+  from inception.export import onnx_file
+
+  if precision not in ('float32', 'float16', 'int8'):
+    return None
+  content = onnx_file.build(
+    _network(architecture, precision, size),
+    Request(input='normalized', precision=precision, image_size=size, **how),
+    {},
+  )
+  options = package.SessionOptions()
+  options.intra_op_num_threads = len(os.sched_getaffinity(0))
+  session = package.InferenceSession(
+    content, options, providers=package.get_available_providers()
+  )
+  images = np.zeros((rows, size, size, 3), np.float32)
+  return lambda: session.run(None, {'images': images})
+
+
+def onnxruntime_unsigned(
+  architecture: str, precision: str, rows: int, size: int
+) -> Any:
+  """ONNX Runtime in int8, with outputs of ReLUs as uint8."""
+  if precision != 'int8':
+    return None
+  return onnxruntime(
+    architecture, precision, rows, size, activations='unsigned'
+  )
+
+
+def litert(architecture: str, precision: str, rows: int, size: int) -> Any:
+  """LiteRT."""
+  from ai_edge_litert import interpreter
+
+  from inception.export import litert_file
+
+  if precision not in ('float32', 'float16', 'int8'):
+    return None
+  request = Request(
+    input='normalized', precision=precision, image_size=size, batch_size=rows
+  )
+  with tempfile.TemporaryDirectory() as folder:
+    path = paths.Path(folder) / 'a.tflite'
+    network = _network(architecture, precision, size)
+    litert_file.save(network, request, {}, path)
+    opened = interpreter.Interpreter(
+      model_path=os.fspath(path), num_threads=len(os.sched_getaffinity(0))
+    )
+  runner = opened.get_signature_runner()
+  images = np.zeros((rows, size, size, 3), np.float32)
+  return lambda: runner(images=images)
+
+
+def _network(architecture: str, precision: str, size: int) -> Pretrained:
+  model, variables = networks.random_weights(architecture, precision)
+  config = default.get_config()
+  config.model.architecture = architecture
+  config.model.num_classes = model.num_classes
+  config.data.image_size = size
+  return Pretrained(model, jax.tree.map(np.asarray, variables), config)
