@@ -10,7 +10,7 @@ from inception.predict.load import Pretrained
 
 
 def facts(network: Pretrained, request: Request) -> dict[str, str]:
-  """Returns facts by name; what is not text is JSON.
+  """Returns facts by name; numbers and lists are JSON.
 
   `mean` and `std` are those of pixels from 0 to 255; `eval_transform` is the
   name of how images are cropped and resized, see data/pixels/eval_transforms.

@@ -27,7 +27,7 @@ class OnnxTarget:
 
     Args:
       dtype: Of weights and activations: float32 or float16.
-      unsigned: Round what is not negative to uint8 instead of int8.
+      unsigned: Round outputs of ReLUs to uint8 instead of int8.
     """
     self._dtype = np.dtype(dtype)
     self._unsigned = unsigned

@@ -82,17 +82,19 @@ def write(
   _check_options(request, chosen)
   module = chosen.load(runs=check_images > 0)
   facts = card.facts(network, request)
-  comparison, images = None, ''
   # Written beside, and renamed.
   with tempfile.TemporaryDirectory('', '.export-', file.parent) as folder:
     part = paths.Path(folder) / file.name
     module.save(network, request, facts, part)
+    comparison, images = None, ''
     if check_images:
       pixels, images = _images(network, request.image_size, check_images)
-      run = module.open_file(part)
-      comparison = running.compare(network, request, run, pixels)
-      _refuse_difference(network, request, chosen, comparison, pixels)
-    for entry in paths.entries(paths.Path(folder)):
+      comparison = _compared(network, request, chosen, part, pixels)
+    # The file, and perhaps a .json beside it.
+    entries = paths.entries(folder)
+    for entry in entries:
+      _new(file.parent / entry.name)
+    for entry in entries:
       os.rename(entry, file.parent / entry.name)
   return Written(file, facts, comparison, images)
 
@@ -123,20 +125,22 @@ def _check_options(request: Request, chosen: Format) -> None:
     )
 
 
-def _refuse_difference(
+def _compared(
   network: Pretrained,
   request: Request,
   chosen: Format,
-  comparison: Comparison,
+  path: paths.Path,
   pixels: np.ndarray,
-) -> None:
-  """Raises if a file differs by too much; names the first stage that does."""
+) -> Comparison:
+  """Compares a file; raises if it differs, and names the first stage."""
+  module = chosen.load(runs=True)
+  run = module.open_file(path)
+  comparison = running.compare(network, request, run, pixels)
   most = chosen.bounds[request.precision]
   if comparison.difference <= most:
-    return
+    return comparison
   stages = tuple(stage.name for stage in network.model.architecture.stages)
   every = dataclasses.replace(request, outputs=stages)
-  module = chosen.load(runs=True)
   with tempfile.TemporaryDirectory() as folder:
     path = paths.Path(folder) / f'stages{chosen.suffix}'
     module.save(network, every, {}, path)

@@ -74,14 +74,7 @@ class Evaluator:
       UserError: The weights or the reference cannot be read, do not fit each
         other, or do not allow a metric; or a name is unknown.
     """
-    if num_images is not None and not (
-      isinstance(num_images, int) and num_images >= 2
-    ):
-      raise UserError(
-        f'num_images={num_images!r} must be a whole number of at least 2'
-      )
-    if not isinstance(choices, Choices):
-      raise UserError('choices must be generative.Choices(...)')
+    _check(num_images, choices)
     self._range = generator_images.value_range(value_range, rounding)
     self._num_images, self._choices = num_images, choices
     self._metrics = selection.listed(metrics)
@@ -203,6 +196,16 @@ class Evaluator:
   def reset(self) -> None:
     """Forgets all images; keeps the network and the reference."""
     self._collector.reset()
+
+
+def _check(num_images: Any, choices: Any) -> None:
+  is_count = isinstance(num_images, int) and num_images >= 2
+  if num_images is not None and not is_count:
+    raise UserError(
+      f'num_images={num_images!r} must be a whole number of at least 2'
+    )
+  if not isinstance(choices, Choices):
+    raise UserError('choices must be generative.Choices(...)')
 
 
 def _extractor(

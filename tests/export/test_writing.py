@@ -217,3 +217,8 @@ def test_an_existing_file_is_kept(network, tmp_path):
   with pytest.raises(UserError, match='a.onnx exists; remove it, or choose'):
     export.write(network, path)
   assert path.read_text() == 'mine'
+  beside = tmp_path / 'b.jaxexport.json'
+  beside.write_text('mine')
+  with pytest.raises(UserError, match='b.jaxexport.json exists'):
+    export.write(network, tmp_path / 'b.jaxexport')
+  assert beside.read_text() == 'mine'
