@@ -1,5 +1,6 @@
 """What travels in an exported file: where it came from, and how to feed it."""
 
+from collections.abc import Mapping
 from importlib import metadata
 import json
 
@@ -7,6 +8,7 @@ from inception.checkpoints import arrays
 from inception.data.pixels.eval_transforms import eval_transform
 from inception.export.request import Request
 from inception.predict.load import Pretrained
+from inception.pretrained import published
 
 
 def facts(network: Pretrained, request: Request) -> dict[str, str]:
@@ -34,13 +36,22 @@ def facts(network: Pretrained, request: Request) -> dict[str, str]:
     'crop_pct': transform.crop_pct,
     'interpolation': transform.interpolation,
     'class_names': list(network.class_names),
-    **{f'weights_{k}': x for k, x in config.get('provenance', {}).items()},
+    **_origin(config.get('provenance', {})),
   }
   return {
     name: value if isinstance(value, str) else json.dumps(value)
     for name, value in known.items()
     if value is not None
   }
+
+
+def _origin(provenance: Mapping[str, str]) -> dict[str, str]:
+  """Returns where imported weights come from, and their license if known."""
+  origin = {f'weights_{name}': value for name, value in provenance.items()}
+  row = published.of_file(provenance.get('sha256', 'unknown'))
+  if row is not None and row.license:
+    origin['weights_license'] = row.license
+  return origin
 
 
 def _version() -> str | None:

@@ -69,6 +69,14 @@ def rows() -> dict[str, Published]:
   }
 
 
+def of_file(sha256: str) -> Published | None:
+  """Returns the row of a file by its SHA-256; None if it has none."""
+  for row in rows().values():
+    if row.hash_kind == 'sha256' and row.hash and sha256.startswith(row.hash):
+      return row
+  return None
+
+
 def lookup(name: str) -> Published:
   """Returns the row of a name.
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 
+import ml_collections
 import numpy as np
 import onnx
 import pytest
@@ -23,6 +24,7 @@ from inception.export import (
 from inception.export.onnx_target import OnnxTarget
 from inception.export.request import Request
 from inception.modules.create import create_model
+from inception.pretrained import published
 from inception.quantization import int8
 from tests import tiny, warm
 from tests.export.files import network_of
@@ -117,6 +119,19 @@ def test_onnx_has_the_facts_and_is_the_same_twice(network):
   )
   dims = model.graph.input[0].type.tensor_type.shape.dim
   assert [d.dim_param or d.dim_value for d in dims] == ['batch', SIZE, SIZE, 3]
+
+
+def test_published_weights_keep_their_license(network):
+  row = published.lookup('googlenet.torchvision')
+  config = network.config.copy_and_resolve_references()
+  origin = {'project': 'torchvision', 'sha256': row.hash.ljust(64, '0')}
+  with config.unlocked():
+    config.provenance = ml_collections.ConfigDict(origin)
+  imported = dataclasses.replace(network, config=config)
+  facts = card.facts(imported, Request(image_size=SIZE))
+  assert facts['weights_license'] == row.license
+  assert facts['weights_project'] == 'torchvision'
+  assert 'weights_license' not in card.facts(network, Request(image_size=SIZE))
 
 
 def test_a_wrong_file_is_not_written(network, tmp_path, monkeypatch):
