@@ -1,6 +1,7 @@
 """Networks as StableHLO, by `jax.export`, with their variables inside."""
 
 from collections.abc import Mapping
+import datetime
 import json
 from typing import Any
 
@@ -19,6 +20,9 @@ from inception.modules.network import Network
 from inception.predict.load import Pretrained
 from inception.quantization.folding import fold_batch_norm
 
+# JAX promises to load exported programs for six months.
+_PROMISED = datetime.timedelta(days=180)
+
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
@@ -36,6 +40,7 @@ def save(
     'jax': jax.__version__,
     'calling_convention_version': exported.calling_convention_version,
     'platforms': list(exported.platforms),
+    'promised_until': str(datetime.date.today() + _PROMISED),
   }
   path.with_name(f'{path.name}.json').write_text(json.dumps(known, indent=2))
 

@@ -10,7 +10,8 @@ from benchmarks import peers
 from inception import architectures, export, paths
 from inception.architectures import make_table
 from inception.data.tensorflow import litert_schema
-from inception.export import __main__
+from inception.export import __main__, litert_file, onnx_file, running
+from inception.export.request import Request
 from inception.modules.create import create_model
 from tests import test_odd_values, warm
 from tests.export.files import network_of
@@ -29,8 +30,26 @@ def narrow(name, **fields):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_all_networks_in_onnx_runtime(name, tmp_path):
-  written = export.write(narrow(name), tmp_path / 'a.onnx', check_images=2)
-  assert written.comparison.difference <= 2e-6
+  network = narrow(name)
+  for precision, most in (('float32', 2e-6), ('float16', 5e-3)):
+    path = tmp_path / f'{precision}.onnx'
+    written = export.write(network, path, precision=precision, check_images=2)
+    assert 0 < written.comparison.difference <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('end', ['onnx', 'tflite'])
+def test_one_file_takes_batches_of_any_size(end, tmp_path):
+  network = network_of(create_model('tiny', num_classes=10), 16)
+  written = export.write(network, tmp_path / f'a.{end}', check_images=0)
+  module = {'onnx': onnx_file, 'tflite': litert_file}[end]
+  run = module.open_file(written.path)
+  state = np.random.RandomState(0)
+  for rows in (1, 2, 7):
+    images = state.randint(0, 256, (rows, 16, 16, 3)).astype(np.uint8)
+    request = Request(image_size=16)
+    compared = running.compare(network, request, run, images)
+    assert compared.difference <= 2e-6
 
 
 @pytest.mark.slow

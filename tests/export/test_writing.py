@@ -1,6 +1,7 @@
 """Files are compared before they are written; nothing invalid is written."""
 
 import dataclasses
+import datetime
 import importlib.util
 import json
 import os
@@ -64,6 +65,8 @@ def test_a_file_of_stablehlo_is_checked_and_written(network, tmp_path, capsys):
   ]
   facts = json.loads((tmp_path / 'tiny.jaxexport.json').read_text())
   assert facts['platforms'] == ['cpu', 'tpu'] and facts['jax']
+  promised = datetime.date.fromisoformat(facts['promised_until'])
+  assert 170 < (promised - datetime.date.today()).days <= 180
   assert (facts['step'], facts['top1']) == ('7', '0.5')
 
 
