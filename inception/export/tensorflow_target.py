@@ -9,6 +9,8 @@ import numpy as np
 from inception.data.tensorflow import tf
 from inception.export.target import PIXEL, Kernel, Window
 from inception.modules.rounding import LARGEST
+from inception.spec import shapes
+from inception.spec import vocabulary as v
 
 # Below any activation; LiteRT pads with numbers only.
 _LOWEST = np.finfo(np.float32).min
@@ -166,15 +168,7 @@ def _padding(x: Any, window: Window) -> Any:
   """Returns TensorFlow's name for the padding of windows, or the pixels."""
   if window.pads == ((0, 0), (0, 0)):
     return 'VALID'
-  same = tuple(
-    _same(size, side, window.stride)
-    for size, side in zip(x.shape[1:3], window.size)
-  )
+  same = shapes.pads(v.MaxPool(window.size, window.stride), *x.shape[1:3])
   if window.pads == same:
     return 'SAME'
   return [(0, 0), *window.pads, (0, 0)]
-
-
-def _same(size: int, window: int, stride: int) -> tuple[int, int]:
-  total = max(0, (-(-size // stride) - 1) * stride + window - size)
-  return total // 2, total - total // 2

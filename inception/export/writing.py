@@ -90,12 +90,7 @@ def write(
     if check_images:
       pixels, images = _images(network, request.image_size, check_images)
       comparison = _compared(network, request, chosen, part, pixels)
-    # The file, and perhaps a .json beside it.
-    entries = paths.entries(folder)
-    for entry in entries:
-      _new(file.parent / entry.name)
-    for entry in entries:
-      os.rename(entry, file.parent / entry.name)
+    _move(paths.Path(folder), file.parent)
   return Written(file, facts, comparison, images)
 
 
@@ -105,6 +100,15 @@ def _new(path: paths.PathLike) -> paths.Path:
   if os.path.lexists(file):
     raise UserError(f'{file} exists; remove it, or choose another --output')
   return file
+
+
+def _move(folder: paths.Path, to: paths.Path) -> None:
+  """Moves what was written: the file, and perhaps a .json beside it."""
+  entries = paths.entries(folder)
+  for entry in entries:
+    _new(to / entry.name)
+  for entry in entries:
+    os.rename(entry, to / entry.name)
 
 
 def _check_options(request: Request, chosen: Format) -> None:
