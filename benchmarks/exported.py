@@ -1,5 +1,6 @@
 """Our exported files in other runtimes, timed next to the network itself."""
 
+import io
 import os
 import tempfile
 from typing import Any
@@ -20,15 +21,9 @@ def onnxruntime(
   """ONNX Runtime; int8 with signed activations."""
   import onnxruntime as package
 
-  from inception.export import onnx_file
-
-  if precision not in ('float32', 'float16', 'int8'):
+  content = _onnx(architecture, precision, size, **how)
+  if content is None:
     return None
-  content = onnx_file.build(
-    _network(architecture, precision, size),
-    Request(input='normalized', precision=precision, image_size=size, **how),
-    {},
-  )
   options = package.SessionOptions()
   options.intra_op_num_threads = len(os.sched_getaffinity(0))
   session = package.InferenceSession(
@@ -47,6 +42,35 @@ def onnxruntime_unsigned(
   return onnxruntime(
     architecture, precision, rows, size, activations='unsigned'
   )
+
+
+def openvino(
+  architecture: str, precision: str, rows: int, size: int, **how: Any
+) -> Any:
+  """OpenVINO, on the ONNX file; int8 with signed activations."""
+  import openvino as package
+
+  content = _onnx(architecture, precision, size, **how)
+  if content is None:
+    return None
+  core = package.Core()
+  # By default, it computes float32 in bfloat16 on CPUs that have it.
+  compiled = core.compile_model(
+    core.read_model(io.BytesIO(content)),
+    'CPU',
+    {'INFERENCE_PRECISION_HINT': 'f32'},
+  )
+  images = np.zeros((rows, size, size, 3), np.float32)
+  return lambda: list(compiled({'images': images}).values())
+
+
+def openvino_unsigned(
+  architecture: str, precision: str, rows: int, size: int
+) -> Any:
+  """OpenVINO in int8, with outputs of ReLUs as uint8."""
+  if precision != 'int8':
+    return None
+  return openvino(architecture, precision, rows, size, activations='unsigned')
 
 
 def litert(architecture: str, precision: str, rows: int, size: int) -> Any:
@@ -70,6 +94,21 @@ def litert(architecture: str, precision: str, rows: int, size: int) -> Any:
   runner = opened.get_signature_runner()
   images = np.zeros((rows, size, size, 3), np.float32)
   return lambda: runner(images=images)
+
+
+def _onnx(
+  architecture: str, precision: str, size: int, **how: Any
+) -> bytes | None:
+  """Returns an ONNX file; None if there is none of this precision."""
+  from inception.export import onnx_file
+
+  if precision not in ('float32', 'float16', 'int8'):
+    return None
+  return onnx_file.build(
+    _network(architecture, precision, size),
+    Request(input='normalized', precision=precision, image_size=size, **how),
+    {},
+  )
 
 
 def _network(architecture: str, precision: str, size: int) -> Pretrained:

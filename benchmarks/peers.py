@@ -221,6 +221,11 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
       ('onnxruntime', 'onnx'),
       _exported('onnxruntime_unsigned'),
     ),
+    'exported_openvino': (('openvino', 'onnx'), _exported('openvino')),
+    'exported_openvino_unsigned': (
+      ('openvino', 'onnx'),
+      _exported('openvino_unsigned'),
+    ),
     'exported_litert': (('ai_edge_litert',), _exported('litert')),
   },
   'training': {

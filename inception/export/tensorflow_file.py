@@ -1,6 +1,7 @@
 """Networks as TensorFlow's SavedModel."""
 
 from collections.abc import Mapping
+import errno
 import json
 import os
 from typing import Any
@@ -23,9 +24,17 @@ def save(
   facts: Mapping[str, str],
   path: paths.Path,
 ) -> None:
-  """Writes a folder that `tf.saved_model.load` reads."""
+  """Writes a folder that `tf.saved_model.load` reads.
+
+  Raises:
+    OSError: It cannot be written.
+  """
   module, function = traced(network, request)
-  tf.saved_model.save(module, os.fspath(path), {'serving_default': function})
+  try:
+    tf.saved_model.save(module, os.fspath(path), {'serving_default': function})
+  except tf.errors.ResourceExhaustedError as error:
+    # TensorFlow's error of a full disk.
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
   (path / 'assets' / _FACTS).write_text(json.dumps(dict(facts), indent=2))
 
 

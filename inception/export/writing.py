@@ -12,7 +12,7 @@ from inception.cli import outputs
 from inception.data import pipeline
 from inception.data.batches import HostShard
 from inception.data.sources.catalog import open_source
-from inception.errors import UserError, warn
+from inception.errors import UserError, reason, warn
 from inception.export import card, formats, running
 from inception.export.formats import Format
 from inception.export.request import Request, check, precision_of
@@ -85,7 +85,13 @@ def write(
   # Written beside, and renamed.
   with tempfile.TemporaryDirectory('', '.export-', file.parent) as folder:
     part = paths.Path(folder) / file.name
-    module.save(network, request, facts, part)
+    try:
+      module.save(network, request, facts, part)
+    except OSError as error:
+      raise UserError(
+        f'cannot write {file}: {reason(error)}; free some space or choose'
+        ' another folder'
+      ) from error
     comparison, images = None, ''
     if check_images:
       pixels, images = _images(network, request.image_size, check_images)

@@ -114,10 +114,13 @@ def test_files_run_without_this_project(finished, name, tmp_path):
   [
     ('exported_onnx', 'float32'),
     ('exported_onnx_unsigned', 'int8'),
+    ('exported_openvino_unsigned', 'int8'),
     ('exported_litert', 'int8'),
   ],
 )
 def test_benchmarks_run_exported_files(peer, precision):
+  if 'openvino' in peer:
+    pytest.importorskip('openvino')
   make = peers.installed()[peer]
   run = make('tiny', precision, 3, 16)
   (logits,) = run().values() if peer == 'exported_litert' else run()

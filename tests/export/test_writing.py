@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import errno
 import importlib.util
 import json
 import os
@@ -13,8 +14,10 @@ import onnx
 import pytest
 
 from inception import export, paths
+from inception.data.tensorflow import tf
 from inception.errors import UserError
 from inception.export import (
+  __main__,
   card,
   formats,
   onnx_file,
@@ -27,7 +30,7 @@ from inception.export.request import Request
 from inception.modules.create import create_model
 from inception.pretrained import published
 from inception.quantization import int8
-from tests import tiny, warm
+from tests import test_odd_values, tiny, warm
 from tests.export.files import network_of
 from tests.tables import PIECES
 
@@ -160,6 +163,37 @@ def test_a_wrong_file_is_not_written(network, tmp_path, monkeypatch):
     writing.DifferentError, match='first stage that differs is Mixed_2b'
   ):
     export.write(network, tmp_path / 'tiny.onnx')
+  assert not list(tmp_path.iterdir())
+
+
+def test_the_command_fails_if_a_file_is_wrong(finished, tmp_path, monkeypatch):
+  wrong = running.Comparison(images=1, difference=0.5, same_class=0)
+  monkeypatch.setattr(running, 'compare', lambda *_: wrong)
+  monkeypatch.setattr(running, 'first_difference', lambda *_: 'Mixed_2b')
+  path = tmp_path / 'a.jaxexport'
+  flags = [f'--workdir={finished.workdir}', f'--output={path}', '--check=1']
+  code, out, error = test_odd_values.run(__main__, flags)
+  assert (code, out) == (1, '')
+  assert error.endswith('the first stage that differs is Mixed_2b\n')
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', ['a.onnx', 'a.jaxexport', 'saved'])
+def test_a_full_disk_loses_nothing(network, tmp_path, monkeypatch, name):
+  def write_half(path, content):
+    with open(path, 'wb') as file:
+      file.write(content[: len(content) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  def save_half(module, folder, signatures):
+    os.mkdir(folder)
+    raise tf.errors.ResourceExhaustedError(None, None, 'No space left')
+
+  monkeypatch.setattr(paths.Path, 'write_bytes', write_half)
+  monkeypatch.setattr(tf.saved_model, 'save', save_half)
+  format = 'saved_model' if name == 'saved' else None  # noqa: A001
+  with pytest.raises(UserError, match=f'{name}: No space left .*; free some'):
+    export.write(network, tmp_path / name, format, check_images=0)
   assert not list(tmp_path.iterdir())
 
 
