@@ -252,6 +252,17 @@ def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
 def test_quantized_weights_stay_int8(quantized, tmp_path):
   with pytest.raises(UserError, match='exported in int8, not in float16'):
     export.write(quantized, tmp_path / 'a.onnx', precision='float16')
+  with pytest.raises(UserError, match='int8 is exported to onnx or litert or'):
+    export.write(quantized, tmp_path / 'a', 'saved_model')
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('platforms', [None, ('cuda',), ('cpu', 'tpu')])
+def test_int8_on_gpus_is_warned_of(platforms, capsys):
+  request = Request(precision='int8', platforms=platforms)
+  writing._check_options(request, formats.FORMATS['stablehlo'])
+  is_warned = 'int8 convolutions wrongly on GPUs' in capsys.readouterr().err
+  assert is_warned == (platforms != ('cpu', 'tpu'))
 
 
 def test_weights_without_a_classifier_have_features_only(tmp_path):
