@@ -14,8 +14,9 @@ from inception.pretrained import published
 def facts(network: Pretrained, request: Request) -> dict[str, str]:
   """Returns facts by name; numbers and lists are JSON.
 
-  `mean` and `std` are those of pixels from 0 to 255; `eval_transform` is the
-  name of how images are cropped and resized, see data/pixels/eval_transforms.
+  `mean` and `std` are those of pixels from 0 to 255. Images are resized to
+  `short_side` pixels, if it is there, and cropped to the central square;
+  without it, the central `crop_pct` of each side is cropped, then resized.
   """
   config, data = network.config, network.config.data
   transform = eval_transform(data)
@@ -34,7 +35,9 @@ def facts(network: Pretrained, request: Request) -> dict[str, str]:
     'channel_order': data.channel_order,
     'eval_transform': data.eval_transform,
     'crop_pct': transform.crop_pct,
+    'short_side': transform.resized_side(request.image_size),
     'interpolation': transform.interpolation,
+    'antialias': transform.antialias,
     'class_names': list(network.class_names),
     **_origin(config.get('provenance', {})),
   }

@@ -123,8 +123,17 @@ def test_onnx_has_the_facts_and_is_the_same_twice(network):
     network.config.model.architecture,
     network.config.data.eval_transform,
   )
+  # Cropped first, then resized.
+  assert found['antialias'] == 'false' and 'short_side' not in found
   dims = model.graph.input[0].type.tensor_type.shape.dim
   assert [d.dim_param or d.dim_value for d in dims] == ['batch', SIZE, SIZE, 3]
+
+
+def test_files_say_how_images_are_resized():
+  model = create_model(tiny.TINY, num_classes=10)
+  network = network_of(model, SIZE, eval_transform='torchvision')
+  found = card.facts(network, Request(image_size=224))
+  assert (found['short_side'], found['antialias']) == ('256', 'true')
 
 
 def test_published_weights_keep_their_license(network):
