@@ -16,12 +16,16 @@ from inception.predict.load import Pretrained
 
 
 def onnxruntime(
-  architecture: str, precision: str, rows: int, size: int, **how: Any
+  architecture: str,
+  precision: str,
+  rows: int,
+  size: int,
+  activations: str | None = None,
 ) -> Any:
-  """ONNX Runtime; int8 with signed activations."""
+  """ONNX Runtime; `activations` as in `Request`, then in int8 only."""
   import onnxruntime as package
 
-  content = _onnx(architecture, precision, size, **how)
+  content = _onnx(architecture, precision, size, activations)
   if content is None:
     return None
   options = package.SessionOptions()
@@ -33,24 +37,17 @@ def onnxruntime(
   return lambda: session.run(None, {'images': images})
 
 
-def onnxruntime_unsigned(
-  architecture: str, precision: str, rows: int, size: int
-) -> Any:
-  """ONNX Runtime in int8, with outputs of ReLUs as uint8."""
-  if precision != 'int8':
-    return None
-  return onnxruntime(
-    architecture, precision, rows, size, activations='unsigned'
-  )
-
-
 def openvino(
-  architecture: str, precision: str, rows: int, size: int, **how: Any
+  architecture: str,
+  precision: str,
+  rows: int,
+  size: int,
+  activations: str | None = None,
 ) -> Any:
-  """OpenVINO, on the ONNX file; int8 with signed activations."""
+  """OpenVINO on the same ONNX file."""
   import openvino as package
 
-  content = _onnx(architecture, precision, size, **how)
+  content = _onnx(architecture, precision, size, activations)
   if content is None:
     return None
   core = package.Core()
@@ -62,15 +59,6 @@ def openvino(
   )
   images = np.zeros((rows, size, size, 3), np.float32)
   return lambda: list(compiled({'images': images}).values())
-
-
-def openvino_unsigned(
-  architecture: str, precision: str, rows: int, size: int
-) -> Any:
-  """OpenVINO in int8, with outputs of ReLUs as uint8."""
-  if precision != 'int8':
-    return None
-  return openvino(architecture, precision, rows, size, activations='unsigned')
 
 
 def litert(architecture: str, precision: str, rows: int, size: int) -> Any:
@@ -97,18 +85,21 @@ def litert(architecture: str, precision: str, rows: int, size: int) -> Any:
 
 
 def _onnx(
-  architecture: str, precision: str, size: int, **how: Any
+  architecture: str, precision: str, size: int, activations: str | None
 ) -> bytes | None:
   """Returns an ONNX file; None if there is none of this precision."""
   from inception.export import onnx_file
 
-  if precision not in ('float32', 'float16', 'int8'):
+  known = ('int8',) if activations else ('float32', 'float16', 'int8')
+  if precision not in known:
     return None
-  return onnx_file.build(
-    _network(architecture, precision, size),
-    Request(input='normalized', precision=precision, image_size=size, **how),
-    {},
+  request = Request(
+    input='normalized',
+    precision=precision,
+    image_size=size,
+    activations=activations,
   )
+  return onnx_file.build(_network(architecture, precision, size), request, {})
 
 
 def _network(architecture: str, precision: str, size: int) -> Pretrained:

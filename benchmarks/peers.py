@@ -184,7 +184,7 @@ def _compiled(time: Callable[[Any, str, int, int], Run | None]) -> Any:
   return time_compiled
 
 
-def _exported(name: str) -> Make:
+def _exported(name: str, **how: str) -> Make:
   """Returns a function of exported.py, which imports TensorFlow."""
 
   def peer(
@@ -192,13 +192,19 @@ def _exported(name: str) -> Make:
   ) -> Run | None:
     from benchmarks import exported
 
-    make: Make = getattr(exported, name)
-    return make(architecture, precision, rows, size)
+    run: Run | None = getattr(exported, name)(
+      architecture, precision, rows, size, **how
+    )
+    return run
 
   return peer
 
 
 _TORCHVISION_PACKAGES = ('torch', 'torchvision')
+_ONNX = ('onnxruntime', 'onnx')
+_OPENVINO = ('openvino', 'onnx')
+# In int8, outputs of ReLUs are uint8.
+_UNSIGNED = {'activations': 'unsigned'}
 
 # By name: the packages that each needs, and how to make it. PyTorch networks
 # run channels last, and eagerly unless the name says compiled. timm's have no
@@ -216,15 +222,12 @@ _PEERS: dict[str, dict[str, tuple[tuple[str, ...], Make]]] = {
     'timm': (('torch', 'timm'), _of(_TIMM, _timm_model, _torch)),
     'keras': (('keras',), keras),
     'onnxruntime': (('onnxruntime', 'onnx', 'torchvision'), onnxruntime),
-    'exported_onnx': (('onnxruntime', 'onnx'), _exported('onnxruntime')),
-    'exported_onnx_unsigned': (
-      ('onnxruntime', 'onnx'),
-      _exported('onnxruntime_unsigned'),
-    ),
-    'exported_openvino': (('openvino', 'onnx'), _exported('openvino')),
+    'exported_onnx': (_ONNX, _exported('onnxruntime')),
+    'exported_onnx_unsigned': (_ONNX, _exported('onnxruntime', **_UNSIGNED)),
+    'exported_openvino': (_OPENVINO, _exported('openvino')),
     'exported_openvino_unsigned': (
-      ('openvino', 'onnx'),
-      _exported('openvino_unsigned'),
+      _OPENVINO,
+      _exported('openvino', **_UNSIGNED),
     ),
     'exported_litert': (('ai_edge_litert',), _exported('litert')),
   },

@@ -26,6 +26,7 @@ __all__ = [
   'entries',
   'exists',
   'make_writable',
+  'not_written',
   'open_file',
   'read_bytes',
   'read_text',
@@ -205,10 +206,15 @@ def replace(path: Path) -> Iterator[io.BufferedWriter]:
   except OSError as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
-    raise UserError(
-      f'cannot write {path}: {error.strerror}; free some space or choose'
-      ' another folder'
-    ) from error
+    raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> UserError:
+  """Returns the error of a file that could not be written."""
+  return UserError(
+    f'cannot write {path}: {error.strerror}; free some space or choose another'
+    ' folder'
+  )
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -27,14 +27,17 @@ def save(
   """Writes a folder that `tf.saved_model.load` reads.
 
   Raises:
-    OSError: It cannot be written.
+    OSError: The disk is full.
   """
   module, function = traced(network, request)
   try:
     tf.saved_model.save(module, os.fspath(path), {'serving_default': function})
   except tf.errors.ResourceExhaustedError as error:
-    # TensorFlow's error of a full disk.
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    # Of a full disk, or of memory.
+    full = os.strerror(errno.ENOSPC)
+    if full not in error.message:
+      raise
+    raise OSError(errno.ENOSPC, full) from error
   (path / 'assets' / _FACTS).write_text(json.dumps(dict(facts), indent=2))
 
 

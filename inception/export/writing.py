@@ -12,7 +12,7 @@ from inception.cli import outputs
 from inception.data import pipeline
 from inception.data.batches import HostShard
 from inception.data.sources.catalog import open_source
-from inception.errors import UserError, reason, warn
+from inception.errors import UserError, warn
 from inception.export import card, formats, running
 from inception.export.formats import Format
 from inception.export.request import Request, check, precision_of
@@ -61,8 +61,7 @@ def write(
     format: A name in `FORMATS`; None: by the suffix of the path.
     precision: 'float32' or 'float16'; None: float32, or int8 of a quantized
       network.
-    check_images: Images to compare file and network on, of the test split if it
-      is there, else noise; 0: none.
+    check_images: Test images, else noise, to compare on; 0: none.
     image_size: Height and width in pixels; None: the config's.
     **how: Other fields of `Request`.
 
@@ -88,16 +87,12 @@ def write(
     try:
       module.save(network, request, facts, part)
     except OSError as error:
-      raise UserError(
-        f'cannot write {file}: {reason(error)}; free some space or choose'
-        ' another folder'
-      ) from error
-    comparison, images = None, ''
+      raise paths.not_written(file, error) from error
+    compared: tuple[Comparison | None, str] = None, ''
     if check_images:
-      pixels, images = _images(network, request.image_size, check_images)
-      comparison = _compared(network, request, chosen, part, pixels)
+      compared = _compared(network, request, chosen, part, check_images)
     _move(paths.Path(folder), file.parent)
-  return Written(file, facts, comparison, images)
+  return Written(file, facts, *compared)
 
 
 def _new(path: paths.PathLike) -> paths.Path:
@@ -140,15 +135,20 @@ def _compared(
   request: Request,
   chosen: Format,
   path: paths.Path,
-  pixels: np.ndarray,
-) -> Comparison:
-  """Compares a file; raises if it differs, and names the first stage."""
+  count: int,
+) -> tuple[Comparison, str]:
+  """Compares a file on images, and says on which.
+
+  Raises:
+    DifferentError: It differs; names the first stage that does.
+  """
+  pixels, images = _images(network, request.image_size, count)
   module = chosen.load(runs=True)
   run = module.open_file(path)
   comparison = running.compare(network, request, run, pixels)
   most = chosen.bounds[request.precision]
   if comparison.difference <= most:
-    return comparison
+    return comparison, images
   stages = tuple(stage.name for stage in network.model.architecture.stages)
   every = dataclasses.replace(request, outputs=stages)
   with tempfile.TemporaryDirectory() as folder:

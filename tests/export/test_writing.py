@@ -196,7 +196,9 @@ def test_a_full_disk_loses_nothing(network, tmp_path, monkeypatch, name):
 
   def save_half(module, folder, signatures):
     os.mkdir(folder)
-    raise tf.errors.ResourceExhaustedError(None, None, 'No space left')
+    raise tf.errors.ResourceExhaustedError(
+      None, None, f'a.tmp; {os.strerror(errno.ENOSPC)}'
+    )
 
   monkeypatch.setattr(paths.Path, 'write_bytes', write_half)
   monkeypatch.setattr(tf.saved_model, 'save', save_half)
